@@ -1,0 +1,275 @@
+"""What to start next, and what to make of an end. Knows no Ray: Tune's hooks call it.
+
+A *hold* keeps a warm worker on a slot for which no job is ready yet: without it Tune would throw
+away all warm workers but one whenever the plan has a narrow place (and start them anew, 4-5 s of
+imports each).
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sweeper.errors import SweeperError
+from sweeper.jobs import JobSpec
+from sweeper.planning import Job
+from sweeper.progress import Progress
+from sweeper.tuning.searches import Searches
+
+log = logging.getLogger("sweeper")
+
+LIMITS = {"data": 1, "bug": 1, "model": 1, "out_of_memory": 6, "infrastructure": 3, "preempted": 20}
+"""Attempts at a job, per class of the error that ended them. A worker that vanished is
+infrastructure; repeating a bug or bad data only repeats it."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that a person watching would want to know."""
+
+    what: str  # started, progress, done, diverged, retry, failed, hold
+    key: str
+    message: str = ""
+    step: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class Pool:
+    """Slots of one resource shape: how many there are, and what is on them."""
+
+    slots: int
+    running: dict[str, JobSpec] = field(default_factory=dict)  # trial id -> job
+    holds: set[str] = field(default_factory=set)
+    stopping: set[str] = field(default_factory=set)
+
+    @property
+    def lookahead(self) -> int:
+        """Jobs handed to Tune beyond the slots, so that a worker that ends one has its next."""
+        return 1 + self.slots // 8
+
+
+class Dispatcher:
+    """Hands out jobs by priority, retries what deserves it, and keeps the counts.
+
+    Args:
+        progress: The plan against the store.
+        searches: The Optuna studies.
+        pool_of: Which pool a job runs in.
+        slots: Pool name -> number of slots, read anew at every turn (clusters grow and shrink).
+        listener: Called with every `Event`; it must not raise.
+    """
+
+    def __init__(
+        self,
+        progress: Progress,
+        searches: Searches,
+        *,
+        pool_of: Callable[[Job], str],
+        slots: Callable[[], dict[str, int]],
+        listener: Callable[[Event], None] | None = None,
+    ) -> None:
+        self.progress = progress
+        self.searches = searches
+        self.listener = listener or _log_event
+        self.pools: dict[str, Pool] = {}
+        self.stopping = ""  # why no more jobs are handed out
+        self._pool_of = pool_of
+        self._slots = slots
+        self._queued: dict[str, list[tuple[float, str]]] = {}  # heaps, longest path first
+        self._attempts: Counter[tuple[str, str]] = Counter()
+        self._micro_batch: dict[str, int] = {}
+        self._released: dict[str, float] = {}
+
+    # -- handing out ---------------------------------------------------------------------------
+
+    def next(self, trial_id: str) -> JobSpec | str | None:
+        """A job for a new trial; a pool's name to hold a slot of it; None: nothing for now."""
+        self._update_slots()
+        if self.stopping:
+            return None
+        self._drain_ready()
+        for name, pool in self.pools.items():
+            queued = self._queued.get(name, [])
+            if queued and len(pool.running) < pool.slots + pool.lookahead:
+                spec = self._start(heapq.heappop(queued)[1])
+                if spec is None:
+                    return self.next(trial_id)
+                pool.running[trial_id] = spec
+                self._say("started", spec.key)
+                return spec
+        for name, pool in self.pools.items():
+            if len(pool.running) + len(pool.holds) < pool.slots and self._more_to_come(name):
+                pool.holds.add(trial_id)
+                return name
+        return None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing runs and nothing more will."""
+        if any(pool.running for pool in self.pools.values()):
+            return False
+        self._drain_ready()
+        return bool(self.stopping) or not any(self._queued.values())
+
+    def yields(self, trial_id: str) -> bool:
+        """Whether a hold should end now, since a job wants its slot or nothing ever will."""
+        for name, pool in self.pools.items():
+            if trial_id not in pool.holds:
+                continue
+            self._drain_ready()
+            staying = len(pool.holds) - len(pool.stopping)
+            wanted = pool.slots - len(pool.running) - len(self._queued.get(name, []))
+            if self.stopping or staying > max(0, wanted) or not self._more_to_come(name):
+                pool.stopping.add(trial_id)
+            return trial_id in pool.stopping
+        return False
+
+    def _more_to_come(self, name: str) -> bool:
+        """Whether jobs of a pool that are not ready yet may become so."""
+        left = sum(self._pool_of(self.progress.plan.jobs[key]) == name
+                   for key in self._waiting())  # fmt: skip
+        return left > len(self.pools[name].holds) - len(self.pools[name].stopping)
+
+    def _waiting(self) -> set[str]:
+        flying = {spec.key for pool in self.pools.values() for spec in pool.running.values()}
+        return self.progress.left - flying
+
+    def pool_of(self, key: str) -> str:
+        """The name of the pool that a job runs in."""
+        return self._pool_of(self.progress.plan.jobs[key])
+
+    def _update_slots(self) -> None:
+        for name, slots in self._slots().items():
+            self.pools.setdefault(name, Pool(slots)).slots = slots
+
+    def _drain_ready(self) -> None:
+        """Move what the progress says is ready to the queues of the pools, in its order."""
+        while (key := self.progress.take()) is not None:
+            self._released.setdefault(key, time.time())
+            name = self._pool_of(self.progress.plan.jobs[key])
+            entry = (-self.progress.priority[key], key)
+            heapq.heappush(self._queued.setdefault(name, []), entry)
+
+    def _start(self, key: str) -> JobSpec | None:
+        """The spec of a job's next attempt; None where it turns out to need none."""
+        job = self.progress.plan.jobs[key]
+        try:
+            if job.kind == "tune":
+                self.searches.ask(job)
+            return self._spec(job)
+        except SweeperError as error:
+            self._fail(key, str(error))
+            return None
+
+    def _spec(self, job: Job) -> JobSpec:
+        missing = self.progress.missing(job.key)
+        address = self.progress.attempt_address(job.key)
+        spec = JobSpec(
+            key=job.key,
+            kind=job.kind,
+            address=address,
+            attempt=f"{int(time.time() * 1000):012x}-{uuid.uuid4().hex[:6]}",
+            study=self.progress.plan.study.name,
+            units=missing,
+            inputs=self.progress.addressing.inputs(job.key, missing),
+            intermediate=job.intermediate,
+            target=job.target,
+            seed=job.seed,
+            trial=job.trial,
+            parents=tuple(self.progress.addressing.parents(job.key)),
+            generation=self.progress.generation(address),
+            released=self._released[job.key],
+            micro_batch=self._micro_batch.get(job.key),
+        )
+        self.progress.files.create(f"attempts/{address}/{spec.attempt}/job.json", spec.to_json())
+        return spec
+
+    # -- taking back ---------------------------------------------------------------------------
+
+    def progressed(self, trial_id: str, result: dict[str, Any]) -> None:
+        """A worker shows a sign of life."""
+        spec = self._spec_of(trial_id)
+        if spec and "step" in result:
+            self._say("progress", spec.key, result["phase"], result["step"], result["steps"])
+
+    def ended(self, trial_id: str, result: dict[str, Any] | None) -> None:
+        """A trial is over: ``result`` is its worker's last word, or None if the worker vanished."""
+        for pool in self.pools.values():
+            pool.holds.discard(trial_id)
+            pool.stopping.discard(trial_id)
+            spec = pool.running.pop(trial_id, None)
+            if spec is not None:
+                self._settle(spec, result or {})
+
+    def _settle(self, spec: JobSpec, result: dict[str, Any]) -> None:
+        """Judge an attempt by the store first: a worker may die after its commit."""
+        if self.progress.committed(spec.key, spec.address, spec.generation):
+            self._committed(spec, result)
+        elif result.get("status") == "stopped" or (self.stopping and not result):
+            self.progress.give_back(spec.key, spec.address)
+        else:
+            self._retry(spec, result)
+
+    def _committed(self, spec: JobSpec, result: dict[str, Any]) -> None:
+        job = self.progress.plan.jobs[spec.key]
+        commit = self.progress.commits.by_address[spec.address]
+        if job.kind == "tune":
+            self.searches.tell(job, commit)
+        if job.kind == "score":
+            for address in list(self.progress.losers_after(spec.key)):
+                self.progress.commits.drop(address)
+        outcome = commit.outcome
+        what = "diverged" if outcome["status"] == "diverged" else "done"
+        self._say(what, spec.key, outcome.get("message", ""), seconds=result.get("seconds", 0.0))
+
+    def _retry(self, spec: JobSpec, result: dict[str, Any]) -> None:
+        kind = result.get("error", "infrastructure")
+        message = result.get("message") or "its worker died without a word (killed, or out of memory)"
+        self._attempts[spec.key, kind] += 1
+        if kind == "store":
+            self.stop(message)
+            self.progress.give_back(spec.key, spec.address)
+            return
+        if kind == "out_of_memory":
+            batch = spec.micro_batch or spec.inputs.get("training", {}).get("batch", 32)
+            self._micro_batch[spec.key] = max(1, batch // 2)
+        tried = self._attempts[spec.key, kind]
+        if tried >= LIMITS[kind] or (kind == "out_of_memory" and spec.micro_batch == 1):
+            self._fail(spec.key, message)
+            return
+        self._say("retry", spec.key, f"attempt {tried} ended: {message}")
+        self.progress.give_back(spec.key, spec.address)
+
+    def _fail(self, key: str, message: str) -> None:
+        self.progress.fail(key, message)
+        self._say("failed", key, message)
+
+    def stop(self, why: str) -> None:
+        """Hand out nothing more; what runs is to be saved."""
+        self.stopping = self.stopping or why
+
+    def _spec_of(self, trial_id: str) -> JobSpec | None:
+        for pool in self.pools.values():
+            if trial_id in pool.running:
+                return pool.running[trial_id]
+        return None
+
+    def _say(
+        self, what: str, key: str, message: str = "", step: int = 0, steps: int = 0,
+        seconds: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.listener(Event(what, key, message, step, steps, seconds))
+
+
+def _log_event(event: Event) -> None:
+    if event.what in ("done", "diverged", "retry", "failed"):
+        level = logging.INFO if event.what == "done" else logging.WARNING
+        log.log(level, "%s %s %s", event.what, event.key, event.message)

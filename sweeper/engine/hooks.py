@@ -1,0 +1,109 @@
+"""Tune's two hooks, as thin as they can be: what to run next, and which holds end.
+
+An exception in one of them would end the whole sweep, so each is guarded: it stops the handing
+out of jobs with the error as the reason, and what runs is saved.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import traceback
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from sweeper.engine.dispatch import Dispatcher
+
+log = logging.getLogger("sweeper")
+Answer = TypeVar("Answer")
+
+
+def guarded(default: Answer) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """Turn an exception of a hook into a clean stop of the sweep."""
+
+    def decorate(hook: Callable[..., Answer]) -> Callable[..., Answer]:
+        @functools.wraps(hook)
+        def call(self: Any, *args: Any, **kwargs: Any) -> Answer:
+            try:
+                return hook(self, *args, **kwargs)
+            except Exception as error:  # noqa: BLE001  (Tune would end without saving anything)
+                log.error("the engine failed:\n%s", traceback.format_exc())
+                self.dispatcher.stop(f"the engine failed: {type(error).__name__}: {error}")
+                return default
+
+        return call
+
+    return decorate
+
+
+class PlanSearcher(Searcher):
+    """Gives Tune the next job of the plan as the config of a new trial."""
+
+    def __init__(self, dispatcher: Dispatcher, store: str, threads: dict[str, int]) -> None:
+        super().__init__(metric=None, mode=None)
+        self.dispatcher = dispatcher
+        self.store = store
+        self.threads = threads
+
+    @guarded(None)
+    def suggest(self, trial_id: str) -> Any:
+        """The next job's config, a hold's, None for not now, or FINISHED."""
+        given = self.dispatcher.next(trial_id)
+        if isinstance(given, str):
+            return {"hold": True, "pool": given}
+        if given is not None:
+            pool = self.dispatcher.pool_of(given.key)
+            return {
+                "hold": False,
+                "pool": pool,
+                "store": self.store,
+                "job": f"attempts/{given.address}/{given.attempt}/job.json",
+                "threads": self.threads[pool],
+            }
+        return Searcher.FINISHED if self.dispatcher.finished else None
+
+    @guarded(None)
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """A sign of life."""
+        self.dispatcher.progressed(trial_id, result)
+
+    @guarded(None)
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """The end of a job or of a hold."""
+        ended = result if result and result.get("status") and not error else None
+        self.dispatcher.ended(trial_id, ended)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the store is the truth, and Tune's state is thrown away."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Never: every start derives its state from the store."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Nothing to pickle."""
+        return {}
+
+
+class HoldScheduler(FIFOScheduler):
+    """First in, first out; ends a hold when a job wants its slot, and everything on a stop."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        super().__init__()
+        self.dispatcher = dispatcher
+
+    @guarded(TrialScheduler.STOP)
+    def on_trial_result(
+        self, tune_controller: Any, trial: Trial, result: dict[str, Any]
+    ) -> str:
+        """STOP for a hold whose slot is wanted, and for a job when the sweep stops."""
+        if trial.config["hold"]:
+            stop = self.dispatcher.yields(trial.trial_id)
+        else:
+            stop = bool(self.dispatcher.stopping)
+        return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE

@@ -1,0 +1,312 @@
+"""`run`: a study against a store, on this machine's cores or GPUs, or on a Ray cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sweeper.engine.dispatch import Dispatcher, Event
+from sweeper.errors import EngineError
+from sweeper.planning import Job, Plan, plan
+from sweeper.progress import Progress
+from sweeper.resolving import resolve
+from sweeper.store.files import StoreFiles
+from sweeper.study import Study
+from sweeper.tuning.searches import Searches
+
+log = logging.getLogger("sweeper")
+Listener = Callable[[Event], None]
+
+
+@dataclass
+class Summary:
+    """How a run ended. ``failed`` maps jobs to reasons, ``blocked`` jobs to the job above them."""
+
+    done: int
+    trained: int
+    failed: dict[str, str] = field(default_factory=dict)
+    blocked: dict[str, str] = field(default_factory=dict)
+    stopped: str = ""
+    seconds: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every job of the study is done."""
+        return not (self.failed or self.blocked or self.stopped)
+
+
+def run(
+    study: Study | str | Path,
+    store: str | Path | None = None,
+    *,
+    address: str | None = None,
+    listener: Listener | None = None,
+    watch: Callable[[Progress], contextlib.AbstractContextManager[Listener]] | None = None,
+) -> Summary:
+    """Do what a study asks for and the store lacks.
+
+    Args:
+        study: A study, or the path or shipped name of one.
+        store: The store's folder; default ``runs/<name of the study>``.
+        address: A Ray cluster's address, or "auto"; default: this machine, Ray in process.
+        listener: Called with every `sweeper.engine.dispatch.Event`.
+        watch: Makes a listener for a progress, as a context that lasts as long as the run.
+
+    Raises:
+        StudyError, DataError, ModelError, StoreError: before anything is started.
+        EngineError: Ray could not be started or reached.
+    """
+    began = time.time()
+    if not isinstance(study, Study):
+        study = Study.load(study)
+    planned = plan(study)
+    files = StoreFiles(store or f"runs/{study.name}", create=True)
+    check_disk(planned, files.root)
+    progress = Progress(planned, resolve(planned, files), files, failures=False)
+    before = len(progress.commits.by_address)
+    stopped = ""
+    if progress.left:
+        with _listening(progress, listener, watch) as heard:
+            stopped = _sweep(progress, files, address, heard)
+    for loser in list(progress.losers()):
+        progress.commits.drop(loser)
+    return Summary(
+        done=len(progress.done),
+        trained=len(progress.commits.by_address) - before,
+        failed=dict(progress.failures),
+        blocked=progress.blocked(),
+        stopped=stopped,
+        seconds=time.time() - began,
+    )
+
+
+def check_disk(planned: Plan, folder: Path) -> None:
+    """Refuse a plan whose checkpoints cannot fit on the store's disk.
+
+    Raises:
+        EngineError: with the bytes needed and free.
+    """
+    needed = checkpoints_needed(planned)
+    there = next(path for path in [folder, *folder.parents] if path.exists())
+    free = shutil.disk_usage(there).free
+    if needed is not None and needed > free:
+        raise EngineError(
+            f"The checkpoints of {planned.study.name} need {needed / 1e9:.1f} GB, and the disk of "
+            f"{there} has {free / 1e9:.1f} GB free. Free some space, give a store on another "
+            "disk, or take seeds, rows or targets out of the study."
+        )
+
+
+def checkpoints_needed(planned: Plan) -> int | None:
+    """Bytes that the kept checkpoints take: stages, a winner per search, and one search at work."""
+    if planned.checkpoint_bytes is None:
+        return None
+    stages = sum(job.kind == "train" for job in planned.jobs.values())
+    searches = planned.searches.values()
+    at_work = max((len(search.trials) for search in searches), default=0)
+    return planned.checkpoint_bytes * (stages + len(searches) + at_work)
+
+
+@contextlib.contextmanager
+def _listening(
+    progress: Progress, listener: Listener | None, watch: Any
+) -> Iterator[Listener | None]:
+    if watch is None:
+        yield listener
+        return
+    with watch(progress) as heard:
+        yield heard
+
+
+# Read by Ray when it is imported: no usage statistics over the network, no progress tables and no
+# handler of Ctrl-C of its own, no log lines of other processes on this terminal.
+_RAY_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_AUTO_INIT": "1",
+    "TUNE_WARN_THRESHOLD_S": "5",
+}
+
+
+def _sweep(
+    progress: Progress, files: StoreFiles, address: str | None, listener: Listener | None
+) -> str:
+    """Run one Tuner over the plan; returns why it stopped early, or "" when it did not."""
+    for name, value in _RAY_SETTINGS.items():
+        os.environ.setdefault(name, value)
+    with _connected(address):
+        shapes = _Shapes()
+        dispatcher = Dispatcher(
+            progress,
+            Searches(progress),
+            pool_of=shapes.pool_of,
+            slots=shapes.slots,
+            listener=listener,
+        )
+        with _interruptible(dispatcher), tempfile.TemporaryDirectory(prefix="sweeper-") as scratch:
+            _tune(dispatcher, shapes, files, scratch)
+        if not dispatcher.stopping and progress.left:
+            raise EngineError(
+                f"{len(progress.left)} jobs were never started, {sorted(progress.left)[0]} among "
+                "them. This is a fault of the planner: please report it with the study."
+            )
+        return dispatcher.stopping
+
+
+def _tune(dispatcher: Dispatcher, shapes: _Shapes, files: StoreFiles, scratch: str) -> None:
+    from ray import tune
+
+    from sweeper.engine.hooks import HoldScheduler, PlanSearcher
+    from sweeper.engine.worker import Worker
+
+    tuner = tune.Tuner(
+        tune.with_resources(Worker, shapes.request),
+        tune_config=tune.TuneConfig(
+            search_alg=PlanSearcher(dispatcher, str(files.root), shapes.threads),
+            scheduler=HoldScheduler(dispatcher),
+            num_samples=-1,
+            max_concurrent_trials=100_000,  # the dispatcher decides how many start
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name="sweep",
+            storage_path=scratch,
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(
+                checkpoint_frequency=0, checkpoint_at_end=False
+            ),
+            failure_config=tune.FailureConfig(max_failures=0),
+        ),
+    )
+    tuner.fit()
+
+
+class _Shapes:
+    """The two resource shapes: a GPU (or, without GPUs, a core) for training, a core for data."""
+
+    def __init__(self) -> None:
+        self._read = 0.0
+        self._slots: dict[str, int] = {}
+        totals = self._totals()
+        self.gpus = int(totals.get("GPU", 0))
+        cores = int(totals.get("CPU", 1))
+        # A GPU job leaves a core per node for the jobs that prepare data.
+        self.cores = min(8, max(0, (cores - 1) // self.gpus)) if self.gpus else 1
+        self.threads = {"data": 1, "training": max(1, self.cores)}
+
+    def pool_of(self, job: Job) -> str:
+        """"training", or "data" for jobs that need no GPU where there are GPUs."""
+        return "data" if self.gpus and job.kind == "prepare" else "training"
+
+    def request(self, config: dict[str, Any]) -> Any:
+        """What Tune reserves for a trial."""
+        from ray import tune
+
+        gpu = {"GPU": 1} if self.gpus and config["pool"] == "training" else {}
+        cores = self.cores if gpu else 1
+        return tune.PlacementGroupFactory([{"CPU": cores, **gpu}])
+
+    def slots(self) -> dict[str, int]:
+        """How many jobs of each shape the cluster as it is now can run at once."""
+        if time.monotonic() - self._read > 2.0:
+            totals = self._totals()
+            self._read = time.monotonic()
+            cores = int(totals.get("CPU", 0))
+            gpus = int(totals.get("GPU", 0))
+            if self.gpus:
+                spare = max(1, cores - gpus * self.cores)
+                self._slots = {"training": gpus, "data": spare}
+            else:
+                self._slots = {"training": cores}
+        return self._slots
+
+    def _totals(self) -> dict[str, float]:
+        import ray
+
+        totals: dict[str, float] = ray.cluster_resources()
+        return totals
+
+
+@contextlib.contextmanager
+def _connected(address: str | None) -> Iterator[None]:
+    """Ray, started in process or reached at an address, for as long as the block lasts."""
+    import ray
+
+    ours = not ray.is_initialized()
+    if ours:
+        try:
+            ray.init(
+                address=address,
+                num_cpus=None if address else len(os.sched_getaffinity(0)),
+                include_dashboard=False if address is None else None,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env=_runtime_env() if address else None,
+            )
+        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+            where = f"at {address!r}" if address else "on this machine"
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise EngineError(
+                f"Ray could not be reached {where}: {reason} Check that the cluster runs "
+                "(`ray status`), the address, and the token (see cluster/README.md)."
+                if address
+                else f"Ray could not be started {where}: {reason}"
+            ) from error
+    try:
+        yield
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _runtime_env() -> dict[str, Any]:
+    """Brings this very sweeper to every node of a cluster, and the user's settings with it."""
+    package = Path(__file__).parent.parent
+    passed = ("SWEEPER_DATA", "HF_HOME", "HF_HUB_OFFLINE", "HF_TOKEN")
+    return {
+        "py_modules": [str(package)],
+        "env_vars": {name: os.environ[name] for name in passed if name in os.environ},
+    }
+
+
+@contextlib.contextmanager
+def _interruptible(dispatcher: Dispatcher) -> Iterator[None]:
+    """Ctrl-C (or SIGTERM): the first saves what runs and stops, the second kills."""
+
+    def first(number: int, frame: Any) -> None:
+        name = signal.Signals(number).name
+        dispatcher.stop(f"stopped by {name}")
+        print(  # noqa: T201  (the person at the keyboard waits for an answer)
+            f"\n{name}: saving what runs, then stopping. Once more to kill it.", file=sys.stderr
+        )
+        signal.signal(number, second)
+
+    def second(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    old = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(ValueError):  # not the main thread: the caller's to handle
+                old[number] = signal.signal(number, first)
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+

@@ -1,0 +1,44 @@
+"""Errors that say which rule was broken, by which value, and what to do next."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SweeperError(Exception):
+    """Root of every error that sweeper raises on purpose; its text is written for a person."""
+
+
+class StudyError(SweeperError):
+    """The study or a task card says something that cannot be meant."""
+
+
+class DataError(SweeperError):
+    """A data file is missing, damaged, or breaks its card."""
+
+
+class StoreError(SweeperError):
+    """The store cannot be read or written as asked."""
+
+
+class ModelError(SweeperError):
+    """The base model or a checkpoint cannot be used."""
+
+
+class EngineError(SweeperError):
+    """The sweep could not be started or finished."""
+
+
+def suggest(name: str, known: Iterable[str], *, most: int = 20) -> str:
+    """The tail of an unknown-name message: the nearest known name, then the menu.
+
+    >>> suggest("xnil", ["xnli", "panx"])
+    " Did you mean 'xnli'? Known: panx, xnli."
+    """
+    names = sorted(set(known))
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    guess = f" Did you mean {near[0]!r}?" if near else ""
+    menu = ", ".join(names[:most]) or "none"
+    more = f", ... ({len(names)} in all)" if len(names) > most else ""
+    return f"{guess} Known: {menu}{more}."

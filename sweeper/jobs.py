@@ -1,0 +1,116 @@
+"""What a worker is given, what it says while it works, and what it hands back.
+
+Plain data only: a job knows neither Ray nor the plan that it came from.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+KINDS = ("prepare", "train", "tune", "score")
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """One attempt at one job: everything a worker needs, as JSON-able data.
+
+    ``units`` are the parts of the job that the store lacks (name -> address); ``inputs`` depends
+    on ``kind`` (see `sweeper.addressing`). ``micro_batch`` is how many examples fit the device at
+    once, when an earlier attempt ran out of memory: it changes no result beyond rounding.
+    """
+
+    key: str
+    kind: str
+    address: str
+    attempt: str
+    study: str
+    units: dict[str, str]
+    inputs: dict[str, Any]
+    intermediate: str = ""
+    target: str = ""
+    seed: int | None = None
+    trial: int | None = None
+    parents: tuple[str, ...] = ()
+    generation: int = 0
+    released: float = 0.0
+    micro_batch: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The spec as JSON-able data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> JobSpec:
+        """The spec that `to_json` wrote."""
+        return cls(**{**data, "parents": tuple(data["parents"])})
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A sign of life: how far the job is (``step`` of ``steps`` in ``phase``)."""
+
+    phase: str
+    step: int = 0
+    steps: int = 0
+    message: str = ""
+
+
+@dataclass
+class Outcome:
+    """What one attempt brought.
+
+    ``selections`` (tune only): per selection split its best epoch, ``{name: {"epoch", "metric",
+    "value" (percent), "loss" (nats), "checkpoint" (folder inside the attempt)}}``; ``scores`` and
+    ``examples`` (score only) are rows of the store's tables without the columns that name the job.
+    """
+
+    status: str = "done"
+    message: str = ""
+    selections: dict[str, dict[str, Any]] = field(default_factory=dict)
+    scores: list[dict[str, Any]] = field(default_factory=list)
+    examples: list[dict[str, Any]] = field(default_factory=list)
+    steps: int = 0
+    examples_seen: int = 0
+    loss: float | None = None
+    curve: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Clock:
+    """Seconds spent per phase (setup, data, compute, evaluate, score, save), and the first batch.
+
+    Phases do not nest: entering one pauses the phase around it.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.started = time.time()
+        self.first_batch: float | None = None
+        self._open: list[str] = []
+        self._since = time.perf_counter()
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        """Count the time inside the ``with`` block to ``phase``."""
+        self._lap()
+        self._open.append(phase)
+        try:
+            yield
+        finally:
+            self._lap()
+            self._open.pop()
+
+    def batch(self) -> None:
+        """Say that the first batch is about to be computed (later calls change nothing)."""
+        if self.first_batch is None:
+            self.first_batch = time.time()
+
+    def _lap(self) -> None:
+        now = time.perf_counter()
+        if self._open:
+            phase = self._open[-1]
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self._since
+        self._since = now

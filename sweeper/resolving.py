@@ -1,0 +1,216 @@
+"""Finding out what names of the outside world stand for, once, and keeping that in the store.
+
+A snapshot (``studies/<name>/<number>.json``) holds a study, its cards and what they resolved to:
+enough to plan it again and to find its scores, on another machine and years later.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sweeper.addressing import Resolved
+from sweeper.errors import ModelError, StoreError, suggest
+from sweeper.planning import Plan, plan
+from sweeper.store.files import StoreFiles, file_digest
+from sweeper.study import Study
+from sweeper.tasks import sources
+from sweeper.tasks.card import Card
+
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "sentencepiece.bpe.model")
+
+
+def data_root(study: Study) -> Path | None:
+    """The folder of the local files; None means the hub.
+
+    A study's `data` says (relative to its file), else the environment variable SWEEPER_DATA.
+    """
+    said = study.data or os.environ.get("SWEEPER_DATA") or "hub"
+    if said == "hub":
+        return None
+    base = study.folder if study.data else Path()
+    return (base / Path(said).expanduser()).resolve()
+
+
+def source_of(card: Card, root: Path | None) -> str:
+    """Where a task's rows come from: made by code, the local files, or the hub."""
+    if "synthetic" in card.sources:
+        return "synthetic"
+    return "hub" if root is None else "local"
+
+
+def resolve(planned: Plan, files: StoreFiles) -> Resolved:
+    """Resolve everything that a plan names, reusing what the store has and is still so.
+
+    Raises:
+        DataError: a data file is missing or unreadable; ModelError: the base model is.
+    """
+    study = planned.study
+    before = _last(files, study.name)
+    root = data_root(study)
+    resolved = Resolved(root=str(root) if root else None)
+    resolved.base = _resolve_base(study, before.base)
+    for task, split, codes in _wanted(planned):
+        card = planned.cards[task]
+        source = source_of(card, root)
+        known = {code: before.sources.get(f"{task}/{split}/{code}") for code in codes}
+        stale = [c for c in codes if not _reusable(known[c], card, split, c, root)]
+        fresh = sources.resolve(card, split, stale, source=source, root=root) if stale else {}
+        for code in codes:
+            resolved.sources[f"{task}/{split}/{code}"] = fresh.get(code) or known[code] or {}
+    _save(planned, resolved, files)
+    return resolved
+
+
+def resolved_already(planned: Plan, files: StoreFiles) -> Resolved | None:
+    """What the store knows of a plan's sources, if that is all and still so; reads no data."""
+    study = planned.study
+    known = _last(files, study.name)
+    root = data_root(study)
+    for task, split, codes in _wanted(planned):
+        for code in codes:
+            resolution = known.sources.get(f"{task}/{split}/{code}")
+            if not _reusable(resolution, planned.cards[task], split, code, root):
+                return None
+    if study.base.model and (known.base is None or known.base["name"] != study.base.model):
+        return None
+    known.root = str(root) if root else None
+    return known
+
+
+def open_study(files: StoreFiles, name: str | None = None) -> tuple[Plan, Resolved]:
+    """A study of a store, planned again from its last snapshot; the only one by default.
+
+    Raises:
+        StoreError: the store has no such study, or several and none was named.
+    """
+    names = files.names("studies")
+    if name is None and len(names) != 1:
+        raise StoreError(
+            f"The store has {len(names)} studies; name one of them (`--study`)."
+            + (f" They are: {', '.join(names)}." if names else "")
+        )
+    chosen = name or names[0]
+    if chosen not in names:
+        raise StoreError(f"The store has no study {chosen!r}.{suggest(chosen, names)}")
+    snapshot = _read(files, chosen)
+    study = Study.model_validate_json(json.dumps(snapshot["study"]))
+    cards = {
+        name: Card.model_validate_json(json.dumps(card))
+        for name, card in snapshot["cards"].items()
+    }
+    return plan(study, cards=cards), Resolved(**snapshot["resolved"])
+
+
+def _wanted(planned: Plan) -> list[tuple[str, str, tuple[str, ...]]]:
+    """The task, split and languages of every prepare job, and of a tokenizer's text."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for job in planned.jobs.values():
+        if job.kind == "prepare":
+            said = job.declared if job.declared["do"] == "data" else job.declared["text"]
+            found.setdefault((said["task"], said["split"]), set()).update(said["languages"])
+    return [(task, split, tuple(sorted(codes))) for (task, split), codes in found.items()]
+
+
+def _reusable(
+    known: dict[str, Any] | None, card: Card, split: str, code: str, root: Path | None
+) -> bool:
+    """Whether a recorded resolution is what this card and data folder lead to today."""
+    source = source_of(card, root)
+    return (
+        known is not None
+        and known["source"] == source
+        and sources.matches(known, card, split, code)
+        and sources.fresh(known, root)
+    )
+
+
+def _resolve_base(study: Study, before: dict[str, Any] | None) -> dict[str, Any] | None:
+    model = study.base.model
+    if model is None:
+        return None
+    folder = (study.folder / Path(model).expanduser()).resolve()
+    if folder.is_dir():
+        return _resolve_folder(model, folder, before)
+    if model.startswith((".", "/", "~")):
+        raise ModelError(
+            f"{study.where('base', 'model')}: the base model must be a hub id or a folder; "
+            f"{folder} is no folder. Mend the path (it is relative to the study's file)."
+        )
+    if before and before["name"] == model and study.base.revision in (None, before["revision"]):
+        return before
+    return _resolve_hub(study, model)
+
+
+def _resolve_folder(name: str, folder: Path, before: dict[str, Any] | None) -> dict[str, Any]:
+    weights = sorted(p for p in folder.iterdir() if p.suffix == ".safetensors")
+    tokenizer = sorted(p for p in folder.iterdir() if p.name in _TOKENIZER_FILES)
+    if not (folder / "config.json").is_file() or not weights or not tokenizer:
+        raise ModelError(
+            f"A base model's folder holds config.json, *.safetensors and tokenizer.json; "
+            f"{folder} lacks some. Save it with save_pretrained, model and tokenizer."
+        )
+    stamps = {p.name: [p.stat().st_size, p.stat().st_mtime_ns] for p in [*weights, *tokenizer]}
+    if before and before.get("stamps") == stamps and before["ref"] == {"folder": str(folder)}:
+        return before
+    return {
+        "name": name,
+        "ref": {"folder": str(folder)},
+        "weights": {p.name: file_digest(p) for p in [folder / "config.json", *weights]},
+        "tokenizer": {p.name: file_digest(p) for p in tokenizer},
+        "stamps": stamps,
+    }
+
+
+def _resolve_hub(study: Study, model: str) -> dict[str, Any]:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+
+    try:
+        revision = HfApi().model_info(model, revision=study.base.revision).sha
+    except RepositoryNotFoundError:
+        raise ModelError(
+            f"{study.where('base', 'model')}: the hub has no model {model!r}. Mend the id, or "
+            "give the path of a folder (starting with ./, ../ or /)."
+        ) from None
+    except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
+        raise ModelError(
+            f"{study.where('base', 'model')}: the hub could not be asked for {model!r} "
+            f"({type(error).__name__}). Check the network, or give a local folder as the model."
+        ) from None
+    ref = {"hub": model, "revision": revision}
+    return {"name": model, "revision": revision, "ref": ref, "weights": ref, "tokenizer": ref}
+
+
+def _last(files: StoreFiles, name: str) -> Resolved:
+    if not files.names(f"studies/{name}"):
+        return Resolved()
+    return Resolved(**_read(files, name)["resolved"])
+
+
+def _read(files: StoreFiles, name: str) -> dict[str, Any]:
+    return files.read(f"studies/{name}/{files.names(f'studies/{name}')[-1]}")
+
+
+def _save(planned: Plan, resolved: Resolved, files: StoreFiles) -> None:
+    """Keep a snapshot, unless the last one says the same."""
+    used = {task for task, _, _ in _wanted(planned)} | set(planned.targets)
+    used |= set(planned.study.spaces) | set(planned.study.task_limits)
+    snapshot = {
+        "study": json.loads(planned.study.model_dump_json(exclude_unset=True)),
+        "cards": {name: planned.cards[name].model_dump(mode="json") for name in sorted(used)},
+        "resolved": asdict(resolved),
+    }
+    name = planned.study.name
+    numbers = files.names(f"studies/{name}")
+    if numbers:
+        last = _read(files, name)
+        if {key: last[key] for key in snapshot} == json.loads(json.dumps(snapshot)):
+            return
+    number = len(numbers)
+    while not files.create(f"studies/{name}/{number:06d}.json", {**snapshot, "saved": time.time()}):
+        number += 1

@@ -1,0 +1,139 @@
+"""The commit: one exclusive marker per job that names an attempt, its files and its outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sweeper.errors import StoreError
+from sweeper.store.files import StoreFiles, file_digest
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What a marker says.
+
+    ``units`` maps the job's parts to their addresses, ``files`` store-relative names to size
+    (bytes) and SHA-256, ``outcome`` is what later jobs and queries need to know (see
+    `sweeper.jobs.Outcome`). A later ``generation`` replaces an earlier one whose files are gone.
+    """
+
+    address: str
+    generation: int
+    attempt: str
+    job: str
+    kind: str
+    units: dict[str, str]
+    files: dict[str, dict[str, Any]]
+    outcome: dict[str, Any]
+    committed: float
+    dropped: bool = False
+
+    @property
+    def folder(self) -> str:
+        """Where its attempt's files lie, relative to the store."""
+        return f"attempts/{self.address}/{self.attempt}"
+
+    def table(self, name: str) -> str | None:
+        """The Parquet file of a table that this commit brought, if it did."""
+        wanted = f"tables/{name}/"
+        return next((file for file in self.files if file.startswith(wanted)), None)
+
+
+def commit(
+    files: StoreFiles,
+    *,
+    address: str,
+    generation: int,
+    attempt: str,
+    job: str,
+    kind: str,
+    units: dict[str, str],
+    made: Iterable[str],
+    outcome: dict[str, Any],
+) -> bool:
+    """Make an attempt the job's outcome; False when another attempt was first.
+
+    Args:
+        made: Store-relative names of every file that the attempt made; all must be durable.
+    """
+    named = {}
+    for name in sorted(made):
+        path = files.path(name)
+        named[name] = {"size": path.stat().st_size, "sha256": file_digest(path)}
+    return files.create(
+        f"commits/{address}.{generation}",
+        {
+            "address": address,
+            "generation": generation,
+            "attempt": attempt,
+            "job": job,
+            "kind": kind,
+            "units": units,
+            "files": named,
+            "outcome": outcome,
+            "committed": time.time(),
+        },
+    )
+
+
+class Commits:
+    """All markers of a store, read once each; `refresh` brings what came since."""
+
+    def __init__(self, files: StoreFiles) -> None:
+        self.files = files
+        self.by_address: dict[str, Commit] = {}
+        self.by_unit: dict[str, Commit] = {}
+        self._seen: set[str] = set()
+        self.refresh()
+
+    def refresh(self) -> list[Commit]:
+        """Read the markers that are new since last time; returns their commits."""
+        dropped = set(self.files.names("dropped"))
+        new = [n for n in self.files.names("commits") if n not in self._seen]
+        # A later generation replaces an earlier one: read them in that order.
+        commits = [self._read(name, dropped) for name in sorted(new, key=_generation)]
+        return [commit for commit in commits if commit is not None]
+
+    def read(self, address: str, generation: int = 0) -> Commit | None:
+        """One marker, just written by a worker; None if it is not there."""
+        name = f"{address}.{generation}"
+        if not self.files.path(f"commits/{name}").exists():
+            return None
+        return self._read(name, set())
+
+    def drop(self, address: str) -> None:
+        """Delete a committed attempt's checkpoints, which its search no longer needs."""
+        old = self.by_address[address]
+        self.files.create(f"dropped/{address}.{old.generation}", {"dropped": time.time()})
+        self.files.remove(old.folder)
+        self._keep(Commit(**{**vars(old), "dropped": True}))
+
+    def _read(self, name: str, dropped: set[str]) -> Commit | None:
+        data = self.files.read(f"commits/{name}")
+        try:
+            commit = Commit(**data, dropped=name in dropped)
+        except TypeError as error:
+            raise StoreError(
+                f"The marker {self.files.path(f'commits/{name}')} is not one of this schema "
+                f"({error}). Delete it to have its job done again."
+            ) from None
+        self._seen.add(name)
+        self._keep(commit)
+        return commit
+
+    def _keep(self, commit: Commit) -> None:
+        self.by_address[commit.address] = commit
+        for unit in commit.units.values():
+            self.by_unit[unit] = commit
+
+
+def _generation(name: str) -> tuple[int, str]:
+    address, _, generation = name.rpartition(".")
+    if not generation.isdigit():
+        raise StoreError(
+            f"commits/{name} is no marker's name (address.generation). Move the file away."
+        )
+    return int(generation), address

@@ -1,0 +1,210 @@
+"""The store's folder: where everything lies, and the few ways in which files come to be.
+
+    store.json                              what this is, and its schema version
+    studies/<name>/<number>.json            snapshots: study, cards, resolved sources
+    asks/<search>/<number>.json             a trial's parameters, before it starts
+    attempts/<address>/<attempt>/           what one attempt made: data, checkpoints
+    tables/<table>/<address>-<attempt>.parquet
+    commits/<address>.<generation>          the marker that makes one attempt the job's outcome
+    dropped/<address>.<generation>          its checkpoint was deleted, having lost its search
+    failures/<address>/<attempt>.json       an attempt that died, and why
+    resume/<address>/                       resume points of a job in flight
+    logs/<job key>/<attempt>.log
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from sweeper.errors import StoreError
+
+SCHEMA_VERSION = 1
+"""Rises when an older sweeper could no longer read what this one writes."""
+
+
+class StoreFiles:
+    """A store in a folder (local disk or NFS): paths, and durable, exclusive creation.
+
+    Args:
+        root: The store's folder.
+        create: Make the folder and its `store.json` if they are not there.
+
+    Raises:
+        StoreError: there is no store, or it has another schema, or it cannot be written.
+    """
+
+    def __init__(self, root: str | Path, *, create: bool = False) -> None:
+        if "://" in str(root):
+            raise StoreError(
+                f"A store is a folder (a local disk or NFS), and {str(root)!r} is an address. "
+                "Give a folder that every node can reach."
+            )
+        self.root = Path(root).expanduser().absolute()
+        self._check(create)
+
+    def _check(self, create: bool) -> None:
+        identity = self.root / "store.json"
+        if not identity.is_file() and create:
+            _refuse_foreign_folder(self.root)
+            with explained(self.root):
+                data = {"sweeper_store": SCHEMA_VERSION, "created": time.time()}
+                self.create("store.json", data)
+        try:
+            version = json.loads(identity.read_text())["sweeper_store"]
+        except FileNotFoundError:
+            raise StoreError(
+                f"There is no store in {self.root}. Run a study first (`sweeper run STUDY "
+                f"--store {self.root}`), or give the folder of an existing store."
+            ) from None
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise StoreError(
+                f"{identity} is not a readable store.json ({error}). Restore the file, or use "
+                "another folder."
+            ) from None
+        if version != SCHEMA_VERSION:
+            raise StoreError(
+                f"The store in {self.root} has schema {version}; this sweeper reads and writes "
+                f"schema {SCHEMA_VERSION}. Use the sweeper that wrote it, or another folder."
+            )
+
+    def path(self, relative: str) -> Path:
+        """The local path of a file or folder of the store. It cannot leave the store's folder."""
+        path = self.root / relative
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            raise StoreError(
+                f"Names stay inside the store's folder; {relative!r} leaves {self.root}."
+            )
+        return path
+
+    def create(self, relative: str, data: dict[str, Any]) -> bool:
+        """Write JSON durably if no such file is there yet; False if there is one.
+
+        The content is complete before the name exists: a hard link is exclusive on local disks
+        and on NFS, where opening with O_EXCL and then writing would show half a file.
+        """
+        path = self.path(relative)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.parent / f".draft-{uuid.uuid4().hex}"
+        with explained(path):
+            try:
+                with draft.open("xb") as stream:
+                    stream.write(canonical(data))
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                os.link(draft, path)
+            except FileExistsError:
+                return False
+            finally:
+                draft.unlink(missing_ok=True)
+            sync_folder(path.parent)
+        return True
+
+    def read(self, relative: str) -> dict[str, Any]:
+        """A JSON file of the store."""
+        path = self.path(relative)
+        try:
+            data: dict[str, Any] = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise StoreError(
+                f"{path} is damaged: not JSON ({error}). Delete this one file; the next run "
+                "makes again what it stood for."
+            ) from None
+        return data
+
+    def names(self, folder: str) -> list[str]:
+        """The names in a folder, sorted, without drafts; empty if there is no such folder."""
+        try:
+            found = os.listdir(self.path(folder))
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in found if not name.startswith("."))
+
+    def attempt_folder(self, address: str, attempt: str) -> Path:
+        """The folder for what one attempt makes; no other attempt writes there."""
+        path = self.path(f"attempts/{address}/{attempt}")
+        with explained(path):
+            path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def resume_folder(self, address: str) -> Path:
+        """Where a job's resume points lie; they outlive its attempts. May not be there yet."""
+        return self.path(f"resume/{address}")
+
+    def relative(self, path: Path) -> str:
+        """The store-relative name of a path inside it."""
+        return path.relative_to(self.root).as_posix()
+
+    def remove(self, relative: str) -> None:
+        """Delete a folder of attempts or resume points, if it is there."""
+        path = self.path(relative)
+        if path.exists():
+            shutil.rmtree(path)
+
+
+def _refuse_foreign_folder(root: Path) -> None:
+    """A new store is not mixed into a folder that holds something else."""
+    if root.is_file():
+        raise StoreError(f"A store is a folder, and {root} is a file. Give another path.")
+    if root.is_dir() and any(root.iterdir()):
+        raise StoreError(
+            f"{root} holds files and is not a store. Give an empty or new folder, or the "
+            "folder of an existing store."
+        )
+
+
+class explained:  # noqa: N801  (reads as a verb: `with explained(path):`)
+    """Turns the operating system's refusals to write into `StoreError`s that say what to do."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, OSError) or isinstance(error, FileExistsError):
+            return
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError(
+                f"The disk of the store is full: {self.path} could not be written. What is "
+                "committed is safe: free some space and start the same run again."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise StoreError(
+                f"The store must be writable; {self.path} is not ({error.strerror}). Mend its "
+                "permissions or give another folder."
+            ) from error
+
+
+def canonical(data: Any) -> bytes:
+    """Canonical JSON: the same bytes for the same data, on every machine. NaN is refused."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode()
+
+
+def digest(data: Any) -> str:
+    """The first 32 hex digits (128 bits) of the SHA-256 of canonical JSON: an address."""
+    return hashlib.sha256(canonical(data)).hexdigest()[:32]
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,345 @@
+"""What the user writes: a study, as YAML or as these models built in Python."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from sweeper import yamlfile
+from sweeper.errors import StudyError, suggest
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
+Positive = Annotated[int, Field(gt=0)]
+
+CONTROL = "none"
+"""The row without intermediate training: always there, the control of every gain."""
+
+
+class Strict(BaseModel):
+    """No unknown keys, no silent conversions, no changes after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Training(Strict):
+    """The settings of one training. A stage or a space states those that differ from the study's."""
+
+    learning_rate: float = Field(1e-5, gt=0, description="Peak learning rate of AdamW.")
+    batch: Positive = Field(32, description="Examples per optimizer step.")
+    epochs: Positive = Field(3, description="Passes over the training data.")
+    steps: Positive | None = Field(None, description="Optimizer steps; overrides `epochs`.")
+    warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps that warm up linearly.")
+    weight_decay: float = Field(0.01, ge=0, description="Not applied to biases and LayerNorm.")
+    dropout: float | None = Field(None, ge=0, lt=1, description="None: the model's own.")
+    clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
+    max_length: int = Field(128, ge=8, description="Subwords per input, special tokens included.")
+    group_by_length: bool = Field(True, description="Batch similar lengths, inside shuffled pools.")
+    examples: Positive | None = Field(
+        None, description="Train on so many examples, drawn anew per seed (the same in every row)."
+    )
+    mask_probability: float = Field(0.15, gt=0, lt=1, description="Masked LM: share of tokens.")
+
+    def updated(self, other: Training) -> Training:
+        """These settings with the ones that ``other`` states."""
+        return self.model_copy(update={k: getattr(other, k) for k in other.model_fields_set})
+
+
+class Scratch(Strict):
+    """An XLM-R of this size, its tokenizer trained on ``text`` and its weights by masked LM."""
+
+    text: Name = Field(description="The masked-LM task whose train split is learnt from.")
+    vocabulary: int = Field(ge=100, description="Entries of the BPE vocabulary.")
+    layers: Positive
+    hidden: Positive
+    heads: Positive
+    feed_forward: Positive
+    max_length: int = Field(128, ge=8, description="Longest input, in subwords.")
+    seed: int = 0
+    training: Training = Training()
+
+    @model_validator(mode="after")
+    def _heads_divide_hidden(self) -> Scratch:
+        if self.hidden % self.heads:
+            raise ValueError(f"hidden ({self.hidden}) must be a multiple of heads ({self.heads})")
+        return self
+
+
+class Base(Strict):
+    """The pretrained encoder: a hub id or a folder (``model``), or one made ``scratch``."""
+
+    model: str | None = None
+    revision: str | None = Field(None, description="A commit of the hub model; default: newest.")
+    scratch: Scratch | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Base:
+        if (self.model is None) == (self.scratch is None):
+            raise ValueError("give exactly one of `model` (hub id or folder) and `scratch`")
+        return self
+
+
+class Stage(Strict):
+    """One training of an intermediate: a task, or several mixed, a task per optimizer step."""
+
+    tasks: tuple[Name, ...] = Field(min_length=1, strict=False)
+    sampler: Literal["proportional", "uniform", "temperature"] = "proportional"
+    temperature: float | None = Field(None, gt=0)
+    training: Training = Training()
+
+    @model_validator(mode="after")
+    def _temperature_belongs_to_its_sampler(self) -> Stage:
+        if (self.temperature is not None) != (self.sampler == "temperature"):
+            raise ValueError("`temperature` goes with `sampler: temperature`, and only with it")
+        if len(set(self.tasks)) != len(self.tasks):
+            raise ValueError("a task stands twice in one stage")
+        return self
+
+
+class Intermediate(Strict):
+    """A row of the matrix: stages trained one after another before the target."""
+
+    stages: tuple[Stage, ...] = Field(min_length=1, strict=False)
+
+
+class Selection(Strict):
+    """Where a target picks its winner (trial and epoch): by default English dev."""
+
+    task: Name | None = Field(None, description="Default: the target itself.")
+    split: Name = "dev"
+    language: str = "en"
+
+
+class Representation(Strict):
+    """How a retrieval target turns a sentence into a vector."""
+
+    layer: float = Field(14 / 24, ge=0, le=1, description="Hidden layer as a fraction of depth.")
+    pooling: Literal["mean", "cls"] = "mean"
+
+
+class Target(Strict):
+    """A column of the matrix. What is not said comes from the task's card."""
+
+    training_task: Name | None = None
+    languages: tuple[str, ...] | None = Field(None, min_length=1, strict=False)
+    splits: tuple[Name, ...] = Field(("test",), min_length=1, strict=False)
+    selection: Selection | None = None
+    representation: Representation = Representation()
+    max_length: int | None = Field(None, ge=8, description="Retrieval: subwords per sentence.")
+
+
+class Range(Strict):
+    """A continuous or integer interval of a search space."""
+
+    low: float = Field(strict=False)
+    high: float = Field(strict=False)
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if not self.low < self.high:
+            raise ValueError(f"low < high must hold, but low={self.low} and high={self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low > 0 must hold for `log: true`, but low={self.low}")
+        return self
+
+
+Choice = float | int | bool | None
+
+
+class Space(Strict):
+    """A training task's hyperparameters: what is fixed, and what its searches look through."""
+
+    training: Training = Training()
+    search: dict[str, tuple[Choice, ...] | Range] = Field(default_factory=dict)
+    sampler: Literal["grid", "random", "tpe"] = "grid"
+    trials: Positive | None = Field(None, description="Default: every point of the grid.")
+
+    @field_validator("search", mode="before")
+    @classmethod
+    def _lists_are_choices(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+
+    @model_validator(mode="after")
+    def _searchable(self) -> Space:
+        for field, values in self.search.items():
+            if field not in Training.model_fields:
+                raise ValueError(
+                    f"a space searches training settings; {field!r} is none."
+                    + suggest(field, Training.model_fields)
+                )
+            if isinstance(values, Range):
+                if self.sampler == "grid":
+                    raise ValueError(
+                        f"a grid needs a list of values for {field!r}, not a range: list them, "
+                        "or use `sampler: tpe` or `random`"
+                    )
+                continue
+            if not values or len(set(values)) != len(values):
+                raise ValueError(f"the values of {field!r} must be there and differ: {values}")
+            for value in values:
+                _check_choice(field, value)
+        if self.sampler != "grid" and self.trials is None:
+            raise ValueError(f"`sampler: {self.sampler}` needs `trials`, the size of its budget")
+        return self
+
+    @property
+    def grid(self) -> list[dict[str, Choice]]:
+        """Every point of the grid, first field slowest; one empty point without `search`."""
+        points: list[dict[str, Choice]] = [{}]
+        for field, values in self.search.items():
+            assert not isinstance(values, Range)
+            points = [{**point, field: value} for point in points for value in values]
+        return points
+
+    @property
+    def budget(self) -> int:
+        """How many trials each search has."""
+        if self.sampler == "grid":
+            return min(self.trials or len(self.grid), len(self.grid))
+        assert self.trials is not None
+        return self.trials
+
+
+def _check_choice(field: str, value: Choice) -> None:
+    try:
+        Training.model_validate({field: value})
+    except ValidationError as error:
+        raise ValueError(f"{value!r} is no {field}: {error.errors()[0]['msg']}") from None
+
+
+class Limits(Strict):
+    """The first N examples of a split (per language), for quick looks; None: all of them."""
+
+    train: Positive | None = None
+    dev: Positive | None = None
+    test: Positive | None = None
+
+
+class Study(Strict):
+    """A whole study: rows (intermediates), columns (targets), seeds, spaces, and the base model."""
+
+    name: Name
+    description: str = ""
+    base: Base
+    data: str | None = Field(
+        None,
+        description="'hub', or the folder of the local files; default: the folder in the "
+        "environment variable SWEEPER_DATA, else the hub.",
+    )
+    tasks_path: str | None = Field(None, description="A folder of the user's own task cards.")
+    intermediates: dict[Name, Intermediate] = Field(default_factory=dict)
+    targets: dict[Name, Target] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field((0,), min_length=1, strict=False)
+    training: Training = Training()
+    spaces: dict[Name, Space] = Field(default_factory=dict)
+    limits: Limits = Limits()
+    task_limits: dict[Name, Limits] = Field(default_factory=dict)
+
+    _marks: yamlfile.Marks = PrivateAttr(default_factory=lambda: yamlfile.Marks(None, None))
+
+    @field_validator("intermediates", mode="before")
+    @classmethod
+    def _short_rows(cls, value: Any) -> Any:
+        """``mnli:`` means one stage on the task of that name; one stage needs no `stages`."""
+        if not isinstance(value, dict):
+            return value
+        return {name: _row(name, row) for name, row in value.items()}
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _short_columns(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: {} if column is None else column for name, column in value.items()}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds must differ, but they are {list(self.seeds)}")
+        if CONTROL in self.intermediates:
+            raise ValueError(f"the row {CONTROL!r} is always there; take it out of intermediates")
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path) -> Study:
+        """Read a study from a YAML file, or a shipped one by its name (``demo``).
+
+        Raises:
+            StudyError: with file, line and the nearest known key for each fault.
+        """
+        file = find_study(path)
+        data, marks = yamlfile.load(file)
+        study = yamlfile.validate(cls, data, marks)
+        study._marks = marks
+        return study
+
+    def where(self, *location: str | int) -> str:
+        """The file and line of a part of this study, for messages."""
+        return self._marks.where(location)
+
+    @property
+    def folder(self) -> Path:
+        """What relative paths in the study are relative to: its file's folder, else here."""
+        return self._marks.path.parent if self._marks.path else Path()
+
+    def space(self, training_task: str) -> Space:
+        """The search space of a training task; without one, a single trial of the defaults."""
+        return self.spaces.get(training_task, Space())
+
+    def limit(self, task: str, split: str) -> int | None:
+        """How many examples of a split are used: the task's own limit, else the study's."""
+        own = self.task_limits.get(task, Limits())
+        name = split if split in Limits.model_fields else "test"
+        limits = own if name in own.model_fields_set else self.limits
+        value: int | None = getattr(limits, name)
+        return value
+
+
+def _row(name: str, row: Any) -> Any:
+    if row is None:
+        return {"stages": [{"tasks": [name]}]}
+    if isinstance(row, dict) and "stages" not in row:
+        return {"stages": [{"tasks": [name], **row}]}
+    return row
+
+
+def shipped_folder(kind: str) -> Path:
+    """Where shipped files lie: inside the installed package, or at the top of a checkout."""
+    inside = Path(__file__).parent / kind
+    return inside if inside.is_dir() else Path(__file__).parent.parent / kind
+
+
+def find_study(name: str | Path) -> Path:
+    """The file of a study: a path, or the name of a shipped one."""
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"} or path.is_file():
+        if not path.is_file():
+            raise StudyError(f"There is no study file {path}. Give the path of an existing file.")
+        return path
+    folder = shipped_folder("search_spaces")
+    shipped = {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+    if str(name) not in shipped:
+        raise StudyError(
+            f"A study is a YAML file or the name of a shipped one; {str(name)!r} is neither."
+            + suggest(str(name), shipped)
+        )
+    return shipped[str(name)]
+
+
+def schema() -> str:
+    """The JSON schema of a study file, for editors."""
+    return json.dumps(Study.model_json_schema(), indent=2, sort_keys=True) + "\n"

@@ -1,0 +1,1 @@
+"""Tasks, free of torch: cards, reading data, encoding rows, metrics."""

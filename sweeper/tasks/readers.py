@@ -1,0 +1,247 @@
+"""From a resolution to rows: read, rename, translate labels, check.
+
+Every fault is a `DataError` that names the file (or the hub dataset), the row and the rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sweeper.errors import DataError, suggest
+from sweeper.tasks import formats, kinds
+from sweeper.tasks.card import Card, HubSource, LocalSource
+from sweeper.tasks.formats import Record
+from sweeper.tasks.kinds.base import Row, RowFault, shown
+from sweeper.tasks.sources import Resolution, check_unchanged, hub_errors
+
+
+def read(
+    card: Card,
+    split: str,
+    language: str,
+    resolution: Resolution,
+    root: Path | None,
+    limit: int | None = None,
+) -> list[Row]:
+    """The rows of one unit: the fields of the card's kind, and ``id``.
+
+    ``id`` is the value of the ``id`` column, else the row's number in the file, from 0 (blank
+    lines are not counted, dropped rows are). ``limit`` takes the first rows that are left after
+    dropping.
+
+    Raises:
+        DataError: a file is missing, has changed since it was resolved, or breaks a rule.
+    """
+    rows = list(islice(_rows(card, split, language, resolution, root), limit))
+    origin = _origin(resolution, root)
+    if not rows and limit != 0:
+        raise DataError(
+            f"{origin}: the task {card.name!r} needs at least one row in the split {split!r} and "
+            f"the language {language!r}; there is none. Get the data again, or leave the "
+            "language out."
+        )
+    seen: set[str] = set()
+    for row in rows:
+        if row["id"] in seen:
+            raise DataError(
+                f"{origin}: ids must be unique in a split and language; {row['id']!r} is not. "
+                "Mend the data, or leave the `id` column out of the card."
+            )
+        seen.add(row["id"])
+    return rows
+
+
+def _rows(
+    card: Card, split: str, language: str, resolution: Resolution, root: Path | None
+) -> Iterator[Row]:
+    kind = kinds.get(card.kind)
+    source: Any = card.source(resolution["source"])
+    if resolution["source"] == "local":
+        records = _local_records(card, source, language, check_unchanged(resolution, root))
+        translate = _Translation.of(source)
+    elif resolution["source"] == "hub":
+        records = _hub_records(source, resolution)
+        translate = _Translation.of(source)
+    else:
+        records = _synthetic_records(resolution, split, language)
+        translate = _Translation({}, frozenset())
+    for number, record in enumerate(records):
+        values = dict(record.values)
+        if "language" in values and values.pop("language") != language:
+            continue
+        try:
+            if kind.label_field and not translate.apply(values, kind.label_field):
+                continue
+            row = kind.row(values, card)
+        except RowFault as error:
+            where = record.where(error.index)
+            raise DataError(f"{where}: {error.broken}. {error.advice.rstrip('.')}.") from None
+        row["id"] = str(values["id"]) if "id" in values else str(number)
+        yield row
+
+
+@dataclass(frozen=True)
+class _Translation:
+    """Raw labels -> the card's, and the raw labels whose rows are dropped."""
+
+    labels: Mapping[str, str]
+    drop: frozenset[str]
+
+    @classmethod
+    def of(cls, source: LocalSource | HubSource) -> _Translation:
+        labels = source.labels or {}
+        if not isinstance(labels, dict):
+            labels = {str(number): label for number, label in enumerate(labels)}
+        return cls(labels, frozenset(source.drop_labels))
+
+    def apply(self, values: dict[str, Any], field: str) -> bool:
+        """Translate the labels in ``field``; False if the row is to be dropped."""
+        raw = values.get(field)
+        if isinstance(raw, (list, tuple)):
+            values[field] = [self._one(label, index) for index, label in enumerate(raw)]
+            return True
+        if _text(raw) in self.drop:
+            return False
+        values[field] = self._one(raw, 0)
+        return True
+
+    def _one(self, raw: Any, index: int) -> Any:
+        label = _text(raw)
+        if not self.labels:
+            return label
+        if label not in self.labels:
+            raise RowFault(
+                f"a label must be one of those in the card's `labels:`, it is {shown(raw)}",
+                f"Mend the row or the card.{suggest(str(label), self.labels)}",
+                index,
+            )
+        return self.labels[label]
+
+
+def _text(raw: Any) -> Any:
+    """Numbers as text, since raw labels are compared as text; anything else as it is."""
+    return str(raw) if isinstance(raw, int) and not isinstance(raw, bool) else raw
+
+
+def _origin(resolution: Resolution, root: Path | None) -> str:
+    if resolution["source"] == "local" and root is not None:
+        return ", ".join(str(root / file["path"]) for file in resolution["files"])
+    if resolution["source"] == "hub":
+        return _hub_origin(resolution)
+    return f"synthetic generator {resolution.get('generator')}"
+
+
+# ---- sources ----------------------------------------------------------------------------------
+
+
+def _local_records(
+    card: Card, source: LocalSource, language: str, paths: Sequence[Path]
+) -> Iterator[Record]:
+    parsers = {**formats.PARSERS, **kinds.get(card.kind).formats}
+    return parsers[source.format](paths, source, language)
+
+
+def _synthetic_records(resolution: Resolution, split: str, language: str) -> Iterator[Record]:
+    from sweeper.tasks import synthetic
+
+    if resolution["version"] != synthetic.GENERATOR_VERSION:
+        raise DataError(
+            f"The synthetic data was planned with generator version {resolution['version']}; this "
+            f"is version {synthetic.GENERATOR_VERSION}. Run again with one version of sweeper."
+        )
+    generator = resolution["generator"]
+    for number, values in enumerate(synthetic.rows(generator, split, language)):
+        yield Record(f"synthetic generator {generator}, row", number, values)
+
+
+def _hub_origin(resolution: Resolution) -> str:
+    config = f", config {resolution['config']}" if resolution["config"] else ""
+    return f"hub dataset {resolution['dataset']}{config}, split {resolution['split']}"
+
+
+def _hub_records(source: HubSource, resolution: Resolution) -> Iterator[Record]:
+    """Rows of a hub dataset; lines are row numbers from 0, as the hub's viewer counts."""
+    table = _load(resolution)
+    origin = _hub_origin(resolution)
+    for column in source.columns.values():
+        if column not in table.column_names:
+            raise DataError(
+                f"{origin}: the dataset must have the column {column!r}."
+                f"{suggest(column, table.column_names)} Mend the card's `columns:`."
+            )
+    fields = list(source.columns.items())
+    named = {field: _label_names(table, column) for field, column in fields}
+    for field, names in named.items():
+        _check_label_order(source, origin, field, names)
+    by_name = {field: names for field, names in named.items() if names and not _by_number(source)}
+    number = 0
+    for batch in table.select_columns([column for _, column in fields]).iter(batch_size=1000):
+        for values in zip(*(batch[column] for _, column in fields), strict=True):
+            row = {field: value for (field, _), value in zip(fields, values, strict=True)}
+            for field, names in by_name.items():
+                row[field] = _named(row[field], names)
+            yield Record(f"{origin}, row", number, row)
+            number += 1
+
+
+def _load(resolution: Resolution) -> Any:
+    """The dataset, from the local cache or the hub."""
+    import datasets
+
+    try:
+        return datasets.load_dataset(
+            resolution["dataset"],
+            resolution["config"],
+            split=resolution["split"],
+            revision=resolution["revision"],
+        )
+    except (
+        *hub_errors(),  # no network, no such dataset
+        ValueError,  # no such config or split
+        RuntimeError,  # a dataset that is a script
+        datasets.exceptions.DatasetsError,
+    ) as error:
+        reason = str(error).strip().split("\n", 1)[0].rstrip(".")
+        raise DataError(
+            f"{_hub_origin(resolution)} (revision {resolution['revision']}) cannot be loaded: "
+            f"{reason}. Check the card's `sources: hub:` and the network, or use local files "
+            "(`source: local`)."
+        ) from None
+
+
+def _label_names(table: Any, column: str) -> tuple[str, ...]:
+    """The names of a ClassLabel column (or of a list of them), else nothing."""
+    feature = table.features[column]
+    names = getattr(getattr(feature, "feature", feature), "names", None)
+    return tuple(names or ())
+
+
+def _by_number(source: HubSource) -> bool:
+    return isinstance(source.labels, tuple)
+
+
+def _check_label_order(source: HubSource, origin: str, field: str, names: tuple[str, ...]) -> None:
+    """A card's list of labels must agree with the dataset's own names where these are the same.
+
+    A swapped order would not crash: it would train a head whose labels mean something else.
+    """
+    listed = source.labels
+    if not names or not isinstance(listed, tuple) or not set(names) & set(listed):
+        return
+    if names != listed:
+        raise DataError(
+            f"{origin}: the card's list of labels must be in the dataset's order for the field "
+            f"{field!r}, which is {', '.join(names)}; the card has {', '.join(listed)}. Mend the "
+            "card's `sources: hub: labels:`."
+        )
+
+
+def _named(value: Any, names: tuple[str, ...]) -> Any:
+    if isinstance(value, list):
+        return [_named(item, names) for item in value]
+    good = isinstance(value, int) and 0 <= value < len(names)
+    return names[value] if good else value

@@ -1,0 +1,242 @@
+"""Where a task's rows come from, pinned down: file hashes, a hub commit, a generator's version.
+
+A resolution is plain JSON. It is made once and recorded; `identity` is the part of it that decides
+what the rows are, and goes into addresses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sweeper.errors import DataError
+from sweeper.tasks.card import Card, HubSource, LocalSource, SyntheticSource, fill
+
+Resolution = dict[str, Any]
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_BLOCK = 1 << 20
+
+
+def resolve(
+    card: Card, split: str, languages: Iterable[str], *, source: str, root: Path | None
+) -> dict[str, Resolution]:
+    """Per language, what the rows of a split are made of.
+
+    A resolution is one of::
+
+        {"source": "local", "language", "files": [{"path" (below root), "size", "mtime_ns",
+         "sha256"}, ...]}
+        {"source": "hub", "language", "dataset", "config", "split" (the hub's),
+         "revision" (a commit), "asked" (the card's revision)}
+        {"source": "synthetic", "language", "split", "generator", "version"}
+
+    Args:
+        card: the task.
+        split: one of its splits.
+        languages: languages of that split.
+        source: ``local``, ``hub`` or ``synthetic``.
+        root: the data folder; needed for ``local`` only.
+
+    Raises:
+        StudyError: the card has no such source, split or language.
+        DataError: a file is missing, or the hub cannot be asked.
+    """
+    found = card.source(source)
+    codes = tuple(languages)
+    for code in codes:
+        card.split(split, code)
+    if isinstance(found, SyntheticSource):
+        return {code: _synthetic(found, split, code) for code in codes}
+    parts = found.files if isinstance(found, LocalSource) else found.splits
+    if split not in parts:
+        raise DataError(
+            f"The task {card.name!r} has no {source} data for its split {split!r}. Add the split "
+            f"to `sources: {source}:` in its card, or use another source."
+        )
+    if isinstance(found, LocalSource):
+        return {code: _local(card, found, split, code, root) for code in codes}
+    revision = _revision(found)
+    return {code: _hub(found, split, code, revision) for code in codes}
+
+
+def identity(resolution: Resolution) -> dict[str, Any]:
+    """What decides the content of the rows: no path, no time; equal files are equal.
+
+    The language is part of it, since one file or hub config may hold the rows of several.
+    """
+    told = {key: value for key, value in resolution.items() if key not in ("files", "asked")}
+    if resolution["source"] == "local":
+        told["sha256"] = [file["sha256"] for file in resolution["files"]]
+    return told
+
+
+def fresh(resolution: Resolution, root: Path | None) -> bool:
+    """Whether local files still have the size and time that were recorded (others always do)."""
+    if resolution["source"] != "local":
+        return True
+    return root is not None and all(_untouched(file, root) for file in resolution["files"])
+
+
+def matches(resolution: Resolution, card: Card, split: str, code: str) -> bool:
+    """Whether a recorded resolution is of the files, dataset or generator that the card names."""
+    found = card.source(resolution["source"])
+    if isinstance(found, SyntheticSource):
+        return resolution == _synthetic(found, split, code)
+    if split not in (found.files if isinstance(found, LocalSource) else found.splits):
+        return False
+    if isinstance(found, LocalSource):
+        paths = [fill(pattern, code) for pattern in found.patterns(split)]
+        return [file["path"] for file in resolution["files"]] == paths
+    # A commit once looked up is kept, unless the card asks for another revision now.
+    return resolution == _hub(found, split, code, resolution["revision"])
+
+
+def check_unchanged(resolution: Resolution, root: Path | None) -> list[Path]:
+    """The files of a local resolution, after making sure that their content is the recorded one.
+
+    Size and time are compared first. A copy on another machine has another time, so then the
+    content decides. Raises `DataError` for a file that is missing or has changed.
+    """
+    paths = []
+    for file in resolution["files"]:
+        path = _root(root) / file["path"]
+        if not path.is_file():
+            raise DataError(
+                f"The data file {path} was there when the study was planned, and is gone. "
+                "Put it back, or run again with the right data folder."
+            )
+        if not _untouched(file, _root(root)) and _fingerprint(path)["sha256"] != file["sha256"]:
+            raise DataError(
+                f"A data file must not change while a study runs; {path} has changed since it "
+                "was planned. Run again: what depends on the file is then computed anew."
+            )
+        paths.append(path)
+    return paths
+
+
+def _untouched(file: dict[str, Any], root: Path) -> bool:
+    try:
+        found = (root / file["path"]).stat()
+    except OSError:
+        return False
+    return (found.st_size, found.st_mtime_ns) == (file["size"], file["mtime_ns"])
+
+
+def _root(root: Path | None) -> Path:
+    if root is None:
+        raise DataError(
+            "Local data needs a data folder; none is given. Set SWEEPER_DATA, or `data:` in the "
+            "study."
+        )
+    return root
+
+
+def _local(
+    card: Card, source: LocalSource, split: str, code: str, root: Path | None
+) -> Resolution:
+    files = []
+    for pattern in source.patterns(split):
+        relative = fill(pattern, code)
+        path = _root(root) / relative
+        if not path.is_file():
+            raise DataError(
+                f"The task {card.name!r} needs a file for its split {split!r} in the language "
+                f"{code!r}; there is no {path.absolute()}. Put it there, set SWEEPER_DATA or the "
+                "study's `data:` to the folder that holds it, or leave the language out."
+            )
+        files.append({"path": relative, **_fingerprint(path)})
+    return {"source": "local", "language": code, "files": files}
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    """Size, time and SHA-256 of a file; `DataError` if it changes meanwhile."""
+    try:
+        before = path.stat()
+        digest = hashlib.sha256()
+        with path.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+        after = path.stat()
+    except OSError as error:
+        raise DataError(
+            f"A data file must be readable; {path} is not: {error.strerror}. Mend the file."
+        ) from None
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise DataError(
+            f"A data file must not change while it is read; {path} does. Wait until it is written."
+        )
+    return {
+        "size": after.st_size,
+        "mtime_ns": after.st_mtime_ns,
+        "sha256": digest.hexdigest(),
+    }
+
+
+def _hub(source: HubSource, split: str, code: str, revision: str) -> Resolution:
+    return {
+        "source": "hub",
+        "language": code,
+        "dataset": source.dataset,
+        "config": None if source.config is None else fill(source.config, code),
+        "split": source.splits[split],
+        "revision": revision,
+        "asked": source.revision,
+    }
+
+
+def _revision(source: HubSource) -> str:
+    """The commit that the card's revision stands for; a full commit is taken at its word."""
+    if source.revision and _COMMIT.fullmatch(source.revision):
+        return source.revision
+    return _look_up(source.dataset, source.revision)
+
+
+@cache
+def _look_up(dataset: str, revision: str | None) -> str:
+    """Asked once per process, so that all tasks of a study see one commit of a dataset."""
+    from huggingface_hub import HfApi
+
+    try:
+        sha = HfApi().dataset_info(dataset, revision=revision).sha
+    except hub_errors() as error:
+        reason = str(error).split("\n", 1)[0].rstrip(".")
+        raise DataError(
+            f"The Hugging Face dataset {dataset!r} (revision {revision or 'newest'}) cannot be "
+            f"looked up: {reason}. Check the name and the network, write a full commit as "
+            "`revision:` in the card, or use local files (`source: local`)."
+        ) from None
+    if not sha:
+        raise DataError(
+            f"The hub names no commit for the dataset {dataset!r}. Write one as `revision:` in "
+            "the card."
+        )
+    return str(sha)
+
+
+def hub_errors() -> tuple[type[Exception], ...]:
+    """What asking the hub raises when the name is wrong, or the network or the hub is down."""
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    # A failed connection is an error of the HTTP library alone, and which one that is changes
+    # with the version of huggingface_hub; but its root is a base of the hub's own error.
+    roots = [
+        c for c in HfHubHTTPError.__bases__ if c.__name__ in ("HTTPError", "RequestException")
+    ]
+    return (OSError, HfHubHTTPError, HFValidationError, *roots)
+
+
+def _synthetic(source: SyntheticSource, split: str, code: str) -> Resolution:
+    from sweeper.tasks import synthetic
+
+    return {
+        "source": "synthetic",
+        "language": code,
+        "split": split,
+        "generator": source.generator,
+        "version": synthetic.GENERATOR_VERSION,
+    }

@@ -1,0 +1,105 @@
+"""The best epoch per selection split, kept while a training runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from sweeper.errors import ModelError
+from sweeper.jobs import Progress
+from sweeper.tasks import kinds
+from sweeper.tasks.card import Card
+from sweeper.training import scoring
+from sweeper.training.loop import weights
+from sweeper.training.models import Head, Heads
+from sweeper.training.resume import Tensors
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A split that picks an epoch: its task, its prepared features and examples."""
+
+    card: Card
+    features: pa.Table
+    examples: pa.Table
+
+
+class BestEpochs:
+    """Evaluates every selection after every epoch, and keeps the weights of the best ones.
+
+    Higher metric wins (for a loss, lower); ties: lower loss, then the earlier epoch. Weights are
+    copied to main memory, once per epoch that is somebody's best.
+
+    Attributes:
+        best: per selection ``{"epoch", "metric", "value", "loss"}``.
+        states: per epoch that is somebody's best, its weights.
+    """
+
+    def __init__(
+        self, head: Head, selections: Mapping[str, Selection], runner: scoring.Runner
+    ) -> None:
+        for name, selection in selections.items():
+            card = selection.card
+            if (card.kind, tuple(card.labels)) != (head.kind, head.labels):
+                raise ModelError(
+                    f"The selection split {name} is of kind {card.kind} with labels "
+                    f"{list(card.labels)}; {head.task} is trained as {head.kind} with labels "
+                    f"{list(head.labels)}. They must be the same: mend one of the cards."
+                )
+        self._selections = dict(selections)
+        self._runner = runner
+        self._metric = kinds.get(head.kind).metric
+        self._sign = 1.0 if kinds.get(head.kind).higher_is_better else -1.0
+        self.best: dict[str, dict[str, Any]] = {}
+        self.states: dict[int, Tensors] = {}
+
+    def evaluate(
+        self, model: Heads, epoch: int, step: int
+    ) -> Generator[Progress, None, dict[str, Any]]:
+        """See `sweeper.training.loop.EpochEnd`."""
+        units = {name: selection.features for name, selection in self._selections.items()}
+        scored = yield from scoring.run(model, units, self._runner, "evaluate")
+        found = {name: self._record(name, scored[name], epoch) for name in units}
+        for name, record in found.items():
+            if name not in self.best or self._rank(record) > self._rank(self.best[name]):
+                self.best[name] = record
+        named = {record["epoch"] for record in self.best.values()}
+        if epoch in named:
+            self.states[epoch] = {
+                name: tensor.to("cpu", copy=True) for name, tensor in weights(model).items()
+            }
+        self.states = {number: state for number, state in self.states.items() if number in named}
+        fields = ("metric", "value", "loss")
+        return {"selections": {n: {f: r[f] for f in fields} for n, r in found.items()}}
+
+    def saved(self) -> tuple[dict[str, Any], dict[str, Tensors]]:
+        """See `sweeper.training.loop.EpochEnd`."""
+        return {"best": self.best}, {checkpoint(k): state for k, state in self.states.items()}
+
+    def restore(self, data: dict[str, Any], tensors: dict[str, Tensors]) -> None:
+        """See `sweeper.training.loop.EpochEnd`."""
+        self.best = data["best"]
+        epochs = {record["epoch"] for record in self.best.values()}
+        self.states = {epoch: tensors[checkpoint(epoch)] for epoch in epochs}
+
+    def _record(self, name: str, scored: scoring.Scored, epoch: int) -> dict[str, Any]:
+        selection = self._selections[name]
+        evaluation = kinds.get(selection.card.kind).evaluate(
+            selection.card, selection.examples, selection.features, scored.outputs
+        )
+        value = float(evaluation.metrics[self._metric])
+        return {"epoch": epoch, "metric": self._metric, "value": value, "loss": scored.loss}
+
+    def _rank(self, record: dict[str, Any]) -> tuple[float, float]:
+        """What is larger is better; the earlier of two equal ones stays."""
+        loss = record["loss"]
+        return self._sign * record["value"], -(math.inf if loss is None else loss)
+
+
+def checkpoint(epoch: int) -> str:
+    """The name of the folder (and of the kept tensors) of an epoch's weights."""
+    return f"epoch={epoch}"

@@ -1,0 +1,245 @@
+"""One attempt at a job, from its spec to its commit. Plain Python: neither Ray nor the plan.
+
+The order of writing is the store's one rule: the attempt's files, then its tables, all durable,
+then the marker. Whatever ends an attempt early ends it before the marker.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import resource
+import shutil
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sweeper.errors import DataError, ModelError, StoreError, SweeperError
+from sweeper.jobs import Clock, JobSpec, Outcome, Progress
+from sweeper.store import tables
+from sweeper.store.commits import commit
+from sweeper.store.files import StoreFiles, explained, sync_folder
+from sweeper.training.jobs import handler
+
+log = logging.getLogger("sweeper")
+
+_LIBRARIES = ("torch", "transformers", "tokenizers", "pyarrow", "numpy")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A worker's last word on an attempt; ``error`` is its class (see `classify`)."""
+
+    status: str  # done, diverged, failed
+    error: str = ""
+    message: str = ""
+    seconds: float = 0.0
+
+
+def work(spec: JobSpec, files: StoreFiles) -> Iterator[Progress | Result]:
+    """Run one attempt; the last item is its `Result`. Closing it early saves a resume point.
+
+    Never raises: an error becomes a failed result, recorded in the store with its traceback in
+    the job's log.
+    """
+    clock = Clock()
+    with _logging(spec, files):
+        try:
+            folder = files.attempt_folder(spec.address, spec.attempt)
+            with explained(folder):
+                outcome = yield from handler(spec.kind)(spec, files, folder, clock)
+                _commit(spec, files, folder, clock, outcome)
+        except Exception as error:
+            log.error("%s failed:\n%s", spec.key, traceback.format_exc())
+            yield _failed(spec, files, clock, error)
+        else:
+            seconds = time.time() - clock.started
+            log.info("%s %s after %.1f s", spec.key, outcome.status, seconds)
+            yield Result(outcome.status, "", outcome.message, seconds)
+
+
+def classify(error: BaseException) -> str:
+    """The class of an error, which decides whether its job is tried again.
+
+    ``data`` and ``model``: what the job reads is missing or wrong. ``store``: the store cannot be
+    written, so no job can end. ``out_of_memory``: the device's. ``infrastructure``: the system's
+    or the network's, likely to pass. ``bug``: everything else.
+    """
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return "out_of_memory"
+    if isinstance(error, DataError):
+        return "data"
+    if isinstance(error, StoreError):
+        return "store"
+    if isinstance(error, ModelError):
+        return "model"
+    if isinstance(error, OSError | ConnectionError | TimeoutError):
+        return "infrastructure"
+    return "bug"
+
+
+def _commit(
+    spec: JobSpec, files: StoreFiles, folder: Path, clock: Clock, outcome: Outcome
+) -> None:
+    with clock("save"):
+        made = [*_durable(files, folder)]
+        name = f"{spec.address}-{spec.attempt}"
+        if outcome.scores:
+            made.append(tables.write(files, "scores", name, _score_rows(spec, outcome)))
+            made.append(tables.write(files, "examples", name, _example_rows(spec, outcome)))
+    row = _trial_row(spec, clock, outcome.status, outcome.message, outcome)
+    made.append(tables.write(files, "trials", name, [row]))
+    commit(
+        files,
+        address=spec.address,
+        generation=spec.generation,
+        attempt=spec.attempt,
+        job=spec.key,
+        kind=spec.kind,
+        units=spec.units,
+        made=made,
+        outcome={
+            "status": outcome.status,
+            "message": outcome.message,
+            "selections": outcome.selections,
+        },
+    )
+    shutil.rmtree(files.resume_folder(spec.address), ignore_errors=True)
+
+
+def _durable(files: StoreFiles, folder: Path) -> Iterator[str]:
+    """Make every file of an attempt durable, and name it."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir():
+            sync_folder(path)
+        elif path.name != "job.json":
+            tables.sync_file(path)
+            yield files.relative(path)
+    sync_folder(folder)
+
+
+def _failed(spec: JobSpec, files: StoreFiles, clock: Clock, error: Exception) -> Result:
+    kind = classify(error)
+    message = str(error) if isinstance(error, SweeperError) else f"{type(error).__name__}: {error}"
+    row = _trial_row(spec, clock, "failed", message, Outcome())
+    name = f"{spec.address}-{spec.attempt}"
+    try:
+        data = {
+            "job": spec.key,
+            "error": kind,
+            "message": message,
+            "table": tables.write(files, "trials", name, [row]),
+            "failed": time.time(),
+        }
+        files.create(f"failures/{spec.address}/{spec.attempt}.json", data)
+    except (SweeperError, OSError) as second:
+        # The store itself fails: the driver hears of it, and stops.
+        log.error("the failure of %s could not be recorded: %s", spec.key, second)
+        kind, message = "store", str(second)
+    return Result("failed", kind, message, time.time() - clock.started)
+
+
+def _job_columns(spec: JobSpec) -> dict[str, Any]:
+    return {
+        "job": spec.key,
+        "address": spec.address,
+        "attempt": spec.attempt,
+        "study": spec.study,
+        "intermediate": spec.intermediate,
+        "target": spec.target,
+        "seed": spec.seed,
+    }
+
+
+def _score_rows(spec: JobSpec, outcome: Outcome) -> list[dict[str, Any]]:
+    said = spec.inputs["columns"]
+    representation = spec.inputs["representation"]
+    return [
+        {
+            **_job_columns(spec),
+            **row,
+            "unit": spec.units[row["unit"]],
+            "main": row["metric"] == said["main"],
+            "zero_shot": said["zero_shot"][row["unit"]],
+            "overlap": said["overlap"][row["unit"]],
+            "checkpoint": said["checkpoint"],
+            "representation": json.dumps(representation) if representation else None,
+        }
+        for row in outcome.scores
+    ]
+
+
+def _example_rows(spec: JobSpec, outcome: Outcome) -> list[dict[str, Any]]:
+    return [
+        {**_job_columns(spec), **row, "unit": spec.units[row["unit"]]} for row in outcome.examples
+    ]
+
+
+def _trial_row(
+    spec: JobSpec, clock: Clock, status: str, message: str, outcome: Outcome
+) -> dict[str, Any]:
+    return {
+        **_job_columns(spec),
+        "kind": spec.kind,
+        "trial": spec.trial,
+        "status": status,
+        "message": message,
+        "parameters": json.dumps(spec.inputs.get("training", {}), sort_keys=True),
+        "selections": json.dumps(outcome.selections, sort_keys=True),
+        "curve": json.dumps(outcome.curve),
+        "loss": outcome.loss,
+        "steps": outcome.steps,
+        "examples": outcome.examples_seen,
+        "released": spec.released,
+        "started": clock.started,
+        "first_batch": clock.first_batch,
+        "committed": time.time(),
+        **{
+            f"seconds_{phase}": clock.seconds.get(phase, 0.0)
+            for phase in ("setup", "data", "compute", "evaluate", "score", "save")
+        },
+        "peak_memory": _peak_memory(),
+        "worker": f"{platform.node()}:{os.getpid()}",
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "parents": json.dumps(spec.parents),
+        "versions": json.dumps({name: version(name) for name in _LIBRARIES}),
+    }
+
+
+def _peak_memory() -> int:
+    """Bytes: the GPU's peak since the attempt began, else the process's since it began."""
+    if torch.cuda.is_available():
+        peak: int = torch.cuda.max_memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        return peak
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+class _logging:  # noqa: N801  (used as `with _logging(...)`)
+    """Sends what is logged while a job runs to the job's own file in the store."""
+
+    def __init__(self, spec: JobSpec, files: StoreFiles) -> None:
+        self.path = files.path(f"logs/{spec.key}/{spec.attempt}.log")
+        self.handler: logging.Handler = logging.NullHandler()
+
+    def __enter__(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.handler = logging.FileHandler(self.path, encoding="utf-8", delay=True)
+        except OSError as error:
+            log.warning("no log of this job: %s", error)
+        self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log.addHandler(self.handler)
+        log.setLevel(logging.INFO)
+
+    def __exit__(self, *_: object) -> None:
+        log.removeHandler(self.handler)
+        self.handler.close()

@@ -1,0 +1,153 @@
+"""What a training computes: accumulation, divergence, determinism, learning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sweeper.jobs import Outcome, Progress
+from sweeper.tasks.card import Card
+from sweeper.training import checkpoints
+from sweeper.training.models import Head, Source, build
+
+from .conftest import ALWAYS, NER, NLI, TEXT, World, card
+
+
+def trained(world: World, folder: str, *tasks: Card, micro: int | None = None, **changes: Any) -> Any:
+    """The tensors of a trained checkpoint."""
+    spec = world.spec("train", world.training(*tasks, **changes), micro_batch=micro)
+    outcome = world.run(spec, folder)
+    assert outcome.status == "done"
+    return load_file(world.path(f"{folder}/checkpoint/model.safetensors"))
+
+
+@pytest.mark.parametrize("task", [NLI, NER, TEXT], ids=lambda task: task.kind)
+def test_accumulation_gives_the_gradient_of_the_whole_batch(world: World, task: Card) -> None:
+    # One step of what is nearly plain descent: Adam would divide tiny gradients by themselves.
+    settings = {"batch": 20, "steps": 3, "dropout": 0.0, "learning_rate": 1e-4, "warmup": 0.0}
+    whole = trained(world, "whole", task, **settings)
+    pieces = trained(world, "pieces", task, micro=3, **settings)
+    start = load_file(world.path("encoder/model.safetensors"))
+    moved = 0
+    for name, tensor in whole.items():
+        torch.testing.assert_close(pieces[name], tensor, rtol=0, atol=2e-6)
+        before = start.get(name.removeprefix("roberta."))
+        moved += before is not None and not torch.equal(before, tensor)
+    assert moved > 20
+
+
+def test_the_same_seed_gives_the_same_weights(world: World) -> None:
+    one = trained(world, "one", NLI)
+    other = trained(world, "other", NLI)
+    third = trained(world, "third", NLI, rng=8)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert not torch.equal(one["classifier.dense.weight"], third["classifier.dense.weight"])
+
+
+def test_a_huge_learning_rate_is_an_outcome(world: World) -> None:
+    spec = world.spec("train", world.training(NLI, learning_rate=1e30, epochs=4))
+    outcome = world.run(spec, "wild")
+    assert outcome.status == "diverged"
+    assert "Lower the learning rate" in outcome.message
+    assert "1e+30" in outcome.message
+    assert not world.path("wild/checkpoint").exists()
+
+
+def test_weights_broken_by_the_last_step_are_never_evaluated(world: World) -> None:
+    inputs = world.tuning(NLI, learning_rate=1e39, steps=1, warmup=0.0)
+    outcome = world.run(world.spec("tune", inputs), "wild")
+    assert (outcome.status, outcome.selections) == ("diverged", {})
+    assert "weights are not finite" in outcome.message
+
+
+def test_a_diverged_training_leaves_no_resume_point(world: World) -> None:
+    inputs = world.training(NLI, learning_rate=1e39, warmup=0.0, steps=50)
+    spec = world.spec("train", inputs)
+    attempt = world.start(spec, "wild", ALWAYS)
+    for progress in attempt:
+        if isinstance(progress, Progress) and progress.phase == "train":
+            break
+    attempt.close()  # type: ignore[attr-defined]  # a generator
+    assert not world.resume_folder(spec.address).exists()
+
+
+def test_the_curve_has_a_row_per_epoch(world: World) -> None:
+    inputs = world.training(NLI, NER, epochs=3)
+    outcome = world.run(world.spec("train", inputs), "mixture")
+    assert [(row["epoch"], row["step"]) for row in outcome.curve] == [(1, 12), (2, 24), (3, 36)]
+    assert outcome.curve[-1]["loss"] == outcome.loss
+    assert set(outcome.curve[0]["tasks"]) == {"nli", "ner"}
+    assert outcome.steps == 36
+    assert 36 * 2 < outcome.examples_seen <= 36 * 4
+
+
+def test_training_learns_and_the_best_epoch_is_saved(world: World) -> None:
+    inputs = world.tuning(NLI, count=60, epochs=6, learning_rate=1e-2, group_by_length=False)
+    outcome = world.run(world.spec("tune", inputs), "trial")
+    assert outcome.curve[-1]["loss"] < 0.5 * outcome.curve[0]["loss"]
+    for name, best in outcome.selections.items():
+        seen = [(row["selections"][name]["value"], -row["selections"][name]["loss"]) for row in outcome.curve]
+        assert best["epoch"] == seen.index(max(seen)) + 1
+        assert best["value"] > 80
+        assert best["checkpoint"] == f"epoch={best['epoch']}"
+    folders = {path.name for path in world.path("trial").iterdir()}
+    assert folders == {best["checkpoint"] for best in outcome.selections.values()}
+
+
+def test_a_masked_lm_is_chosen_by_its_lower_loss(world: World) -> None:
+    outcome = world.run(world.spec("tune", world.tuning(TEXT, epochs=3, learning_rate=3e-3)), "x")
+    for name, best in outcome.selections.items():
+        assert best["value"] == min(row["selections"][name]["value"] for row in outcome.curve)
+        assert best["value"] == pytest.approx(best["loss"])
+
+
+def test_only_the_encoder_of_a_stage_reaches_the_next(world: World) -> None:
+    first = world.spec("train", world.training(NLI, NER))
+    world.run(first, "mixture")
+    parent = {"path": "mixture/checkpoint"}
+    inputs = world.training(NLI, parent=parent, steps=1, learning_rate=1e-9, rng=7)
+    world.run(world.spec("train", inputs, address="b"), "next")
+    start = load_file(world.path("mixture/checkpoint/model.safetensors"))
+    end = load_file(world.path("next/checkpoint/model.safetensors"))
+    for name, tensor in start.items():
+        torch.testing.assert_close(end[f"roberta.{name}"], tensor)
+    fresh = build(
+        Source(str(world.path("encoder"))),
+        [Head("nli", "classification", ("yes", "no"))],
+        world.tokenizer,
+        7,
+    )
+    own = dict(fresh.model(0).named_parameters())
+    torch.testing.assert_close(end["classifier.out_proj.weight"], own["classifier.out_proj.weight"])
+    heads = [Head("nli", "classification", ("yes", "no"))]
+    trained_head = checkpoints.load_mixture(world.path("mixture/checkpoint"), heads, world.tokenizer)
+    weight = trained_head.model(0).get_parameter("classifier.out_proj.weight")
+    assert not torch.allclose(end["classifier.out_proj.weight"], weight, atol=1e-5)
+
+
+def test_selection_labels_must_be_the_trained_ones(world: World) -> None:
+    from sweeper.errors import ModelError
+
+    inputs = world.tuning(NLI)
+    other = card("other", "classification", ("no", "yes")).model_dump(mode="json")
+    inputs["selections"]["nli/dev/en"]["card"] = other
+    with pytest.raises(ModelError, match=r"nli/dev/en .*\['no', 'yes'\]"):
+        world.run(world.spec("tune", inputs), "x")
+
+
+def test_inputs_longer_than_the_positions_are_refused(world: World) -> None:
+    from sweeper.errors import ModelError
+
+    sizes = {"layers": 1, "hidden": 8, "heads": 2, "feed_forward": 8, "max_length": 5}
+    with pytest.raises(ModelError, match="positions for 5"):
+        world.run(world.spec("train", world.training(NLI, parent={"scratch": sizes})), "x")
+
+
+def test_outcomes_are_plain_data(world: World) -> None:
+    import json
+
+    outcome: Outcome = world.run(world.spec("tune", world.tuning(NER)), "x")
+    json.dumps(vars(outcome), allow_nan=False)
