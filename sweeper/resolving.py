@@ -98,7 +98,7 @@ def open_study(files: StoreFiles, name: str | None = None) -> tuple[Plan, Resolv
     if chosen not in names:
         raise StoreError(f"The store has no study {chosen!r}.{suggest(chosen, names)}")
     snapshot = _read(files, chosen)
-    study = Study.model_validate_json(json.dumps(snapshot["study"]))
+    study = Study.model_validate_json(snapshot["study"])
     cards = {
         name: Card.model_validate_json(json.dumps(card))
         for name, card in snapshot["cards"].items()
@@ -168,7 +168,7 @@ def _resolve_folder(name: str, folder: Path, before: dict[str, Any] | None) -> d
 
 def _resolve_hub(study: Study, model: str) -> dict[str, Any]:
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+    from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
         revision = HfApi().model_info(model, revision=study.base.revision).sha
@@ -177,7 +177,7 @@ def _resolve_hub(study: Study, model: str) -> dict[str, Any]:
             f"{study.where('base', 'model')}: the hub has no model {model!r}. Mend the id, or "
             "give the path of a folder (starting with ./, ../ or /)."
         ) from None
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
+    except sources.hub_errors() as error:
         raise ModelError(
             f"{study.where('base', 'model')}: the hub could not be asked for {model!r} "
             f"({type(error).__name__}). Check the network, or give a local folder as the model."
@@ -201,7 +201,8 @@ def _save(planned: Plan, resolved: Resolved, files: StoreFiles) -> None:
     used = {task for task, _, _ in _wanted(planned)} | set(planned.targets)
     used |= set(planned.study.spaces) | set(planned.study.task_limits)
     snapshot = {
-        "study": json.loads(planned.study.model_dump_json(exclude_unset=True)),
+        # As text: sorted keys would lose the order of rows, columns and grid points.
+        "study": planned.study.model_dump_json(exclude_unset=True),
         "cards": {name: planned.cards[name].model_dump(mode="json") for name in sorted(used)},
         "resolved": asdict(resolved),
     }

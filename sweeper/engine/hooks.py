@@ -40,7 +40,14 @@ def guarded(default: Answer) -> Callable[[Callable[..., Answer]], Callable[..., 
     return decorate
 
 
-class PlanSearcher(Searcher):
+class _Unpickled:
+    """Tune pickles its hooks to restore a run; a sweep is never restored, so nothing is kept."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class PlanSearcher(_Unpickled, Searcher):
     """Gives Tune the next job of the plan as the config of a new trial."""
 
     def __init__(self, dispatcher: Dispatcher, store: str, threads: dict[str, int]) -> None:
@@ -90,7 +97,7 @@ class PlanSearcher(Searcher):
         return {}
 
 
-class HoldScheduler(FIFOScheduler):
+class HoldScheduler(_Unpickled, FIFOScheduler):
     """First in, first out; ends a hold when a job wants its slot, and everything on a stop."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:

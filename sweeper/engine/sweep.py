@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -15,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sweeper.disk import check_disk
 from sweeper.engine.dispatch import Dispatcher, Event
 from sweeper.errors import EngineError
-from sweeper.planning import Job, Plan, plan
+from sweeper.planning import Job, plan
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
 from sweeper.store.files import StoreFiles
@@ -71,8 +71,8 @@ def run(
         study = Study.load(study)
     planned = plan(study)
     files = StoreFiles(store or f"runs/{study.name}", create=True)
-    check_disk(planned, files.root)
     progress = Progress(planned, resolve(planned, files), files, failures=False)
+    check_disk(planned, files.root, progress)
     before = len(progress.commits.by_address)
     stopped = ""
     if progress.left:
@@ -88,33 +88,6 @@ def run(
         stopped=stopped,
         seconds=time.time() - began,
     )
-
-
-def check_disk(planned: Plan, folder: Path) -> None:
-    """Refuse a plan whose checkpoints cannot fit on the store's disk.
-
-    Raises:
-        EngineError: with the bytes needed and free.
-    """
-    needed = checkpoints_needed(planned)
-    there = next(path for path in [folder, *folder.parents] if path.exists())
-    free = shutil.disk_usage(there).free
-    if needed is not None and needed > free:
-        raise EngineError(
-            f"The checkpoints of {planned.study.name} need {needed / 1e9:.1f} GB, and the disk of "
-            f"{there} has {free / 1e9:.1f} GB free. Free some space, give a store on another "
-            "disk, or take seeds, rows or targets out of the study."
-        )
-
-
-def checkpoints_needed(planned: Plan) -> int | None:
-    """Bytes that the kept checkpoints take: stages, a winner per search, and one search at work."""
-    if planned.checkpoint_bytes is None:
-        return None
-    stages = sum(job.kind == "train" for job in planned.jobs.values())
-    searches = planned.searches.values()
-    at_work = max((len(search.trials) for search in searches), default=0)
-    return planned.checkpoint_bytes * (stages + len(searches) + at_work)
 
 
 @contextlib.contextmanager

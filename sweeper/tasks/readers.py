@@ -209,7 +209,7 @@ def _load(resolution: Resolution) -> Any:
         raise DataError(
             f"{_hub_origin(resolution)} (revision {resolution['revision']}) cannot be loaded: "
             f"{reason}. Check the card's `sources: hub:` and the network, or use local files "
-            "(`source: local`)."
+            "(SWEEPER_DATA, or `data:` in the study)."
         ) from None
 
 

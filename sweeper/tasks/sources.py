@@ -208,7 +208,7 @@ def _look_up(dataset: str, revision: str | None) -> str:
         raise DataError(
             f"The Hugging Face dataset {dataset!r} (revision {revision or 'newest'}) cannot be "
             f"looked up: {reason}. Check the name and the network, write a full commit as "
-            "`revision:` in the card, or use local files (`source: local`)."
+            "`revision:` in the card, or use local files (SWEEPER_DATA, `data:`)."
         ) from None
     if not sha:
         raise DataError(

@@ -19,6 +19,9 @@ from sweeper.training.batches import IGNORE, Collated
 LOGITS = 1 << 27
 """How many numbers one block of vocabulary logits may hold (0.5 GB in float32)."""
 
+READY_MASKS = ("bert", "camembert", "roberta", "xlm-roberta")
+"""Model types of transformers 5 that take a mask of four dimensions as it is."""
+
 
 @dataclass
 class Batch:
@@ -71,6 +74,23 @@ def _tensor(array: npt.NDArray[Any], where: torch.device) -> Tensor:
     return tensor
 
 
+def encode(model: PreTrainedModel, batch: Batch, **more: Any) -> Any:
+    """The outputs of ``model`` (of a head or of the bare encoder) for ``batch``.
+
+    On a GPU a padding mask of shape (rows, length) would be read back, to see whether it masks
+    anything. The families that take a mask of shape (rows, 1, length, length) as it is get that.
+    """
+    mask = batch.mask
+    if mask is not None and mask.is_cuda and model.config.model_type in READY_MASKS:
+        mask = ready_mask(mask)
+    return model(input_ids=batch.ids, attention_mask=mask, **more)
+
+
+def ready_mask(mask: Tensor) -> Tensor:
+    """The mask (rows, length) as SDPA takes it: boolean, shape (rows, 1, length, length)."""
+    return mask.bool()[:, None, None, :].expand(-1, 1, mask.shape[1], -1)
+
+
 def loss_sum(model: PreTrainedModel, kind: str, batch: Batch) -> Tensor:
     """The summed cross-entropy (nats, float32) of everything that the batch predicts."""
     return functional.cross_entropy(_logits(model, kind, batch), batch.labels, reduction="sum")
@@ -88,7 +108,7 @@ def _logits(model: PreTrainedModel, kind: str, batch: Batch) -> Tensor:
     """The logits of the predicted items, float32, shape (items, classes)."""
     if kind == "masked_lm":
         return _vocabulary(model, _hidden(model, batch))
-    logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits
+    logits = encode(model, batch).logits
     if batch.positions is not None:
         logits = logits.flatten(0, 1).index_select(0, batch.positions)
     return logits.float()
@@ -96,8 +116,7 @@ def _logits(model: PreTrainedModel, kind: str, batch: Batch) -> Tensor:
 
 def _hidden(model: PreTrainedModel, batch: Batch) -> Tensor:
     """The last hidden states at the predicted positions: only these need the vocabulary."""
-    output = model.base_model(input_ids=batch.ids, attention_mask=batch.mask)
-    hidden: Tensor = output.last_hidden_state.flatten(0, 1)
+    hidden: Tensor = encode(model.base_model, batch).last_hidden_state.flatten(0, 1)
     return hidden if batch.positions is None else hidden.index_select(0, batch.positions)
 
 

@@ -7,38 +7,35 @@ that diverges is an outcome.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
 from sweeper.errors import DataError, EngineError, ModelError, suggest
 from sweeper.jobs import KINDS, Clock, JobSpec, Outcome, Progress
-from sweeper.tasks import encoding, kinds, readers, tokenizers
-from sweeper.tasks.card import Card
+from sweeper.tasks import kinds
 from sweeper.training import checkpoints, forward, scoring
 from sweeper.training.batches import Features, draw
 from sweeper.training.loop import Pace, Task, Trainer
-from sweeper.training.models import Head, Heads, Source, build, load
-from sweeper.training.resume import ResumePoints
+from sweeper.training.models import Head, Heads, build, load
+from sweeper.training.prepare import prepare
+from sweeper.training.references import (
+    Files,
+    Run,
+    card_of,
+    check_lengths,
+    head_of,
+    points_of,
+    source_of,
+    tokenizer_of,
+    unit_of,
+)
 from sweeper.training.retrieval import Representation
 from sweeper.training.schedule import Schedule
 from sweeper.training.selection import BestEpochs, Selection, checkpoint
 
-
-class Files(Protocol):
-    """What a job needs of `sweeper.store.files.StoreFiles`."""
-
-    def path(self, relative: str) -> Path:
-        """The local path of something that the store holds."""
-
-    def resume_folder(self, address: str) -> Path:
-        """Where the job's resume points are."""
-
-
-Run: TypeAlias = Generator[Progress, None, Outcome]
 Handler: TypeAlias = Callable[[JobSpec, Files, Path, Clock], Run]
 
 PACE = Pace()
@@ -61,58 +58,6 @@ def handler(kind: str) -> Handler:
     return handlers[kind]
 
 
-# ---- prepare -----------------------------------------------------------------------------------
-
-
-def prepare(spec: JobSpec, files: Files, folder: Path, clock: Clock) -> Run:
-    """Train a tokenizer into ``folder/tokenizer``, or encode units into ``folder/<language>``."""
-    if spec.inputs["do"] == "tokenizer":
-        return (yield from _prepare_tokenizer(spec, folder, clock))
-    return (yield from _prepare_data(spec, files, folder, clock))
-
-
-def _prepare_tokenizer(spec: JobSpec, folder: Path, clock: Clock) -> Run:
-    text = spec.inputs["text"]
-    root = _root(spec.inputs)
-    card = _card(text["card"])
-    yield Progress("prepare", 0, 1, "training a tokenizer")
-    with clock("compute"):
-        clock.batch()
-        texts = _texts(card, text, root)
-        tokenizers.train(texts, spec.inputs["vocabulary"], folder / "tokenizer")
-    return Outcome(steps=1)
-
-
-def _texts(card: Card, text: Mapping[str, Any], root: Path | None) -> Iterator[str]:
-    for language, resolution in text["languages"].items():
-        rows = readers.read(card, text["split"], language, resolution, root, text["limit"])
-        for row in rows:
-            yield from (row[field] for field in ("text", "pair") if field in row)
-            if "tokens" in row:
-                yield " ".join(row["tokens"])
-
-
-def _prepare_data(spec: JobSpec, files: Files, folder: Path, clock: Clock) -> Run:
-    inputs = spec.inputs
-    card, split, root = _card(inputs["card"]), inputs["split"], _root(inputs)
-    with clock("setup"):
-        tokenizer = _tokenizer(inputs["tokenizer"], files)
-    languages = [name for name in inputs["languages"] if not spec.units or name in spec.units]
-    seen = 0
-    for number, language in enumerate(languages):
-        yield Progress("prepare", number, len(languages), f"{card.name}/{split}/{language}")
-        with clock("data"):
-            resolution = inputs["languages"][language]
-            rows = readers.read(card, split, language, resolution, root, inputs["limit"])
-        with clock("compute"):
-            clock.batch()
-            target = folder / language
-            length = inputs["max_length"]
-            encoding.prepare_unit(card, split, language, rows, tokenizer, length, target)
-        seen += len(rows)
-    return Outcome(steps=len(languages), examples_seen=seen)
-
-
 # ---- train and tune ----------------------------------------------------------------------------
 
 
@@ -121,7 +66,7 @@ def train(spec: JobSpec, files: Files, folder: Path, clock: Clock, *, pace: Pace
     yield Progress("load", message="the model and its data")
     with clock("setup"):
         trainer, tokenizer = _trainer(spec, files, clock)
-    trouble = yield from trainer.run(_points(spec, files), clock, pace)
+    trouble = yield from trainer.run(points_of(spec, files), clock, pace)
     if trouble is None:
         with clock("save"):
             checkpoints.save(trainer.model, tokenizer, folder / "checkpoint")
@@ -141,11 +86,11 @@ def tune(spec: JobSpec, files: Files, folder: Path, clock: Clock, *, pace: Pace 
         runner = scoring.Runner(tokenizer, trainer.where, spec.micro_batch, pace.progress)
     with clock("data"):
         selections = {
-            name: Selection(_card(one["card"]), *_unit(one["data"], files))
+            name: Selection(card_of(one["card"]), *unit_of(one["data"], files))
             for name, one in spec.inputs["selections"].items()
         }
         best = BestEpochs(trainer.model.heads[0], selections, runner)
-    trouble = yield from trainer.run(_points(spec, files), clock, pace, best)
+    trouble = yield from trainer.run(points_of(spec, files), clock, pace, best)
     outcome = _outcome(trainer, trouble)
     if trouble is not None:
         return outcome
@@ -163,16 +108,16 @@ def tune(spec: JobSpec, files: Files, folder: Path, clock: Clock, *, pace: Pace 
 def _trainer(spec: JobSpec, files: Files, clock: Clock) -> tuple[Trainer, Any]:
     inputs = spec.inputs
     settings = inputs["training"]
-    cards = [_card(task["card"]) for task in inputs["tasks"]]
-    heads = [_head(card) for card in cards]
+    cards = [card_of(task["card"]) for task in inputs["tasks"]]
+    heads = [head_of(card) for card in cards]
     for head in heads:
         if not kinds.get(head.kind).needs_training:
             raise ModelError(
                 f"{head.task} is of kind {head.kind}, which has no head to train. Leave it out "
                 "of the training tasks."
             )
-    tokenizer = _tokenizer(inputs["tokenizer"], files)
-    source = _source(inputs["parent"], files)
+    tokenizer = tokenizer_of(inputs["tokenizer"], files)
+    source = source_of(inputs["parent"], files)
     model = build(source, heads, tokenizer, inputs["rng"], settings["dropout"])
     model.to(forward.device())
     with clock("data"):
@@ -191,11 +136,11 @@ def _trainer(spec: JobSpec, files: Files, clock: Clock) -> tuple[Trainer, Any]:
 def _task(
     head: Head, data: list[str], files: Files, model: Heads, examples: int | None, rng: int
 ) -> Task:
-    features = Features([_unit(reference, files)[0] for reference in data])
+    features = Features([unit_of(reference, files)[0] for reference in data])
     rows = draw(features, examples, rng)
     if not len(rows):
         raise DataError(f"{head.task} has no training examples in {data}. Check its train split.")
-    _check_lengths(head.task, int(features.lengths.max()), model)
+    check_lengths(head.task, int(features.lengths.max()), model)
     return Task(features, rows)
 
 
@@ -217,20 +162,20 @@ def _outcome(trainer: Trainer, trouble: str | None) -> Outcome:
 def score(spec: JobSpec, files: Files, folder: Path, clock: Clock) -> Run:
     """Score a checkpoint, zero-shot, on all units that the store lacks, in one stream."""
     inputs = spec.inputs
-    card = _card(inputs["card"])
+    card = card_of(inputs["card"])
     yield Progress("load", message="the checkpoint and its data")
     with clock("setup"):
-        tokenizer = _tokenizer(inputs["tokenizer"], files)
-        model = load(_source(inputs["checkpoint"], files), _head(card), tokenizer)
+        tokenizer = tokenizer_of(inputs["tokenizer"], files)
+        model = load(source_of(inputs["checkpoint"], files), head_of(card), tokenizer)
         model.to(forward.device())
         how = Representation(**(inputs.get("representation") or {}))
         runner = scoring.Runner(tokenizer, forward.device(), spec.micro_batch, representation=how)
     with clock("data"):
         names = [name for name in inputs["data"] if not spec.units or name in spec.units]
-        units = {name: _unit(inputs["data"][name], files) for name in names}
+        units = {name: unit_of(inputs["data"][name], files) for name in names}
         for name, (features, _) in units.items():
             lengths = Features([features]).lengths
-            _check_lengths(f"{card.name}/{name}", int(lengths.max(initial=0)), model)
+            check_lengths(f"{card.name}/{name}", int(lengths.max(initial=0)), model)
     outcome = Outcome()
     with clock("score"):
         clock.batch()
@@ -265,54 +210,3 @@ def _add(
     )
     names = ("id", "gold", "predicted", "correct", "score")
     outcome.examples += [{**place, **dict(zip(names, row, strict=True))} for row in columns]
-
-
-# ---- what inputs refer to ----------------------------------------------------------------------
-
-
-def _card(data: Mapping[str, Any]) -> Card:
-    # Through JSON: the card is strict, and a list is a tuple only there.
-    return Card.model_validate_json(json.dumps(data))
-
-
-def _head(card: Card) -> Head:
-    return Head(card.name, card.kind, tuple(card.labels))
-
-
-def _root(inputs: Mapping[str, Any]) -> Path | None:
-    return Path(inputs["root"]) if inputs.get("root") else None
-
-
-def _source(reference: Mapping[str, Any], files: Files) -> Source:
-    if "scratch" in reference:
-        return Source(scratch=dict(reference["scratch"]))
-    return Source(*_place(reference, files))
-
-
-def _tokenizer(reference: Mapping[str, Any], files: Files) -> Any:
-    return tokenizers.load(*_place(reference, files))
-
-
-def _place(reference: Mapping[str, Any], files: Files) -> tuple[str, str | None]:
-    """A reference as (folder or hub id, revision)."""
-    if "path" in reference:
-        return str(files.path(reference["path"])), None
-    if "folder" in reference:
-        return str(reference["folder"]), None
-    return str(reference["hub"]), reference["revision"]
-
-
-def _unit(reference: str, files: Files) -> tuple[pa.Table, pa.Table]:
-    return encoding.open_unit(files.path(reference))
-
-
-def _check_lengths(what: str, longest: int, model: Heads) -> None:
-    if longest > model.longest:
-        raise ModelError(
-            f"{what} has inputs of {longest} subwords, the model has positions for "
-            f"{model.longest}. Lower `max_length` in the study's training."
-        )
-
-
-def _points(spec: JobSpec, files: Files) -> ResumePoints:
-    return ResumePoints(files.resume_folder(spec.address), spec.address)

@@ -107,6 +107,7 @@ class Trainer:
         self._orders: dict[int, tuple[int, list[Ints]]] = {}
         self._unread: list[tuple[int, int, Tensor, Tensor]] = []
         self._parameters = list(model.parameters())
+        model.train()
 
     def run(
         self, points: ResumePoints, clock: Clock, pace: Pace, end: EpochEnd | None = None
@@ -149,12 +150,13 @@ class Trainer:
         place = self.schedule.place(step)
         collated = self._batch(step)
         kind, model = self.model.heads[place.task].kind, self.model.model(place.task)
-        self.model.train()
+        if not self.model.training:  # an evaluation came between; it asks every module
+            self.model.train()
         total = torch.zeros((), device=self.where)
         size = self.micro or len(collated)
         divisor = max(1, collated.items)
         for number, start in enumerate(range(0, len(collated), size)):
-            seeds.seed_torch(seeds.seed(self.rng, seeds.STEP, step, number))
+            seeds.seed_torch(seeds.seed(self.rng, seeds.STEP, step, number), self.where)
             piece = collated.piece(start, start + size) if self.micro else collated
             batch = forward.to_device(piece, self.where)
             with forward.autocast(self.where):

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 
 from sweeper.errors import ModelError
 from sweeper.training.batches import Ints
-from sweeper.training.forward import Batch
+from sweeper.training.forward import Batch, encode
 
 SIMILARITIES = 1 << 24
 """How many similarities one block may hold (64 MB in float32)."""
@@ -39,8 +39,7 @@ def embed(encoder: PreTrainedModel, batch: Batch, how: Representation) -> Tensor
     """
     if how.pooling not in ("mean", "cls"):
         raise ModelError(f"There is no pooling {how.pooling!r}. Use 'mean' or 'cls'.")
-    outputs = encoder(input_ids=batch.ids, attention_mask=batch.mask, output_hidden_states=True)
-    states = outputs.hidden_states
+    states = encode(encoder, batch, output_hidden_states=True).hidden_states
     hidden: Tensor = states[round(how.layer * (len(states) - 1))].float()
     if how.pooling == "cls":
         vectors = hidden[:, 0]

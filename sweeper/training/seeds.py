@@ -32,13 +32,13 @@ def number(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
-def seed_torch(value: int) -> None:
-    """Seed the CPU's and, if there is one, the GPU's default generator.
+def seed_torch(value: int, where: torch.device) -> None:
+    """Seed the default generator of the CPU and, if ``where`` is one, of the GPU.
 
     `torch.manual_seed` asks every backend in turn, which costs more than a small model's layer.
     """
     torch.default_generator.manual_seed(value)
-    if torch.cuda.is_available():
+    if where.type == "cuda":
         torch.cuda.manual_seed(value)
 
 

@@ -14,7 +14,8 @@ import torch
 from sweeper.jobs import Clock, JobSpec, Outcome, Progress
 from sweeper.tasks import encoding, tokenizers
 from sweeper.tasks.card import Card
-from sweeper.training import jobs
+from sweeper.tasks.kinds import Encoded
+from sweeper.training import jobs, references
 from sweeper.training.loop import Pace
 
 WORDS = ["ana", "bela", "cora", "dune", "elmo", "fara", "gilo", "hune", "ilma", "jora"]
@@ -95,7 +96,7 @@ class World:
             encoding.prepare_unit(task, "train", "en", data, self.tokenizer, length, folder)
         return reference
 
-    def table(self, reference: str) -> encoding.Encoded:
+    def table(self, reference: str) -> Encoded:
         """The tables of a prepared unit."""
         return encoding.open_unit(self.path(reference))
 
@@ -132,7 +133,13 @@ class World:
         """An attempt at a job."""
         plain = json.loads(json.dumps(inputs))
         blank = JobSpec(
-            key="job", kind=kind, address="a" * 32, attempt="one", study="s", units={}, inputs=plain
+            key="job",
+            kind=kind,
+            address="a" * 32,
+            attempt="one",
+            study="s",
+            units={},
+            inputs=plain,
         )
         return replace(blank, **more)
 
@@ -141,7 +148,7 @@ class World:
     ) -> Iterator[Progress | Outcome]:
         """Run an attempt; its last item is the outcome."""
         paced = {"pace": pace} if pace and spec.kind in ("train", "tune") else {}
-        handle: Callable[..., jobs.Run] = jobs.handler(spec.kind)
+        handle: Callable[..., references.Run] = jobs.handler(spec.kind)
         outcome = yield from handle(spec, self, self.path(folder), Clock(), **paced)
         yield outcome
 

@@ -71,7 +71,9 @@ def test_long_sentences_are_drawn_with_all_their_windows(world: World) -> None:
     chosen = draw(features, 10, rng=1)
     drawn = set(features.example[chosen])
     assert len(drawn) == 10
-    assert chosen.tolist() == [row for row in range(len(features)) if features.example[row] in drawn]
+    assert chosen.tolist() == [
+        row for row in range(len(features)) if features.example[row] in drawn
+    ]
 
 
 def test_draws_follow_their_seed_and_are_nested() -> None:
@@ -132,7 +134,9 @@ def test_masking_follows_its_shares_and_spares_special_tokens(world: World) -> N
     assert set(ids[chosen & (ids != world.tokenizer.mask_token_id)]) <= set(words)
 
 
-def schedule(sizes: list[int], rng: int = 1, sampler: str = "proportional", **more: Any) -> Schedule:
+def schedule(
+    sizes: list[int], rng: int = 1, sampler: str = "proportional", **more: Any
+) -> Schedule:
     settings = {**TRAINING, "batch": 10, **more}
     return Schedule(sizes, {"name": sampler, "temperature": 2.0}, settings, rng)
 
@@ -140,7 +144,12 @@ def schedule(sizes: list[int], rng: int = 1, sampler: str = "proportional", **mo
 def test_epochs_and_steps() -> None:
     one = schedule([95], epochs=3)
     assert (one.per_epoch, one.steps, one.epochs) == (10, 30, 3)
-    assert [one.place(step) for step in (0, 9, 10, 29)] == [(0, 0, 0), (0, 0, 9), (0, 1, 0), (0, 2, 9)]
+    assert [one.place(step) for step in (0, 9, 10, 29)] == [
+        (0, 0, 0),
+        (0, 0, 9),
+        (0, 1, 0),
+        (0, 2, 9),
+    ]
     assert [one.end(epoch) for epoch in range(3)] == [10, 20, 30]
     short = schedule([95], steps=13)
     assert (short.steps, short.epochs, short.end(1)) == (13, 2, 13)
@@ -171,6 +180,8 @@ def test_a_mixture_draws_in_proportion_and_takes_batches_in_turn() -> None:
 def test_shares_of_the_samplers() -> None:
     assert shares([900, 100], {"name": "proportional"}) == pytest.approx([0.9, 0.1])
     assert shares([900, 100], {"name": "uniform"}) == [0.5, 0.5]
-    assert shares([900, 100], {"name": "temperature", "temperature": 2}) == pytest.approx([0.75, 0.25])
+    assert shares([900, 100], {"name": "temperature", "temperature": 2}) == pytest.approx(
+        [0.75, 0.25]
+    )
     with pytest.raises(ModelError, match="Did you mean 'uniform'"):
         shares([1, 2], {"name": "unifrom"})

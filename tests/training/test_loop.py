@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from sweeper.errors import ModelError
 from sweeper.jobs import Outcome, Progress
 from sweeper.tasks.card import Card
 from sweeper.training import checkpoints
 from sweeper.training.models import Head, Source, build
+from sweeper.training.resume import ResumePoints
 
 from .conftest import ALWAYS, NER, NLI, TEXT, World, card
 
 
-def trained(world: World, folder: str, *tasks: Card, micro: int | None = None, **changes: Any) -> Any:
+def trained(world: World, folder: str, *tasks: Card, **changes: Any) -> Any:
     """The tensors of a trained checkpoint."""
-    spec = world.spec("train", world.training(*tasks, **changes), micro_batch=micro)
-    outcome = world.run(spec, folder)
+    outcome = world.run(world.spec("train", world.training(*tasks, **changes)), folder)
     assert outcome.status == "done"
     return load_file(world.path(f"{folder}/checkpoint/model.safetensors"))
 
 
 @pytest.mark.parametrize("task", [NLI, NER, TEXT], ids=lambda task: task.kind)
 def test_accumulation_gives_the_gradient_of_the_whole_batch(world: World, task: Card) -> None:
-    # One step of what is nearly plain descent: Adam would divide tiny gradients by themselves.
-    settings = {"batch": 20, "steps": 3, "dropout": 0.0, "learning_rate": 1e-4, "warmup": 0.0}
-    whole = trained(world, "whole", task, **settings)
-    pieces = trained(world, "pieces", task, micro=3, **settings)
-    start = load_file(world.path("encoder/model.safetensors"))
-    moved = 0
+    # Adam would blow up rounding where a gradient is zero, so its first moment is compared.
+    def gradients(address: str, micro: int | None) -> dict[str, torch.Tensor]:
+        inputs = world.training(task, batch=20, dropout=0.0)
+        spec = world.spec("train", inputs, address=address, micro_batch=micro)
+        world.stop(spec, 1)
+        point = ResumePoints(world.resume_folder(address), address).load()
+        assert point is not None
+        return {n: t for n, t in point.tensors.items() if n.startswith("optimizer.exp_avg.")}
+
+    whole, pieces = gradients("whole", None), gradients("pieces", 3)
+    assert len(whole) > 30
     for name, tensor in whole.items():
-        torch.testing.assert_close(pieces[name], tensor, rtol=0, atol=2e-6)
-        before = start.get(name.removeprefix("roberta."))
-        moved += before is not None and not torch.equal(before, tensor)
-    assert moved > 20
+        torch.testing.assert_close(pieces[name], tensor, rtol=1e-4, atol=1e-7)
+    assert max(float(tensor.abs().max()) for tensor in whole.values()) > 1e-3
 
 
 def test_the_same_seed_gives_the_same_weights(world: World) -> None:
@@ -85,11 +90,14 @@ def test_the_curve_has_a_row_per_epoch(world: World) -> None:
 
 
 def test_training_learns_and_the_best_epoch_is_saved(world: World) -> None:
-    inputs = world.tuning(NLI, count=60, epochs=6, learning_rate=1e-2, group_by_length=False)
+    inputs = world.tuning(NLI, count=60, epochs=8, learning_rate=1e-2)
     outcome = world.run(world.spec("tune", inputs), "trial")
     assert outcome.curve[-1]["loss"] < 0.5 * outcome.curve[0]["loss"]
     for name, best in outcome.selections.items():
-        seen = [(row["selections"][name]["value"], -row["selections"][name]["loss"]) for row in outcome.curve]
+        seen = [
+            (row["selections"][name]["value"], -row["selections"][name]["loss"])
+            for row in outcome.curve
+        ]
         assert best["epoch"] == seen.index(max(seen)) + 1
         assert best["value"] > 80
         assert best["checkpoint"] == f"epoch={best['epoch']}"
@@ -121,16 +129,18 @@ def test_only_the_encoder_of_a_stage_reaches_the_next(world: World) -> None:
         7,
     )
     own = dict(fresh.model(0).named_parameters())
-    torch.testing.assert_close(end["classifier.out_proj.weight"], own["classifier.out_proj.weight"])
+    torch.testing.assert_close(
+        end["classifier.out_proj.weight"], own["classifier.out_proj.weight"]
+    )
     heads = [Head("nli", "classification", ("yes", "no"))]
-    trained_head = checkpoints.load_mixture(world.path("mixture/checkpoint"), heads, world.tokenizer)
+    trained_head = checkpoints.load_mixture(
+        world.path("mixture/checkpoint"), heads, world.tokenizer
+    )
     weight = trained_head.model(0).get_parameter("classifier.out_proj.weight")
     assert not torch.allclose(end["classifier.out_proj.weight"], weight, atol=1e-5)
 
 
 def test_selection_labels_must_be_the_trained_ones(world: World) -> None:
-    from sweeper.errors import ModelError
-
     inputs = world.tuning(NLI)
     other = card("other", "classification", ("no", "yes")).model_dump(mode="json")
     inputs["selections"]["nli/dev/en"]["card"] = other
@@ -139,15 +149,11 @@ def test_selection_labels_must_be_the_trained_ones(world: World) -> None:
 
 
 def test_inputs_longer_than_the_positions_are_refused(world: World) -> None:
-    from sweeper.errors import ModelError
-
     sizes = {"layers": 1, "hidden": 8, "heads": 2, "feed_forward": 8, "max_length": 5}
     with pytest.raises(ModelError, match="positions for 5"):
         world.run(world.spec("train", world.training(NLI, parent={"scratch": sizes})), "x")
 
 
 def test_outcomes_are_plain_data(world: World) -> None:
-    import json
-
     outcome: Outcome = world.run(world.spec("tune", world.tuning(NER)), "x")
     json.dumps(vars(outcome), allow_nan=False)

@@ -66,7 +66,8 @@ def test_heads_depend_on_seed_and_task_alone(world: World) -> None:
     def head(seed: int, *heads: Head) -> torch.Tensor:
         torch.manual_seed(len(heads))
         model = build(source(world), heads, world.tokenizer, seed)
-        return model.model(len(heads) - 1).get_parameter("classifier.out_proj.weight")
+        head: torch.nn.Module = model.model(len(heads) - 1)
+        return head.get_parameter("classifier.out_proj.weight")
 
     assert torch.equal(head(3, NLI), head(3, NER, MLM, NLI))
     assert not torch.equal(head(3, NLI), head(4, NLI))
@@ -84,17 +85,15 @@ def test_building_leaves_the_global_generator_alone(world: World) -> None:
 
 def test_tasks_share_one_encoder_and_the_masked_lm_its_embeddings(world: World) -> None:
     model = build(source(world), [NLI, NER, MLM], world.tokenizer, 1)
-    assert all(one.base_model is model.encoder for one in model.models)  # type: ignore[union-attr]
+    assert all(one.base_model is model.encoder for one in model.models)
     words = model.encoder.get_input_embeddings()
-    assert model.model(2).get_output_embeddings().weight is words.weight  # type: ignore[union-attr]
+    assert model.model(2).get_output_embeddings().weight is words.weight
     saved_words = AutoModel.from_pretrained(world.path("encoder")).get_input_embeddings()
-    assert torch.equal(words.weight, saved_words.weight)  # type: ignore[union-attr, arg-type]
+    assert torch.equal(words.weight, saved_words.weight)
 
 
 def test_half_precision_parents_become_float32(world: World) -> None:
-    AutoModel.from_pretrained(world.path("encoder")).bfloat16().save_pretrained(
-        world.path("half")
-    )
+    AutoModel.from_pretrained(world.path("encoder")).bfloat16().save_pretrained(world.path("half"))
     model = build(source(world, "half"), [NLI], world.tokenizer, 1)
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     checkpoints.save(model, world.tokenizer, world.path("saved"))
@@ -211,5 +210,5 @@ def test_bert_keeps_its_pooler_and_counts_positions_from_zero(
     parent.save_pretrained(tmp_path / "bert")
     model = build(Source(str(tmp_path / "bert")), [NLI, MLM], world.tokenizer, 1)
     assert model.longest == 40
-    assert torch.equal(model.encoder.pooler.dense.weight, parent.pooler.dense.weight)  # type: ignore[union-attr, arg-type]
+    assert torch.equal(model.encoder.pooler.dense.weight, parent.pooler.dense.weight)
     assert load(Source(str(tmp_path / "bert")), PAIRS, world.tokenizer).encoder.pooler is None

@@ -1,0 +1,38 @@
+# Everything sets itself up: `make demo` and `make test` need Python >= 3.11, git and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SWEEPER_DATA ?= ../shared/data
+export SWEEPER_DATA
+
+.PHONY: demo test real lint schema clean
+.DEFAULT_GOAL := help
+
+help: ## Say what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: $(VENV)/installed ## A complete small sweep on this machine; prints the transfer matrix
+	$(BIN)/sweeper run demo
+
+test: $(VENV)/installed ## The whole test suite
+	$(BIN)/python -m pytest
+
+real: $(VENV)/installed ## The study local_files on the files in SWEEPER_DATA (FULL=1: all rows)
+	$(BIN)/sweeper run local_files $(if $(FULL),--no-limits --store runs/local_files_full)
+
+lint: $(VENV)/installed ## Style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+schema: $(VENV)/installed ## Write the JSON schema of a study file, for editors
+	$(BIN)/python -c "from sweeper.study import schema; print(schema(), end='')" \
+		> search_spaces/study.schema.json
+
+clean: ## Remove the environment
+	rm -rf $(VENV)

@@ -1,0 +1,1 @@
+"""Every number that the README and the docs quote, as a command."""

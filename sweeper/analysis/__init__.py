@@ -1,0 +1,1 @@
+"""Questions asked of a store: tables, transfer matrices, best checkpoints, where the time went."""

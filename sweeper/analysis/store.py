@@ -1,0 +1,145 @@
+"""`Store`: what a user asks of a store, in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweeper.analysis.best import Best
+from sweeper.analysis.best import best as best_of
+from sweeper.analysis.matrix import TransferMatrix, transfer
+from sweeper.analysis.view import View, Wanted
+from sweeper.planning import Plan
+from sweeper.progress import Progress
+from sweeper.store.files import StoreFiles
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Store:
+    """A store's answers. Each call reads what is committed by then, so a sweep may be running.
+
+    Every query takes ``study``: the name of one of the store's studies; by default the only one.
+    Filters take one name or several; an unknown name raises `StoreError`.
+
+    Args:
+        root: The store's folder.
+
+    Raises:
+        StoreError: there is no store, or it has another schema.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.files = StoreFiles(root)
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.files.root)!r})"
+
+    def studies(self) -> list[str]:
+        """The names of the studies that were run into this store."""
+        return self.files.names("studies")
+
+    def view(self, study: str | None = None) -> View:
+        """A study as it is now; several questions to one view see the same moment."""
+        return View(self.files, study)
+
+    def progress(self, study: str | None = None) -> tuple[Plan, Progress]:
+        """A study's plan, and the state of its jobs."""
+        view = self.view(study)
+        return view.plan, view.progress
+
+    def scores(
+        self,
+        target: Wanted = None,
+        intermediate: Wanted = None,
+        language: Wanted = None,
+        seed: int | Sequence[int] | None = None,
+        split: Wanted = None,
+        metric: str | None = None,
+        study: str | None = None,
+    ) -> pd.DataFrame:
+        """Scores, one row per row of the matrix, target, seed, split and language.
+
+        ``metric`` is a name or "all"; by default each target's main one. Values are percent,
+        losses nats; ``zero_shot`` and ``overlap`` say what a score may claim.
+        """
+        view = self.view(study)
+        parts = view.chosen(
+            target=target, intermediate=intermediate, language=language, seed=seed, split=split
+        )
+        return view.scores(parts, metric)
+
+    def examples(
+        self,
+        target: Wanted = None,
+        intermediate: Wanted = None,
+        language: Wanted = None,
+        seed: int | Sequence[int] | None = None,
+        split: Wanted = None,
+        study: str | None = None,
+    ) -> pd.DataFrame:
+        """Scored examples with gold and predicted text, one row each."""
+        view = self.view(study)
+        parts = view.chosen(
+            target=target, intermediate=intermediate, language=language, seed=seed, split=split
+        )
+        return view.examples(parts)
+
+    def trials(
+        self,
+        kind: Wanted = None,
+        status: Wanted = None,
+        intermediate: Wanted = None,
+        target: Wanted = None,
+        seed: int | Sequence[int] | None = None,
+        study: str | None = None,
+    ) -> pd.DataFrame:
+        """Recorded attempts at the study's jobs, failed ones too, in order of their start.
+
+        ``target`` is the training task of a trial (kind ``tune``) and the target of a score.
+        """
+        found = self.view(study).trials()
+        wanted = {
+            "kind": kind,
+            "status": status,
+            "intermediate": intermediate,
+            "target": target,
+            "seed": seed,
+        }
+        for column, values in wanted.items():
+            if values is not None:
+                several = [values] if isinstance(values, str | int) else list(values)
+                found = found[found[column].isin(several)]
+        return found.reset_index(drop=True)
+
+    def best(
+        self,
+        target: str,
+        intermediate: str | None = None,
+        language: str | None = None,
+        study: str | None = None,
+    ) -> Best:
+        """The checkpoint to use for a target and why; see `sweeper.analysis.best.best`."""
+        return best_of(self.view(study), target, intermediate, language)
+
+    def transfer(
+        self,
+        value: str = "score",
+        by: str = "task",
+        study: str | None = None,
+        target_languages: Mapping[str, Sequence[str]] | None = None,
+    ) -> TransferMatrix:
+        """The transfer matrix with errors, states and flags; see `TransferMatrix`."""
+        return transfer(self.view(study), value, by, target_languages)
+
+    def matrix(
+        self,
+        value: str = "score",
+        by: str = "task",
+        study: str | None = None,
+        target_languages: Mapping[str, Sequence[str]] | None = None,
+    ) -> pd.DataFrame:
+        """The transfer matrix's values: intermediates by targets (or targets and languages)."""
+        return self.transfer(value, by, study, target_languages).values

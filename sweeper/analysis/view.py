@@ -1,0 +1,225 @@
+"""One study of a store as it is at one moment: its plan, its progress, and its rows.
+
+Scores are found from the plan and not from the names that stand in the tables: the store shares
+work, so one row can be the score of several seeds (retrieval on the control), cells and studies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from sweeper.addressing import overlap, trained_languages
+from sweeper.errors import StoreError, suggest
+from sweeper.planning import Cell, Plan
+from sweeper.progress import BLOCKED, DONE, FAILED, WAITING, Progress
+from sweeper.resolving import open_study
+from sweeper.store.files import StoreFiles
+from sweeper.tasks import kinds
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Wanted: TypeAlias = str | Iterable[str] | None
+"""A filter: one name, several, or None for all."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One score of the study: a target on one seed of a row, in one split and language.
+
+    ``unit`` is its address in the store; None until it is decided which checkpoint is scored.
+    """
+
+    intermediate: str
+    target: str
+    seed: int
+    split: str
+    language: str
+    zero_shot: bool
+    overlap: str
+    job: str
+    unit: str | None
+
+
+_NAMES = [field.name for field in fields(Part)]
+
+
+class View:
+    """A study of a store at the moment of its making; make a new one to see what came since.
+
+    Raises:
+        StoreError: no such study, or several and none was named.
+    """
+
+    def __init__(self, files: StoreFiles, study: str | None = None) -> None:
+        planned, resolved = open_study(files, study)
+        self.files = files
+        self.plan: Plan = planned
+        self.progress = Progress(planned, resolved, files)
+
+    # -- what there is -------------------------------------------------------------------------
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """Every score that the study asks for: by target, row, seed, split and language."""
+        columns = {name: place for place, name in enumerate(self.plan.columns)}
+        rows = {name: place for place, name in enumerate(self.plan.rows)}
+        seeds = {seed: place for place, seed in enumerate(self.plan.study.seeds)}
+        ordered = sorted(
+            self.plan.cells,
+            key=lambda c: (columns[c.target], rows[c.intermediate], seeds[c.seed]),
+        )
+        return [part for cell in ordered for part in self._parts_of(cell)]
+
+    def _parts_of(self, cell: Cell) -> Iterator[Part]:
+        job = self.plan.jobs[cell.score]
+        units = self.progress.addressing.units(cell.score) or {}
+        trained = trained_languages(self.plan, cell.target)
+        for name, (split, code) in job.declared["units"].items():
+            yield Part(
+                cell.intermediate,
+                cell.target,
+                cell.seed,
+                split,
+                code,
+                code not in trained,
+                overlap(self.plan, job, name),
+                cell.score,
+                units.get(name),
+            )
+
+    @cached_property
+    def states(self) -> dict[str, str]:
+        """Score job -> done, failed, blocked or waiting."""
+        blocked = self.progress.blocked()
+        return {cell.score: self._state(cell.score, blocked) for cell in self.plan.cells}
+
+    def _state(self, key: str, blocked: dict[str, str]) -> str:
+        if key in self.progress.done:
+            return DONE
+        if key in self.progress.failures:
+            return FAILED
+        return BLOCKED if key in blocked else WAITING
+
+    def metric(self, target: str) -> str:
+        """The metric that a target's cells show."""
+        return kinds.get(self.plan.cards[target].kind).metric
+
+    # -- rows ----------------------------------------------------------------------------------
+
+    def chosen(self, **wanted: Any) -> list[Part]:
+        """The parts whose fields are among the wanted ones; an unknown name raises StoreError."""
+        parts = self.parts
+        for field, values in wanted.items():
+            if values is None:
+                continue
+            allowed = _several(values)
+            known = {getattr(part, field) for part in self.parts}
+            for value in allowed:
+                if value not in known:
+                    raise StoreError(
+                        f"The study {self.plan.study.name!r} has no {field} {value!r}."
+                        + suggest(str(value), map(str, known), most=60)
+                    )
+            parts = [part for part in parts if getattr(part, field) in allowed]
+        return parts
+
+    def scores(
+        self, parts: Sequence[Part] | None = None, metric: str | None = None
+    ) -> pd.DataFrame:
+        """The committed scores of some parts (default: all), a row each per metric.
+
+        Args:
+            parts: As `chosen` gives them.
+            metric: A metric's name, or "all"; default: the main one of each target.
+        """
+        found = self._joined("scores", self.parts if parts is None else parts)
+        if metric is None:
+            return found[found["main"].astype(bool)].reset_index(drop=True)
+        if metric == "all":
+            return found
+        known = set(found["metric"])
+        if metric not in known and len(found):
+            raise StoreError(f"No such score has the metric {metric!r}.{suggest(metric, known)}")
+        return found[found["metric"] == metric].reset_index(drop=True)
+
+    def examples(self, parts: Sequence[Part] | None = None) -> pd.DataFrame:
+        """The scored examples of some parts (default: all), a row each."""
+        return self._joined("examples", self.parts if parts is None else parts)
+
+    def _joined(self, table: str, parts: Sequence[Part]) -> pd.DataFrame:
+        """Parts beside the rows of their units, which the store may hold under other names."""
+        import pandas as pd
+
+        from sweeper.store import tables
+
+        commits = self.progress.commits.by_unit
+        there = [(part, commits[part.unit]) for part in parts if part.unit in commits]
+        left = pd.DataFrame(
+            [(*astuple(part), commit.address, commit.attempt) for part, commit in there],
+            columns=[*_NAMES, "address", "attempt"],
+        )
+        names = sorted({name for _, commit in there if (name := commit.table(table))})
+        rows = tables.read(self.files, table, names).to_pandas()
+        key = ["unit", "address", "attempt"]
+        # Two languages with the very same data are one unit, whose rows one job wrote twice.
+        first = rows.groupby(key)[["split", "language"]].transform("first")
+        rows = rows[(rows[["split", "language"]] == first).all(axis=1)]
+        rows = rows.drop(columns=[n for n in (*_NAMES, "study") if n in rows and n not in key])
+        if not len(left):
+            left = left.astype({name: rows[name].dtype for name in key})
+        merged = left.merge(rows, on=key, how="inner")
+        merged.insert(0, "study", self.plan.study.name)
+        ends = ["job", "unit", "address", "attempt"]
+        return merged[[name for name in merged.columns if name not in ends] + ends]
+
+    def trials(self) -> pd.DataFrame:
+        """Every recorded attempt at the study's jobs, failed ones too, in order of their start.
+
+        An attempt that another study or another cell made, and this one shares, bears the names
+        of the job that it was made for.
+        """
+        from sweeper.store import tables
+
+        names = {*self._committed_trials(), *self._failed_trials()}
+        found: pd.DataFrame = tables.read(self.files, "trials", sorted(names)).to_pandas()
+        found = found.astype({"seed": "Int64", "trial": "Int64"})
+        return found.sort_values(["started", "attempt"], ignore_index=True)
+
+    def _committed_trials(self) -> Iterator[str]:
+        for key in self.plan.jobs:
+            for unit in (self.progress.addressing.units(key) or {}).values():
+                commit = self.progress.commits.by_unit.get(unit)
+                name = commit.table("trials") if commit else None
+                if name:
+                    yield name
+
+    def _failed_trials(self) -> Iterator[str]:
+        """The tables of failed attempts: at this study's jobs, or at units that it shares."""
+        units = {
+            unit
+            for key in self.plan.jobs
+            for unit in (self.progress.addressing.units(key) or {}).values()
+        }
+        several = len(self.files.names("studies")) > 1
+        for address in self.files.names("failures"):
+            for name in self.files.names(f"failures/{address}"):
+                failure = self.files.read(f"failures/{address}/{name}")
+                ours = failure["job"] in self.plan.jobs and not several
+                if ours or address in units or self._is_mine(failure):
+                    yield failure["table"]
+
+    def _is_mine(self, failure: dict[str, Any]) -> bool:
+        from sweeper.store import tables
+
+        if failure["job"] not in self.plan.jobs:
+            return False
+        made_for = tables.read(self.files, "trials", [failure["table"]])["study"]
+        return str(made_for[0]) == self.plan.study.name
+
+
+def _several(values: Any) -> list[Any]:
+    return [values] if isinstance(values, str | int) else list(values)

@@ -1,0 +1,331 @@
+"""The ``sweeper`` command: thin commands over the Python API.
+
+Each command imports what it needs when it runs, so that ``--help`` and ``plan`` stay quick.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from sweeper.errors import StoreError, SweeperError, suggest
+
+if TYPE_CHECKING:
+    from sweeper.analysis.view import View
+    from sweeper.engine.sweep import Summary
+
+app = typer.Typer(
+    name="sweeper",
+    help="Which intermediate training helps which target, in which language: sweep and see.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+class Value(StrEnum):
+    """What a matrix shows."""
+
+    score = "score"
+    gain = "gain"
+
+
+class Axis(StrEnum):
+    """What a column of a matrix is."""
+
+    task = "task"
+    language = "language"
+
+
+class Format(StrEnum):
+    """A format of an export."""
+
+    csv = "csv"
+    parquet = "parquet"
+    markdown = "markdown"
+    latex = "latex"
+
+
+class What(StrEnum):
+    """What is exported."""
+
+    matrix = "matrix"
+    scores = "scores"
+    examples = "examples"
+    trials = "trials"
+
+
+StudyArgument = Annotated[str, typer.Argument(help="A study file, or a shipped study: demo.")]
+StoreArgument = Annotated[
+    Path | None, typer.Argument(help="The store's folder; default: the only one in ./runs.")
+]
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", help="The store's folder; default: runs/STUDY.")
+]
+StudyOption = Annotated[
+    str | None, typer.Option("--study", help="A study of the store; default: the only one.")
+]
+
+
+def main() -> NoReturn:
+    """Run the command line; exits with 0, 1 (an error), 2 (wrong usage) or 130 (Ctrl-C)."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without ± is no reason to fail
+    try:
+        app()
+    except SweeperError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader (`| head`) has seen enough; nothing more may be written, at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(0)
+
+
+def only_store(given: Path | None) -> Path:
+    """The store named, or the only one below ``runs``."""
+    if given is not None:
+        return given
+    found = sorted(path.parent for path in Path("runs").glob("*/store.json"))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise StoreError(
+            f"There is no store below {Path('runs').absolute()}. Give a store's folder, or make "
+            "one: `sweeper run demo`."
+        )
+    raise StoreError(f"There are several stores; give one of them: {', '.join(map(str, found))}.")
+
+
+def _view(store: Path | None, study: str | None) -> View:
+    from sweeper.analysis.store import Store
+
+    return Store(only_store(store)).view(study)
+
+
+@app.command()
+def plan(study: StudyArgument, store: StoreOption = None) -> None:
+    """Show a study's jobs: what is shared, done and left, and whether its checkpoints fit."""
+    from sweeper.disk import check_disk
+    from sweeper.planning import plan as make_plan
+    from sweeper.progress import Progress
+    from sweeper.report.overview import print_plan
+    from sweeper.report.terminal import console
+    from sweeper.resolving import resolved_already
+    from sweeper.store.files import StoreFiles
+    from sweeper.study import Study
+
+    planned = make_plan(Study.load(study))
+    folder = store or Path("runs") / planned.study.name
+    progress = None
+    if (folder / "store.json").is_file():
+        files = StoreFiles(folder)
+        resolved = resolved_already(planned, files)
+        progress = Progress(planned, resolved, files) if resolved else None
+    print_plan(console(), planned, progress, folder)
+    check_disk(planned, folder, progress)
+
+
+@app.command()
+def run(
+    study: StudyArgument,
+    store: StoreOption = None,
+    address: Annotated[
+        str | None, typer.Option(help="A Ray cluster's address, or auto; default: this machine.")
+    ] = None,
+) -> None:
+    """Do what a study asks for and the store lacks, then show the results."""
+    from sweeper.analysis.store import Store
+    from sweeper.engine.sweep import run as sweep
+    from sweeper.report import live
+    from sweeper.report.overview import print_results
+    from sweeper.report.terminal import console, duration
+    from sweeper.study import Study
+
+    loaded = Study.load(study)
+    folder = store or Path("runs") / loaded.name
+    summary = sweep(loaded, folder, address=address, watch=live.watch)
+    view = Store(folder).view(loaded.name)
+    if summary.stopped:
+        _stopped(summary, view)
+    spent = f"{summary.trained} jobs in {duration(summary.seconds)}"
+    made = spent if summary.trained else "nothing, all was done before"
+    typer.echo(f"Done now: {made}.\n", err=True)
+    print_results(console(), view)
+    if not summary.complete:
+        _failed(summary.failed, summary.blocked, folder)
+        raise typer.Exit(1)
+
+
+def _stopped(summary: Summary, view: View) -> NoReturn:
+    left = len(view.progress.left)
+    typer.echo(
+        f"{summary.stopped}: {summary.done} jobs are done, {left} are left, and nothing that was "
+        "committed is lost. The same command goes on from here.",
+        err=True,
+    )
+    signals = {f"stopped by {s.name}": 128 + s for s in (signal.SIGINT, signal.SIGTERM)}
+    raise typer.Exit(signals.get(summary.stopped, 1))
+
+
+def _failed(failed: dict[str, str], blocked: dict[str, str], folder: Path) -> None:
+    for key, reason in failed.items():
+        stopped = sorted(other for other, above in blocked.items() if above == key)
+        typer.echo(f"error: {key} failed: {reason}", err=True)
+        if stopped:
+            typer.echo(f"  blocked by it: {', '.join(stopped)}", err=True)
+        typer.echo(f"  its log: sweeper logs '{key}' --store {folder}", err=True)
+
+
+@app.command()
+def status(
+    store: StoreArgument = None,
+    study: StudyOption = None,
+    where: Annotated[
+        bool, typer.Option("--where", help="Show where the wall time went, and how busy it was.")
+    ] = False,
+) -> None:
+    """Show how far the studies of a store are, and what failed."""
+    from sweeper.analysis.store import Store
+    from sweeper.report.overview import print_status, print_where
+    from sweeper.report.terminal import console
+
+    opened = Store(only_store(store))
+    out = console()
+    if where:
+        from sweeper.analysis.where import where as account
+
+        rows: list[Any] = opened.trials(study=study).to_dict("records")
+        print_where(out, account(rows))
+        return
+    for name in [study] if study else opened.studies():
+        print_status(out, opened.view(name))
+
+
+@app.command()
+def best(
+    store: StoreArgument = None,
+    target: Annotated[str | None, typer.Option(help="Default: every target.")] = None,
+    intermediate: Annotated[str | None, typer.Option(help="Default: the best row.")] = None,
+    language: Annotated[str | None, typer.Option(help="Show this language's score only.")] = None,
+    study: StudyOption = None,
+) -> None:
+    """Show the checkpoint to use for a target, and why that one."""
+    from sweeper.analysis.best import best as best_of
+    from sweeper.report.terminal import console, print_best
+
+    view = _view(store, study)
+    out = console()
+    targets = [target] if target else view.plan.columns
+    for name in targets:
+        if not target and language and language not in _languages(view, name):
+            continue
+        print_best(out, best_of(view, name, intermediate, language))
+
+
+def _languages(view: View, target: str) -> set[str]:
+    return {part.language for part in view.parts if part.target == target}
+
+
+@app.command()
+def matrix(
+    store: StoreArgument = None,
+    value: Annotated[Value, typer.Option(help="Scores, or gains over none.")] = Value.score,
+    by: Annotated[Axis, typer.Option(help="A column per target, or per language.")] = Axis.task,
+    study: StudyOption = None,
+) -> None:
+    """Show the transfer matrix: a row per intermediate, a column per target."""
+    from sweeper.analysis.matrix import transfer
+    from sweeper.report.terminal import console, print_matrix
+
+    print_matrix(console(), transfer(_view(store, study), value, by))
+
+
+@app.command()
+def export(
+    store: StoreArgument = None,
+    format: Annotated[Format, typer.Option(help="csv, parquet: a row per cell.")] = Format.csv,
+    what: Annotated[What, typer.Option(help="What to export.")] = What.matrix,
+    value: Annotated[Value, typer.Option(help="For a matrix.")] = Value.score,
+    by: Annotated[Axis, typer.Option(help="For a matrix.")] = Axis.task,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Default: standard output.")
+    ] = None,
+    study: StudyOption = None,
+) -> None:
+    """Write the matrix or a table as CSV, Parquet, Markdown or LaTeX."""
+    from sweeper.analysis.matrix import transfer
+    from sweeper.report.export import export as exported
+
+    view = _view(store, study)
+    tables = {
+        What.matrix: lambda: transfer(view, value, by),
+        What.scores: lambda: view.scores(metric="all"),
+        What.examples: view.examples,
+        What.trials: view.trials,
+    }
+    content = exported(tables[what](), format)
+    if output is None:
+        if format is Format.parquet and sys.stdout.isatty():
+            raise StoreError("Parquet is not for terminals. Give `--output FILE`.")
+        sys.stdout.buffer.write(content)
+        return
+    try:
+        output.write_bytes(content)
+    except OSError as error:
+        raise StoreError(f"{output} could not be written: {error.strerror}.") from None
+    typer.echo(f"{output}: {len(content)} bytes", err=True)
+
+
+@app.command()
+def tasks() -> None:
+    """List the tasks that have a card, and whether their data is there."""
+    from sweeper.report.overview import print_tasks
+    from sweeper.report.terminal import console
+    from sweeper.tasks.card import shipped_cards
+
+    root = os.environ.get("SWEEPER_DATA")
+    print_tasks(console(), shipped_cards(), Path(root).expanduser() if root else None)
+
+
+@app.command()
+def logs(
+    job: Annotated[str, typer.Argument(help="A job's key, as `status` and `plan` print it.")],
+    store: StoreOption = None,
+    study: StudyOption = None,
+) -> None:
+    """Print the log of a job's newest attempt."""
+    view = _view(store, study)
+    key = job.strip("/")
+    if key not in view.plan.jobs:
+        raise StoreError(f"There is no job {job!r}.{suggest(job, view.plan.jobs, most=8)}")
+    name = _newest_log(view, key)
+    if name is None:
+        state = view.progress.state(key)
+        raise StoreError(f"{key} has no log: it is {state} and no attempt at it wrote one.")
+    typer.echo(f"{view.files.path(name)}", err=True)
+    typer.echo(view.files.path(name).read_text(encoding="utf-8", errors="replace"), nl=False)
+
+
+def _newest_log(view: View, key: str) -> str | None:
+    """A job's log, or that of the job whose work it shares."""
+    units = (view.progress.addressing.units(key) or {}).values()
+    commits = view.progress.commits.by_unit
+    shared = [commits[unit].job for unit in units if unit in commits]
+    for candidate in dict.fromkeys([key, *shared]):
+        names = [n for n in view.files.names(f"logs/{candidate}") if n.endswith(".log")]
+        if names:
+            return f"logs/{candidate}/{names[-1]}"
+    return None

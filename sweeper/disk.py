@@ -1,0 +1,51 @@
+"""Whether the checkpoints of a plan fit on the disk of its store."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from sweeper.errors import EngineError
+from sweeper.planning import Plan
+from sweeper.progress import Progress
+
+
+def checkpoints_needed(planned: Plan, progress: Progress | None = None) -> int | None:
+    """Bytes that checkpoints yet to be made take; None if the size of one is not known.
+
+    They are the stages, a winner per search, and the trials of one search at work. Without a
+    ``progress`` everything is yet to be made.
+    """
+    if planned.checkpoint_bytes is None:
+        return None
+    left = set(planned.jobs) if progress is None else progress.left
+    stages = sum(job.kind == "train" and job.key in left for job in planned.jobs.values())
+    searches = [s for s in planned.searches.values() if not left.isdisjoint(s.trials)]
+    at_work = max((len(search.trials) for search in searches), default=0)
+    return planned.checkpoint_bytes * (stages + len(searches) + at_work)
+
+
+def free_bytes(folder: Path) -> int:
+    """What the disk of a folder, which need not exist yet, has free."""
+    return shutil.disk_usage(_existing(folder)).free
+
+
+def check_disk(planned: Plan, folder: Path, progress: Progress | None = None) -> None:
+    """Refuse a plan whose checkpoints cannot fit on the store's disk.
+
+    Raises:
+        EngineError: with the bytes needed and free.
+    """
+    needed = checkpoints_needed(planned, progress)
+    free = free_bytes(folder)
+    if needed is not None and needed > free:
+        raise EngineError(
+            f"The checkpoints of {planned.study.name} need {needed / 1e9:.1f} GB, and the disk of "
+            f"{_existing(folder)} has {free / 1e9:.1f} GB free. Free some space, give a store on "
+            "another disk, or take seeds, rows or targets out of the study."
+        )
+
+
+def _existing(folder: Path) -> Path:
+    folder = folder.absolute()
+    return next(path for path in [folder, *folder.parents] if path.exists())

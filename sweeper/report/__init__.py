@@ -1,0 +1,1 @@
+"""What a person sees: terminal, live progress, CSV, Parquet, Markdown, LaTeX."""

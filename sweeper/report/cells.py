@@ -1,0 +1,131 @@
+"""What a matrix says, before any markup: its cells as text, and the sentences under it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sweeper.analysis.matrix import Column, TransferMatrix
+from sweeper.progress import DONE
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A cell's texts. ``value`` is empty where there is none, then ``state`` says why.
+
+    ``seeds`` is "2/3" where some seeds lack, else empty.
+    """
+
+    value: str
+    error: str
+    seeds: str
+    state: str
+    best: bool
+    flagged: bool
+
+
+def shown(matrix: TransferMatrix, row: str, column: Column) -> Shown:
+    """The texts of one cell."""
+    cell = matrix.cell(row, column)
+    sign = "+" if matrix.value == "gain" else ""
+    digits = places(column.unit)
+    value = "" if cell.value is None else f"{cell.value:{sign}.{digits}f}"
+    some = value and cell.state != DONE and len(cell.seeds) < len(matrix.seeds)
+    return Shown(
+        value=value,
+        error="" if cell.standard_error is None else f"{cell.standard_error:.{digits}f}",
+        seeds=f"{len(cell.seeds)}/{len(matrix.seeds)}" if some else "",
+        state=cell.state,
+        best=row in matrix.best_rows(column),
+        flagged=bool(cell.overlap),
+    )
+
+
+def places(unit: str) -> int:
+    """Decimal places worth showing."""
+    return 3 if unit == "nats" else 1
+
+
+def title(matrix: TransferMatrix) -> str:
+    """What the numbers are, in one line."""
+    seeds = _seeds(matrix)
+    averaged = "zero-shot languages and " if matrix.by == "task" else ""
+    if matrix.value == "gain":
+        return f"Gain over none in points, paired by seed: mean over {averaged}{seeds}"
+    scores = "Zero-shot scores" if matrix.by == "task" else "Scores"
+    return f"{scores}: mean over {averaged}{seeds}"
+
+
+def _seeds(matrix: TransferMatrix) -> str:
+    count = len(matrix.seeds)
+    error = " ± standard error" if count > 1 else ", so there is no standard error"
+    return f"{count} seed{'s' if count > 1 else ''}{error}"
+
+
+def notes(matrix: TransferMatrix) -> list[str]:
+    """What a reader must know: languages, selection, and what lacks or overlaps."""
+    return [*_columns(matrix), *_fixed(matrix), *_overlaps(matrix), *_incomplete(matrix)]
+
+
+def _columns(matrix: TransferMatrix) -> Iterator[str]:
+    seen = set()
+    for column in matrix.columns:
+        if column.target in seen:
+            continue
+        seen.add(column.target)
+        mine = [c for c in matrix.columns if c.target == column.target]
+        codes = [code for c in mine for code in c.languages]
+        trained = [code for c in mine if not c.zero_shot for code in c.languages]
+        if not codes:
+            languages = "no language of it is zero-shot, so there is no mean"
+        elif matrix.by == "task":
+            languages = f"mean of {' '.join(codes)}"
+        else:
+            languages = f"{' '.join(codes)}"
+        if trained:
+            languages += f" (trained on: {' '.join(trained)})"
+        yield (
+            f"{column.target}: {column.metric} ({column.unit}) on {column.split}, {languages}; "
+            f"{_selection(column)}."
+        )
+
+
+def _selection(column: Column) -> str:
+    rule = column.selection
+    return rule if rule.startswith("no ") else f"chosen: {rule}"
+
+
+def _fixed(matrix: TransferMatrix) -> Iterator[str]:
+    found: dict[str, list[str]] = {}
+    for column in matrix.columns:
+        for row in matrix.rows:
+            if matrix.cell(row, column).deterministic:
+                rows = found.setdefault(row, [])
+                if column.target not in rows:
+                    rows.append(column.target)
+    for row, targets in found.items():
+        yield (
+            f"{row} on {', '.join(targets)}: every seed is the same computation, so it has no "
+            "standard error."
+        )
+
+
+def _overlaps(matrix: TransferMatrix) -> Iterator[str]:
+    found: dict[str, list[str]] = {}
+    for column in matrix.columns:
+        for row in matrix.rows:
+            place = f"{row} on {column.target}"
+            for flag in matrix.cell(row, column).overlap:
+                places = found.setdefault(flag, [])
+                if place not in places:
+                    places.append(place)
+    for flag, where in found.items():
+        yield f"† {flag}: {', '.join(where)}."
+
+
+def _incomplete(matrix: TransferMatrix) -> Iterator[str]:
+    states = [cell.state for cell in matrix.cells.values()]
+    lacking = [state for state in states if state != DONE]
+    if lacking:
+        counted = ", ".join(f"{lacking.count(s)} {s}" for s in sorted(set(lacking)))
+        yield f"Incomplete: {len(lacking)} of {len(states)} cells ({counted})."

@@ -1,0 +1,304 @@
+"""Larger prints: a plan, a store's status, a run's results, the tasks, where the time went."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sweeper.disk import checkpoints_needed, free_bytes
+from sweeper.errors import StoreError
+from sweeper.planning import Plan
+from sweeper.progress import DONE, UNNEEDED, Progress
+from sweeper.report.terminal import (
+    duration,
+    print_best_line,
+    print_languages,
+    print_matrix,
+    print_notes,
+    print_path,
+    say,
+    size,
+    table,
+)
+from sweeper.tasks import kinds
+from sweeper.tasks.card import Card, fill
+
+if TYPE_CHECKING:
+    from sweeper.analysis.view import View
+    from sweeper.analysis.where import Where
+
+KINDS = {
+    "prepare": "tokenise data, once per task, split and length",
+    "train": "train the base model and the intermediate stages",
+    "tune": "train a trial of a target's search",
+    "score": "score a winner in every language",
+}
+
+
+# ---- plan and status --------------------------------------------------------------------------
+
+
+def print_plan(out: Console, planned: Plan, progress: Progress | None, folder: Path) -> None:
+    """A plan's jobs by kind, what is shared, what a store has, and the room for checkpoints."""
+    study = planned.study
+    say(out, f"{study.name}: {study.description}" if study.description else study.name, "bold")
+    rows = ", ".join(planned.rows)
+    seeds = ", ".join(map(str, study.seeds))
+    say(out, f"  {_count(planned.rows, 'row')}: {rows}")
+    say(out, f"  {_count(planned.columns, 'target')}: {', '.join(planned.columns)}")
+    say(out, f"  {_count(study.seeds, 'seed')}: {seeds}")
+    out.print()
+    _print_jobs(out, planned, progress)
+    for line in _sharing(planned, progress):
+        say(out, line)
+    say(out, _left(planned, progress, folder))
+    say(out, _room(planned, progress, folder))
+
+
+def _count(things: object, name: str) -> str:
+    count = len(things)  # type: ignore[arg-type]
+    return f"{count} {name}{'' if count == 1 else 's'}"
+
+
+def _print_jobs(out: Console, planned: Plan, progress: Progress | None) -> None:
+    counts = Counter(job.kind for job in planned.jobs.values())
+    done = Counter(planned.jobs[key].kind for key in progress.done) if progress else Counter()
+    left = Counter(planned.jobs[key].kind for key in progress.left) if progress else counts
+    made = table("job", "", "all", "done", "left", right=(2, 3, 4))
+    for kind, meaning in KINDS.items():
+        numbers = (counts[kind], done[kind], left[kind])
+        made.add_row(kind, Text(meaning, style="dim"), *map(str, numbers))
+    made.add_row("all", "", *(str(c.total()) for c in (counts, done, left)), style="bold")
+    out.print(made)
+    out.print()
+
+
+def _sharing(planned: Plan, progress: Progress | None) -> list[str]:
+    """What is done once and used often."""
+    children = planned.children()
+    used = Counter[str]()
+    for key, job in planned.jobs.items():
+        used[job.kind] += len(children[key])
+    counts = Counter(job.kind for job in planned.jobs.values())
+    scored = Counter(
+        job.declared["checkpoint"]["search"]
+        for job in planned.jobs.values()
+        if job.kind == "score" and "search" in job.declared["checkpoint"]
+    )
+    stages = f", {_count(range(counts['train']), 'trained stage')} start {used['train']} jobs"
+    data = f"{_count(range(counts['prepare']), 'prepared data set')} read {used['prepare']} times"
+    said = [f"Shared: {data}{stages if counts['train'] else ''}."]
+    if any(count > 1 for count in scored.values()):
+        said.append(f"  {len(scored)} searches serve {scored.total()} cells of the matrix.")
+    if progress and progress.shared():
+        said.append(f"  {progress.shared()} jobs are the same computation as another one.")
+    return said
+
+
+def _left(planned: Plan, progress: Progress | None, folder: Path) -> str:
+    if progress is None:
+        if (folder / "store.json").is_file():
+            return (
+                f"Store: {folder} is there, but has not all of this study's data on record (or "
+                "they changed since), so what it has done is known once `sweeper run` reads them."
+            )
+        return f"Store: {folder} is not there yet; everything is left."
+    if not progress.left:
+        done = len(progress.done)
+        lacking = len(progress.failures) + len(progress.blocked())
+        end = f"; {lacking} failed or are blocked" if lacking else "; nothing is left"
+        spared = len(planned.jobs) - done - lacking
+        extra = f" ({spared} more are not needed for that)" if spared else ""
+        return f"Store: {folder} has {done} of {len(planned.jobs)} jobs{end}{extra}."
+    return f"Store: {folder} has {len(progress.done)} jobs; {len(progress.left)} are left."
+
+
+def _room(planned: Plan, progress: Progress | None, folder: Path) -> str:
+    needed = checkpoints_needed(planned, progress)
+    free = size(free_bytes(folder))
+    if needed is None:
+        return f"Disk: the size of this base model is not known here; {free} are free."
+    if not needed:
+        return f"Disk: no more checkpoints; {free} are free."
+    return f"Disk: checkpoints need about {size(needed)}; {free} are free."
+
+
+def print_status(out: Console, view: View) -> None:
+    """A study's jobs by kind and state, and what failed."""
+    counts = view.progress.counts()
+    states = [s for s in _STATES if any(found[s] for found in counts.values())]
+    say(out, view.plan.study.name, "bold")
+    made = table("job", *states, "all", right=range(1, len(states) + 2))
+    for kind in (kind for kind in KINDS if kind in counts):
+        found = counts[kind]
+        made.add_row(kind, *(str(found[s]) for s in states), str(found.total()))
+    out.print(made)
+    left = view.progress.left
+    if not left and not view.progress.failures:
+        say(out, "Complete: every cell of the matrix is scored.")
+    elif left:
+        say(out, f"{len(left)} jobs are left; `sweeper run` goes on with them.")
+    _print_failures(out, view)
+    out.print()
+
+
+_STATES = (DONE, "ready", "waiting", "failed", "blocked", UNNEEDED)
+
+
+def _print_failures(out: Console, view: View) -> None:
+    blocked = Counter(view.progress.blocked().values())
+    for key, reason in view.progress.failures.items():
+        say(out, f"failed: {key}", "red")
+        say(out, f"  {reason}")
+        if blocked[key]:
+            say(out, f"  {_count(range(blocked[key]), 'job')} blocked by it")
+        out.print(Text(f"  sweeper logs '{key}' --store {view.files.root}"), soft_wrap=True)
+
+
+# ---- results ----------------------------------------------------------------------------------
+
+
+def print_results(out: Console, view: View) -> None:
+    """Scores, gains, scores per language, the best checkpoints, and where the store is."""
+    from sweeper.analysis.matrix import transfer
+
+    scores = transfer(view)
+    print_matrix(out, scores, with_notes=False)
+    if len(view.plan.rows) > 1:
+        print_matrix(out, transfer(view, "gain"), with_notes=False)
+    print_notes(out, scores)
+    print_languages(out, transfer(view, by="language"))
+    print_best_lines(out, view)
+    out.print()
+    say(out, "Store", "bold")
+    print_path(out, str(view.files.root))
+
+
+def print_best_lines(out: Console, view: View) -> None:
+    """The best checkpoint of each target, as far as any is selected."""
+    from sweeper.analysis.best import best
+
+    say(out, "Best checkpoint of each target (`sweeper best` says why)", "bold")
+    out.print()
+    for target in view.plan.columns:
+        try:
+            print_best_line(out, best(view, target))
+        except StoreError as error:
+            say(out, f"{target}: {error}")
+
+
+# ---- tasks ------------------------------------------------------------------------------------
+
+
+def print_tasks(out: Console, cards: Mapping[str, Card], root: Path | None) -> None:
+    """Every card: kind, role, languages, licence, and whether its data is there now."""
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    made.add_column(style="bold", no_wrap=True)
+    made.add_column()
+    for name in sorted(cards):
+        card = cards[name]
+        what = f"{card.title}: {card.kind.replace('_', ' ')}; {role(card)}; {_languages(card)}"
+        made.add_row(Text(name), Text(what))
+        made.add_row("", Text(f"data: {data_state(card, root)}"))
+        made.add_row("", Text(f"licence: {card.licence}", style="dim"))
+    out.print(made)
+    out.print()
+    where = (
+        f"Local files are looked for in SWEEPER_DATA, {root}."
+        if root
+        else "SWEEPER_DATA is not set: a task that is not made by code comes from the hub."
+    )
+    out.print(Text(where), soft_wrap=True)
+
+
+def role(card: Card) -> str:
+    """What a task can be in a study."""
+    found = []
+    if "train" in card.splits:
+        found.append("intermediate")
+    if card.training_task or not kinds.get(card.kind).needs_training:
+        source = card.training_task
+        found.append(f"target (from {source})" if source and source != card.name else "target")
+    return ", ".join(found) or "intermediate"
+
+
+def _languages(card: Card) -> str:
+    codes = sorted({code for split in card.splits.values() for code in split.languages})
+    return " ".join(codes) if len(codes) <= 5 else f"{len(codes)} languages"
+
+
+def data_state(card: Card, root: Path | None) -> str:
+    """Where a task's rows would come from now, and whether they are there."""
+    if "synthetic" in card.sources:
+        return "made by code"
+    hub, local = card.sources.get("hub"), card.sources.get("local")
+    if hub and (root is None or local is None):
+        return f"from the hub, {hub.dataset}"
+    if root is None or local is None:
+        return "your own files: set SWEEPER_DATA to their folder"
+    wanted = [
+        root / fill(pattern, code)
+        for split in local.files
+        for code in card.splits[split].languages
+        for pattern in local.patterns(split)
+    ]
+    files = list(dict.fromkeys(wanted))
+    there = sum(file.is_file() for file in files)
+    if there == len(files):
+        return f"local files, all {there} there"
+    return f"local files, {there} of {len(files)} there"
+
+
+# ---- where the time went ----------------------------------------------------------------------
+
+
+def print_where(out: Console, found: Where) -> None:
+    """Shares of wall time times slots, and the engine's figures."""
+    from sweeper.analysis.where import percentile
+
+    if not found.slots:
+        say(out, "No attempt has ended yet, so there is no time to account for.")
+        return
+    runs = "" if found.runs == 1 else f" in {found.runs} runs"
+    say(out, f"{duration(found.wall)}{runs} on {_count(range(found.slots), 'slot')}", "bold")
+    out.print()
+    made = table("where", "", "slot time", "share", right=(2, 3))
+    for name, meaning in _MEANINGS.items():
+        seconds = found.seconds[name]
+        share = seconds / found.total if found.total else 0.0
+        made.add_row(name, Text(meaning, style="dim"), f"{seconds:.1f} s", f"{100 * share:.1f} %")
+    made.add_row("all", "", f"{found.total:.1f} s", "100.0 %", style="bold")
+    out.print(made)
+    out.print()
+    if found.gaps:
+        middle, late = percentile(found.gaps, 0.5), percentile(found.gaps, 0.95)
+        say(
+            out,
+            f"From a worker's commit to its next job's first batch, that job being ready: "
+            f"median {middle:.2f} s, p95 {late:.2f} s ({_count(found.gaps, 'time')}).",
+        )
+    cold = percentile(found.cold_starts, 0.5)
+    say(out, f"Cold starts: {len(found.cold_starts)}, median {cold:.1f} s.")
+    if found.busy is not None:
+        share = 100 * found.busy
+        say(out, f"Of the time in which a job was ready for it, a worker worked {share:.1f} %.")
+
+
+_MEANINGS = {
+    "setup": "loading models and tokenizers",
+    "data": "reading and tokenising",
+    "compute": "training steps",
+    "evaluate": "dev splits, to select",
+    "score": "target languages",
+    "save": "checkpoints, resume points, tables",
+    "other": "inside jobs, no phase counts it",
+    "failed attempts": "all of their time",
+    "cold start": "before a worker's first job",
+    "waiting": "workers between jobs, and at the end",
+}

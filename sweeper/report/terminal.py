@@ -1,0 +1,214 @@
+"""What the commands print, readable at 80 columns and without colours."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from sweeper.analysis.matrix import Column, TransferMatrix
+from sweeper.progress import BLOCKED, DONE, FAILED
+from sweeper.report.cells import Shown, notes, places, shown, title
+
+if TYPE_CHECKING:
+    from sweeper.analysis.best import Best
+
+STATE_STYLES = {DONE: "green", FAILED: "red", BLOCKED: "red", "partial": "yellow"}
+
+
+def console(stream: IO[str] | None = None) -> Console:
+    """A console for a stream (default: standard output); plain where it is no terminal."""
+    out = Console(file=stream or sys.stdout, highlight=False, soft_wrap=False)
+    if not out.is_terminal and "COLUMNS" not in os.environ:
+        out.width = 80
+    return out
+
+
+def say(out: Console, text: str = "", style: str = "") -> None:
+    """A line or paragraph of plain text: no markup is read from it."""
+    out.print(Text(text, style=style))
+
+
+def table(*headers: str, right: Sequence[int] = ()) -> Table:
+    """An empty table in the house style; ``right`` are the columns of numbers."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for place, header in enumerate(headers):
+        justify: Any = "right" if place in right else "left"
+        made.add_column(Text(header), justify=justify, overflow="fold")
+    return made
+
+
+# ---- matrices ---------------------------------------------------------------------------------
+
+
+def print_matrix(out: Console, matrix: TransferMatrix, *, with_notes: bool = True) -> None:
+    """A matrix, in as many tables as its columns need, and what a reader must know of it."""
+    say(out, title(matrix), "bold")
+    out.print()
+    for columns in _fitting(out, matrix):
+        corner = "intermediate" if matrix.by == "task" else columns[0].target
+        made = table(corner, *(map(_head, columns)), right=range(1, len(columns) + 1))
+        for row in matrix.rows:
+            made.add_row(Text(row), *(_cell(shown(matrix, row, column)) for column in columns))
+        out.print(made)
+        out.print()
+    if with_notes:
+        print_notes(out, matrix)
+
+
+def print_notes(out: Console, matrix: TransferMatrix) -> None:
+    """The sentences under a matrix."""
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0), style="dim")
+    for note in notes(matrix):
+        made.add_row("-", Text(note))
+    out.print(made)
+    out.print()
+
+
+def _head(column: Column) -> str:
+    if column.language is None:
+        return column.target
+    return column.language if column.zero_shot else f"({column.language})"
+
+
+def _fitting(out: Console, matrix: TransferMatrix) -> Iterator[list[Column]]:
+    """The columns in groups that fit the width; by language, each of one target."""
+    corners = [column.target for column in matrix.columns if column.language]
+    first = max(map(len, ["intermediate", *matrix.rows, *corners]))
+    group: list[Column] = []
+    used = first
+    for column in matrix.columns:
+        cells = [len(_cell(shown(matrix, row, column)).plain) for row in matrix.rows]
+        needs = 3 + max(len(_head(column)), *cells, 0)
+        other = bool(group) and bool(column.language) and group[-1].target != column.target
+        if other or (group and used + needs > out.width):
+            yield group
+            group, used = [], first
+        group.append(column)
+        used += needs
+    if group:
+        yield group
+
+
+def _cell(cell: Shown) -> Text:
+    if not cell.value:
+        return Text(cell.state, style=STATE_STYLES.get(cell.state, "dim"))
+    made = Text(cell.value, style="bold" if cell.best else "")
+    if cell.error:
+        made.append(f" ± {cell.error}", style="not bold dim")
+    if cell.seeds:
+        made.append(f" ({cell.seeds})", style="not bold yellow")
+    if cell.flagged:
+        made.append(" †", style="not bold")
+    return made
+
+
+def print_languages(out: Console, matrix: TransferMatrix) -> None:
+    """Scores per language, a table per target, from a matrix by language."""
+    count = len(matrix.seeds)
+    say(out, f"Scores per language: mean over {count} seed{'s' if count > 1 else ''}", "bold")
+    out.print()
+    for target in dict.fromkeys(column.target for column in matrix.columns):
+        columns = [column for column in matrix.columns if column.target == target]
+        for number, group in enumerate(_chunks(columns, out, matrix)):
+            made = table(
+                target if not number else f"{target} (continued)",
+                *(_head(column) for column in group),
+                right=range(1, len(group) + 1),
+            )
+            for row in matrix.rows:
+                made.add_row(Text(row), *(_mean_only(matrix, row, column) for column in group))
+            out.print(made)
+            out.print()
+    trained = [column for column in matrix.columns if not column.zero_shot]
+    if trained:
+        say(out, "  (in brackets: the target is trained in this language, not zero-shot)", "dim")
+        out.print()
+
+
+def _chunks(columns: list[Column], out: Console, matrix: TransferMatrix) -> Iterator[list[Column]]:
+    longest = max(len(f"{columns[0].target} (continued)"), *map(len, matrix.rows))
+    room = max(1, (out.width - longest) // 9)
+    for start in range(0, len(columns), room):
+        yield columns[start : start + room]
+
+
+def _mean_only(matrix: TransferMatrix, row: str, column: Column) -> Text:
+    cell = shown(matrix, row, column)
+    if not cell.value:
+        return Text(cell.state, style=STATE_STYLES.get(cell.state, "dim"))
+    some = f" ({cell.seeds})" if cell.seeds else ""
+    return Text(cell.value + some, style="bold" if cell.best else "")
+
+
+# ---- best -------------------------------------------------------------------------------------
+
+
+def print_best_line(out: Console, found: Best) -> None:
+    """A target's checkpoint in two lines: what it is, and its path."""
+    if found.selection is None:
+        said = f"{found.intermediate}, seed {found.seed} (no selection split: rows not ranked)"
+    else:
+        said = (
+            f"{found.intermediate}, seed {found.seed}; "
+            f"dev {found.metric} {_number(found.dev_score)} on {found.selection}"
+        )
+    line = Text(f"{found.target}: ", style="bold")
+    out.print(line.append(said, style="not bold"))
+    print_path(out, found.path)
+
+
+def print_best(out: Console, found: Best) -> None:
+    """All that is known of a target's checkpoint."""
+    print_best_line(out, found)
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    if found.selection is not None:
+        loss = "" if found.dev_loss is None else f", loss {found.dev_loss:.4f} nats"
+        value = f"{found.metric} {_number(found.dev_score)}{loss}, epoch {found.epoch}"
+        made.add_row("dev", Text(value))
+    digits = places("nats" if found.metric == "loss" else "percent")
+    scores = "  ".join(f"{code} {value:.{digits}f}" for code, value in found.scores.items())
+    made.add_row("scores", Text(scores or "not scored yet"))
+    settings = [f"{name}={value}" for name, value in found.parameters.items() if value is not None]
+    made.add_row("settings", Text(", ".join(settings)))
+    made.add_row("why", Text(found.why))
+    out.print(Padding(made, (0, 0, 0, 2)))
+    out.print()
+
+
+def print_path(out: Console, path: str) -> None:
+    """A path on a line of its own, never wrapped, so that it can be copied."""
+    out.print(Text(f"  {path}"), soft_wrap=True)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def duration(seconds: float) -> str:
+    """A time span for people: ``4 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -1,0 +1,61 @@
+"""Prepare jobs: training a tokenizer, encoding units. No model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sweeper.jobs import Clock, JobSpec, Outcome, Progress
+from sweeper.tasks import encoding, readers, tokenizers
+from sweeper.tasks.card import Card
+from sweeper.training.references import Files, Run, card_of, root_of, tokenizer_of
+
+
+def prepare(spec: JobSpec, files: Files, folder: Path, clock: Clock) -> Run:
+    """Train a tokenizer into ``folder/tokenizer``, or encode units into ``folder/<language>``."""
+    if spec.inputs["do"] == "tokenizer":
+        return (yield from _prepare_tokenizer(spec, folder, clock))
+    return (yield from _prepare_data(spec, files, folder, clock))
+
+
+def _prepare_tokenizer(spec: JobSpec, folder: Path, clock: Clock) -> Run:
+    text = spec.inputs["text"]
+    root = root_of(spec.inputs)
+    card = card_of(text["card"])
+    yield Progress("prepare", 0, 1, "training a tokenizer")
+    with clock("compute"):
+        clock.batch()
+        texts = _texts(card, text, root)
+        tokenizers.train(texts, spec.inputs["vocabulary"], folder / "tokenizer")
+    return Outcome(steps=1)
+
+
+def _texts(card: Card, text: Mapping[str, Any], root: Path | None) -> Iterator[str]:
+    for language, resolution in text["languages"].items():
+        rows = readers.read(card, text["split"], language, resolution, root, text["limit"])
+        for row in rows:
+            yield from (row[field] for field in ("text", "pair") if field in row)
+            if "tokens" in row:
+                yield " ".join(row["tokens"])
+
+
+def _prepare_data(spec: JobSpec, files: Files, folder: Path, clock: Clock) -> Run:
+    inputs = spec.inputs
+    card, split, root = card_of(inputs["card"]), inputs["split"], root_of(inputs)
+    with clock("setup"):
+        tokenizer = tokenizer_of(inputs["tokenizer"], files)
+    languages = [name for name in inputs["languages"] if not spec.units or name in spec.units]
+    seen = 0
+    for number, language in enumerate(languages):
+        yield Progress("prepare", number, len(languages), f"{card.name}/{split}/{language}")
+        with clock("data"):
+            resolution = inputs["languages"][language]
+            rows = readers.read(card, split, language, resolution, root, inputs["limit"])
+        with clock("compute"):
+            clock.batch()
+            target = folder / language
+            length = inputs["max_length"]
+            encoding.prepare_unit(card, split, language, rows, tokenizer, length, target)
+        seen += len(rows)
+    return Outcome(steps=len(languages), examples_seen=seen)
