@@ -10,11 +10,12 @@ is not done again.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweeper.planning import TOKENIZER, Job, Plan, Search
+from sweeper.planning import TOKENIZER, Job, Plan, Search, selection_name
 from sweeper.store.commits import Commit, Commits
 from sweeper.store.files import canonical, digest
 from sweeper.study import Training
@@ -77,6 +78,8 @@ class Addressing:
         self.commits = commits
         self.asks = asks
         self._units: dict[str, dict[str, str]] = {}
+        self._data_units: dict[tuple[str, str, str, int], str] = {}
+        self._searches: dict[str, str] = {}
 
     def units(self, key: str) -> dict[str, str] | None:
         """Unit name -> address; None while a selection or a search has yet to decide."""
@@ -88,6 +91,10 @@ class Addressing:
             self._units[key] = found
         return self._units[key]
 
+    def forget(self, key: str) -> None:
+        """Work a job's units out anew: an outcome that they rest on was replaced."""
+        self._units.pop(key, None)
+
     def address(self, key: str) -> str:
         """The address of a job with one unit that is known by now."""
         units = self.units(key)
@@ -96,9 +103,12 @@ class Addressing:
 
     def search_address(self, search: Search) -> str:
         """Where the asks of a search lie: the digest of everything but a trial's parameters."""
-        job = self.plan.jobs[search.trials[0]]
-        space = search.space.model_dump(exclude={"training", "trials"})
-        return digest({"search": self._tune_identity(job, {}), "space": space})
+        if search.key not in self._searches:
+            job = self.plan.jobs[search.trials[0]]
+            space = search.space.model_dump(exclude={"training", "trials"})
+            said = {"search": self._tune_identity(job, {}), "space": space}
+            self._searches[search.key] = digest(said)
+        return self._searches[search.key]
 
     def parameters(self, job: Job) -> dict[str, Any] | None:
         """A trial's searched settings: as asked, or as the grid says; None if not yet asked."""
@@ -120,15 +130,23 @@ class Addressing:
     def ranking(self, search: Search, selection: str) -> list[tuple[Job, dict[str, Any]]]:
         """The finished trials of a search with their best epoch, best first."""
         found = []
+        sign = -1 if self._higher_is_better(selection) else 1
         for key in search.trials:
             job = self.plan.jobs[key]
             commit = self.commit(key)
-            best = commit and commit.outcome["selections"].get(selection)
+            if commit is None or commit.outcome["status"] != "done":
+                continue
+            best = commit.outcome["selections"].get(selection)
             if best:
                 rate = self.training(job)["learning_rate"]
-                order = (-best["value"], best["loss"], best["epoch"], rate, job.trial)
+                loss = math.inf if best["loss"] is None else best["loss"]
+                order = (sign * best["value"], loss, best["epoch"], rate, job.trial)
                 found.append((order, job, best))
         return [(job, best) for _, job, best in sorted(found, key=lambda item: item[0])]
+
+    def _higher_is_better(self, selection: str) -> bool:
+        task = selection.split("/")[0]
+        return kinds.get(self.plan.cards[task].kind).higher_is_better
 
     def commit(self, key: str) -> Commit | None:
         """The commit of a job with one unit, if the store has it."""
@@ -137,10 +155,8 @@ class Addressing:
 
     def training(self, job: Job) -> dict[str, Any]:
         """All training settings of a train or tune job, searched ones included."""
-        settings = dict(job.declared["training"])
-        if job.kind == "tune":
-            settings.update(self.parameters(job) or {})
-        return Training.model_validate(settings).model_dump()
+        searched = self.parameters(job) if job.kind == "tune" else None
+        return _settings(job.declared["training"], searched or {})
 
     # -- units, by kind ------------------------------------------------------------------------
 
@@ -156,14 +172,16 @@ class Addressing:
         }
 
     def _data_unit(self, task: str, split: str, code: str, length: int) -> str:
-        return digest(
-            {
+        place = (task, split, code, length)
+        if place not in self._data_units:
+            said = {
                 "data": self._source(task, split, code),
                 "length": length,
                 "tokenizer": self._tokenizer_identity(),
                 "version": ENCODING_VERSION,
             }
-        )
+            self._data_units[place] = digest(said)
+        return self._data_units[place]
 
     def _source(self, task: str, split: str, code: str) -> dict[str, Any]:
         """What decides the rows of a split in a language: content, reading rules, limit."""
@@ -234,7 +252,7 @@ class Addressing:
                 for name, (task, split, code) in declared["selections"].items()
             },
             "parent": self._parent_identity(declared["parent"]),
-            "training": {**declared["training"], **parameters},
+            "training": _settings(declared["training"], parameters),
             "random": derived_seed(declared["place"]),
             "versions": [TRAINING_VERSION, METRIC_VERSION],
         }
@@ -267,7 +285,8 @@ class Addressing:
         """What a score job scores; None until its search has picked a winner."""
         source = job.declared["checkpoint"]
         if "train" in source:
-            return _Checkpoint(source["train"], "checkpoint", self._parent_identity(source["train"]))
+            parent = source["train"]
+            return _Checkpoint(parent, "checkpoint", self._parent_identity(parent))
         search = self.plan.searches[source["search"]]
         if not all(self.commit(key) for key in search.trials):
             return None
@@ -422,6 +441,11 @@ class Addressing:
         return f"{commit.folder}/{code}"
 
 
+def _settings(declared: Mapping[str, Any], searched: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as the model has them, so that ``1`` and ``1.0`` are one learning rate."""
+    return Training.model_validate({**declared, **searched}).model_dump()
+
+
 def _architecture(scratch: Any) -> dict[str, Any]:
     fields = {"layers", "hidden", "heads", "feed_forward", "max_length"}
     found: dict[str, Any] = scratch.model_dump(include=fields)
@@ -440,8 +464,6 @@ def _card_json(card: Card) -> dict[str, Any]:
 
 def selection_of(plan: Plan, target: str) -> str:
     """The name of the selection split of a trained target."""
-    from sweeper.planning import selection_name
-
     selection = plan.targets[target].selection
     assert selection is not None
     return selection_name(selection)

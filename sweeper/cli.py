@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -17,6 +18,9 @@ import typer
 from sweeper.errors import StoreError, SweeperError, suggest
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from sweeper.analysis.matrix import TransferMatrix
     from sweeper.analysis.view import View
     from sweeper.engine.sweep import Summary
 
@@ -94,30 +98,15 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-def only_store(given: Path | None) -> Path:
-    """The store named, or the only one below ``runs``."""
-    if given is not None:
-        return given
-    found = sorted(path.parent for path in Path("runs").glob("*/store.json"))
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise StoreError(
-            f"There is no store below {Path('runs').absolute()}. Give a store's folder, or make "
-            "one: `sweeper run demo`."
-        )
-    raise StoreError(f"There are several stores; give one of them: {', '.join(map(str, found))}.")
-
-
 def _view(store: Path | None, study: str | None) -> View:
-    from sweeper.analysis.store import Store
+    from sweeper.analysis.store import Store, only_store
 
     return Store(only_store(store)).view(study)
 
 
 @app.command()
 def plan(study: StudyArgument, store: StoreOption = None) -> None:
-    """Show a study's jobs: what is shared, done and left, and whether its checkpoints fit."""
+    """Show a study's jobs, what is done and left, and if its disk will do."""
     from sweeper.disk import check_disk
     from sweeper.planning import plan as make_plan
     from sweeper.progress import Progress
@@ -146,7 +135,7 @@ def run(
         str | None, typer.Option(help="A Ray cluster's address, or auto; default: this machine.")
     ] = None,
 ) -> None:
-    """Do what a study asks for and the store lacks, then show the results."""
+    """Do what a study asks for and its store lacks; show the results."""
     from sweeper.analysis.store import Store
     from sweeper.engine.sweep import run as sweep
     from sweeper.report import live
@@ -198,7 +187,7 @@ def status(
     ] = False,
 ) -> None:
     """Show how far the studies of a store are, and what failed."""
-    from sweeper.analysis.store import Store
+    from sweeper.analysis.store import Store, only_store
     from sweeper.report.overview import print_status, print_where
     from sweeper.report.terminal import console
 
@@ -224,19 +213,18 @@ def best(
 ) -> None:
     """Show the checkpoint to use for a target, and why that one."""
     from sweeper.analysis.best import best as best_of
-    from sweeper.report.terminal import console, print_best
+    from sweeper.report.terminal import console, print_best, say
 
     view = _view(store, study)
     out = console()
-    targets = [target] if target else view.plan.columns
-    for name in targets:
-        if not target and language and language not in _languages(view, name):
-            continue
-        print_best(out, best_of(view, name, intermediate, language))
-
-
-def _languages(view: View, target: str) -> set[str]:
-    return {part.language for part in view.parts if part.target == target}
+    asked = view.chosen(target=target, intermediate=intermediate, language=language)
+    for name in dict.fromkeys(part.target for part in asked):
+        try:
+            print_best(out, best_of(view, name, intermediate, language))
+        except StoreError as error:
+            if target:
+                raise
+            say(out, f"{name}: {error}\n")
 
 
 @app.command()
@@ -246,8 +234,8 @@ def matrix(
     by: Annotated[Axis, typer.Option(help="A column per target, or per language.")] = Axis.task,
     study: StudyOption = None,
 ) -> None:
-    """Show the transfer matrix: a row per intermediate, a column per target."""
-    from sweeper.analysis.matrix import transfer
+    """Show the transfer matrix: intermediates by targets."""
+    from sweeper.analysis.averaging import transfer
     from sweeper.report.terminal import console, print_matrix
 
     print_matrix(console(), transfer(_view(store, study), value, by))
@@ -266,11 +254,11 @@ def export(
     study: StudyOption = None,
 ) -> None:
     """Write the matrix or a table as CSV, Parquet, Markdown or LaTeX."""
-    from sweeper.analysis.matrix import transfer
+    from sweeper.analysis.averaging import transfer
     from sweeper.report.export import export as exported
 
     view = _view(store, study)
-    tables = {
+    tables: dict[What, Callable[[], TransferMatrix | pd.DataFrame]] = {
         What.matrix: lambda: transfer(view, value, by),
         What.scores: lambda: view.scores(metric="all"),
         What.examples: view.examples,
@@ -292,7 +280,7 @@ def export(
 @app.command()
 def tasks() -> None:
     """List the tasks that have a card, and whether their data is there."""
-    from sweeper.report.overview import print_tasks
+    from sweeper.report.tasklist import print_tasks
     from sweeper.report.terminal import console
     from sweeper.tasks.card import shipped_cards
 
@@ -311,21 +299,9 @@ def logs(
     key = job.strip("/")
     if key not in view.plan.jobs:
         raise StoreError(f"There is no job {job!r}.{suggest(job, view.plan.jobs, most=8)}")
-    name = _newest_log(view, key)
+    name = view.newest_log(key)
     if name is None:
         state = view.progress.state(key)
         raise StoreError(f"{key} has no log: it is {state} and no attempt at it wrote one.")
     typer.echo(f"{view.files.path(name)}", err=True)
     typer.echo(view.files.path(name).read_text(encoding="utf-8", errors="replace"), nl=False)
-
-
-def _newest_log(view: View, key: str) -> str | None:
-    """A job's log, or that of the job whose work it shares."""
-    units = (view.progress.addressing.units(key) or {}).values()
-    commits = view.progress.commits.by_unit
-    shared = [commits[unit].job for unit in units if unit in commits]
-    for candidate in dict.fromkeys([key, *shared]):
-        names = [n for n in view.files.names(f"logs/{candidate}") if n.endswith(".log")]
-        if names:
-            return f"logs/{candidate}/{names[-1]}"
-    return None

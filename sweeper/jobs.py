@@ -19,8 +19,8 @@ class JobSpec:
     """One attempt at one job: everything a worker needs, as JSON-able data.
 
     ``units`` are the parts of the job that the store lacks (name -> address); ``inputs`` depends
-    on ``kind`` (see `sweeper.addressing`). ``micro_batch`` is how many examples fit the device at
-    once, when an earlier attempt ran out of memory: it changes no result beyond rounding.
+    on ``kind`` (see `sweeper.addressing`). ``micro_batch`` is how many examples go through the device at
+    once, after an earlier attempt ran out of memory: the effective batch stays as it was.
     """
 
     key: str

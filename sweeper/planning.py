@@ -7,14 +7,12 @@ share its job: stages are told apart by what they train, not by the row that nam
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sweeper.errors import StudyError, suggest
-from sweeper.languages import language as check_language
 from sweeper.study import CONTROL, Selection, Space, Stage, Study, Target, Training
 from sweeper.tasks import kinds
 from sweeper.tasks.card import Card, load_cards, shipped_cards
@@ -158,6 +156,7 @@ class _Planner:
         for name in (*self.study.spaces, *self.study.task_limits):
             where = "spaces" if name in self.study.spaces else "task_limits"
             self._card(name, where, name)
+        self._check_spaces()
         for seed in self.study.seeds:
             for row in self.plan_.rows:
                 parent = self._row(row, seed)
@@ -166,6 +165,19 @@ class _Planner:
         self._finish_preparation()
         self.plan_.checkpoint_bytes = checkpoint_bytes(self.study)
         return self.plan_
+
+    def _check_spaces(self) -> None:
+        """A space under the name of a target that is trained on something else is a slip."""
+        targets = self.plan_.targets
+        trained = {target.training_task for target in targets.values()}
+        for name in self.study.spaces:
+            if name in targets and name not in trained:
+                task = targets[name].training_task
+                said = f"is trained on {task}: name it {task}" if task else "is not trained"
+                raise StudyError(
+                    f"{self.study.where('spaces', name)}: a space belongs to a training task, "
+                    f"and {name} {said}."
+                )
 
     def _card(self, name: str, *where: str | int) -> Card:
         if name not in self.cards:
@@ -220,7 +232,6 @@ class _Planner:
             )
         there = card.splits[split].languages
         for code in wanted or ():
-            check_language(code)
             if code not in there:
                 raise StudyError(
                     f"{self.study.where(*where)}: the {split} split of {task} has no language "
@@ -386,7 +397,14 @@ class _Planner:
 
     def _finish_preparation(self) -> None:
         """Give each prepare job all the languages that were asked of it, and its cost."""
+        scratch = self.study.base.scratch
         for (task, split, length), languages in self._languages.items():
+            if scratch and length > scratch.max_length:
+                raise StudyError(
+                    f"{self.study.where('base', 'scratch')}: {task} is cut to {length} subwords, "
+                    f"and the base model takes {scratch.max_length}. Lower that max_length, or "
+                    "raise the base's."
+                )
             key = f"prepare/{task}/{split}/{length}"
             job = self.plan_.jobs[key]
             declared = {**job.declared, "languages": tuple(sorted(languages))}
@@ -449,6 +467,6 @@ def checkpoint_bytes(study: Study) -> int | None:
     folder = Path(study.base.model or "").expanduser()
     if (study.folder / folder).is_dir():
         weights = [*(study.folder / folder).glob("*.safetensors")]
-        return math.fsum(file.stat().st_size for file in weights).__int__() or None
+        return sum(file.stat().st_size for file in weights) or None
     parameters = _HUB_PARAMETERS.get(study.base.model or "")
     return 4 * parameters if parameters else None

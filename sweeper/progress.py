@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 from typing import Any
 
 from sweeper.addressing import ONLY, Addressing, Resolved
 from sweeper.planning import Job, Plan, Search
-from sweeper.store.commits import Commit, Commits
+from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles, digest
 
 DONE, READY, WAITING, FAILED, BLOCKED = "done", "ready", "waiting", "failed", "blocked"
@@ -43,7 +43,16 @@ class Progress:
         self.failures: dict[str, str] = {}
         self.children = plan.children()
         self.priority = plan.remaining_paths()
-        self._redo: set[str] = set()
+        self.done: set[str] = set()
+        self.wanted: set[str] = set()
+        self.left_by_kind: Counter[str] = Counter()
+        self._left: set[str] = set()
+        self._blocked: dict[str, str] = {}
+        self._redo: set[str] = set()  # done, but their checkpoints are gone and needed again
+        self._lacking: dict[str, int] = {}  # wanted job -> how many of its needs are not done
+        self._ready: list[tuple[float, str]] = []
+        self._flying: dict[str, str] = {}  # unit -> the claimed job that makes it
+        self._parked: dict[str, list[str]] = {}  # claimed job -> jobs that wait for its units
         self._read_asks()
         if failures:
             self._read_failures()
@@ -52,112 +61,152 @@ class Progress:
     # -- deriving everything, once -------------------------------------------------------------
 
     def _derive(self) -> None:
-        self.done: set[str] = set()
+        self.done = {key for key in self.plan.jobs if self._has(key)}
         for key in self.plan.jobs:
-            if self._has(key):
-                self.done.add(key)
-        self.wanted = self._pull()
-        self._lacking = {
-            key: sum(need not in self.done for need in self.plan.jobs[key].needs)
-            for key in self.wanted
-        }
-        self._ready: list[tuple[float, str]] = []
-        self._offered: set[str] = set()
-        self._flying: dict[str, list[str]] = {}  # address in flight -> other keys that lead to it
-        for key in self.plan.jobs:
-            if key in self.wanted and not self._lacking[key]:
-                self._release(key)
+            if key in self.done and (trouble := self._diverged(key)):
+                self.failures[key] = trouble
+        self.done -= set(self.failures)
+        for key in self.failures:
+            self._block(key)
+        self._want(key for key in self.plan.jobs if not self.children[key])
 
-    def _pull(self) -> set[str]:
-        """The jobs that must run: the ends that are not done, and what they lack, down the plan."""
-        wanted: set[str] = set()
-        for key in reversed(self.plan.jobs):
-            end = not self.children[key]
-            if key in self.done or not (end or any(c in wanted for c in self.children[key])):
+    def _want(self, ends: Iterable[str]) -> None:
+        """Make jobs that are not done part of the work, and what they lack, up the plan."""
+        new, todo = [], list(ends)
+        while todo:
+            key = todo.pop()
+            if key in self.done or key in self.wanted:
                 continue
-            wanted.add(key)
-            self._check_checkpoint(key)
-        # A checkpoint that was dropped and is needed after all makes its job wanted again.
-        wanted |= self._redo
-        return wanted
+            self.wanted.add(key)
+            new.append(key)
+            dropped = self._dropped_checkpoint(key)
+            if dropped:
+                self._mark_redo(dropped)
+            todo += self.plan.jobs[key].needs
+        for key in new:
+            self._lacking[key] = sum(need not in self.done for need in self.plan.jobs[key].needs)
+            if key not in self.failures and key not in self._blocked:
+                self._left.add(key)
+                self.left_by_kind[self.plan.jobs[key].kind] += 1
+        for key in [key for key in new if not self._lacking[key]]:
+            self._release(key)
 
-    def _check_checkpoint(self, key: str) -> None:
-        """A wanted score whose winner's checkpoint was dropped needs that trial once more."""
+    def _dropped_checkpoint(self, key: str) -> str | None:
+        """The trial whose checkpoint a score needs, if that was dropped after it lost."""
         job = self.plan.jobs[key]
-        if job.kind != "score" or "search" not in job.declared["checkpoint"]:
-            return
-        if self.addressing.units(key) is None:
-            return
+        if job.kind != "score" or self.addressing.units(key) is None:
+            return None
         source = self.addressing.checkpoint_job(key)
         commit = self.addressing.commit(source) if source else None
-        if source and commit and commit.dropped:
-            self._redo.add(source)
-            self.done.discard(source)
+        return source if commit and commit.dropped else None
+
+    def _mark_redo(self, key: str) -> None:
+        if key not in self._redo:
+            self._redo.add(key)
+            self.done.discard(key)
+            self.wanted.discard(key)
 
     def _has(self, key: str) -> bool:
         units = self.addressing.units(key)
         return units is not None and all(u in self.commits.by_unit for u in units.values())
 
+    def _diverged(self, key: str) -> str | None:
+        """Why a stage left no checkpoint; that fails it, where a trial's search goes on."""
+        commit = self.addressing.commit(key) if self.plan.jobs[key].kind == "train" else None
+        if commit is None or commit.outcome["status"] != "diverged":
+            return None
+        return commit.outcome["message"] or "its training diverged"
+
     def _release(self, key: str) -> None:
         """A job whose needs are all done is ready, or done already, or cannot be done at all."""
+        if key in self.failures:
+            return
         job = self.plan.jobs[key]
-        units = self.addressing.units(key)
-        if units is None:
-            if job.kind == "score":
-                search = self.plan.searches[job.declared["checkpoint"]["search"]]
-                self.fail(key, f"no trial of the search {search.key} finished: all diverged")
-                return
-        elif key not in self._redo and self._has(key):
+        if job.kind == "score" and self.addressing.units(key) is None:
+            search = self.plan.searches[job.declared["checkpoint"]["search"]]
+            self.fail(key, f"no trial of the search {search.key} finished: all diverged")
+            return
+        if key not in self._redo and self._has(key):
             self._finish(key)
             return
-        elif job.kind == "score" and key in self.wanted:
-            self._check_checkpoint(key)
-            redo = self.addressing.checkpoint_job(key)
-            if redo in self._redo and redo not in self.wanted:
-                self.wanted.add(redo)
-                self._lacking[redo] = 0
-                self._lacking[key] = 1
-                self._release(redo)
-                return
-        if key not in self.failures and key not in self._offered:
-            self._offered.add(key)
-            heapq.heappush(self._ready, (-self.priority[key], key))
+        dropped = self._dropped_checkpoint(key)
+        if dropped:
+            self._lacking[key] = 1
+            self._mark_redo(dropped)
+            self._want([dropped])
+            return
+        self._offer(key)
+
+    def _offer(self, key: str) -> None:
+        heapq.heappush(self._ready, (-self.priority[key], key))
 
     def _finish(self, key: str) -> None:
         self.done.add(key)
-        self._redo.discard(key)
+        self._leave(key)
+        if key in self._redo:
+            self._redo.discard(key)
+            # A training is not bound to repeat itself to the last bit: look at the winner anew.
+            for child in self.children[key]:
+                self.addressing.forget(child)
         for child in self.children[key]:
-            if child in self._lacking and child not in self.done:
+            if child not in self.done and self._lacking.get(child):
                 self._lacking[child] -= 1
                 if not self._lacking[child]:
                     self._release(child)
 
+    def _leave(self, key: str) -> None:
+        if key in self._left:
+            self._left.discard(key)
+            self.left_by_kind[self.plan.jobs[key].kind] -= 1
+
+    def _block(self, culprit: str) -> None:
+        """Mark everything below a failed job that is not done as blocked by it."""
+        todo = [culprit]
+        while todo:
+            for child in self.children[todo.pop()]:
+                if child in self.done or child in self.failures or child in self._blocked:
+                    continue
+                self._blocked[child] = culprit
+                self._leave(child)
+                todo.append(child)
+
     # -- what the engine says ------------------------------------------------------------------
 
     def take(self) -> str | None:
-        """The ready job with the longest path behind it; it is the caller's from now on.
-
-        A job whose address another one in flight has already is not handed out: it is done
-        when that one is.
-        """
+        """The ready job with the longest path behind it; it is the caller's from now on."""
         while self._ready:
             _, key = heapq.heappop(self._ready)
-            if key in self.done or key in self.failures:
-                continue
-            units = self.addressing.units(key)
-            if units is None:  # a trial that its search has yet to ask for
+            if key not in self.done and key not in self.failures:
                 return key
-            address = self.attempt_address(key)
-            if address not in self._flying:
-                self._flying[address] = []
-                return key
-            self._flying[address].append(key)
         return None
 
-    def give_back(self, key: str, address: str) -> None:
+    def claim(self, key: str) -> bool:
+        """Whether a taken job is to be run, now that its parameters are asked for.
+
+        False if its units are in the store by now (then it is done), or if a claimed job is
+        making one of them: then it is done, or ready again, when that one has ended.
+        """
+        if key not in self._redo and self._has(key):
+            self._finish(key)
+            return False
+        units = self.missing(key).values()
+        other = next((self._flying[unit] for unit in units if unit in self._flying), None)
+        if other is not None:
+            self._parked[other].append(key)
+            return False
+        self._flying.update(dict.fromkeys(units, key))
+        self._parked[key] = []
+        return True
+
+    def _land(self, key: str) -> list[str]:
+        """End a claim; returns the jobs that waited for it."""
+        self._flying = {unit: other for unit, other in self._flying.items() if other != key}
+        return self._parked.pop(key, [])
+
+    def give_back(self, key: str) -> None:
         """Make a taken job ready again, after an attempt that died."""
-        for other in [key, *self._flying.pop(address, [])]:
-            heapq.heappush(self._ready, (-self.priority[other], other))
+        for other in [key, *self._land(key)]:
+            self._offer(other)
 
     @property
     def ready(self) -> int:
@@ -168,17 +217,26 @@ class Progress:
         """A worker says that a job is committed: read its marker and release what follows."""
         if self.commits.read(address, generation) is None or not self._has(key):
             return False
-        for other in [key, *self._flying.pop(address, [])]:
-            if other not in self.done:
+        trouble = self._diverged(key)
+        if trouble:
+            self.fail(key, trouble)
+            return True
+        parked = self._land(key)
+        if key not in self.done:
+            self._finish(key)
+        for other in parked:
+            if self._has(other) and other not in self._redo:
                 self._finish(other)
+            else:
+                self._offer(other)
         return True
 
     def fail(self, key: str, reason: str) -> None:
         """Mark a job as failed; what depends on it is blocked."""
-        self.failures[key] = reason
-        if self.addressing.units(key) is not None:
-            for other in self._flying.pop(self.attempt_address(key), []):
-                self.failures[other] = reason
+        for failed in [key, *self._land(key)]:
+            self.failures[failed] = reason
+            self._leave(failed)
+            self._block(failed)
 
     def asked(self, search: Search, number: int, parameters: dict[str, Any]) -> None:
         """Record a trial's parameters, durably, before it starts. An earlier ask stands."""
@@ -219,7 +277,7 @@ class Progress:
             return DONE
         if key in self.failures:
             return FAILED
-        if key in self.blocked():
+        if key in self._blocked:
             return BLOCKED
         if key not in self.wanted:
             return UNNEEDED
@@ -227,29 +285,18 @@ class Progress:
 
     def blocked(self) -> dict[str, str]:
         """Jobs that cannot be done because one above them failed -> that one."""
-        found: dict[str, str] = {}
-        for key in self.plan.jobs:
-            if key in self.done or key in self.failures:
-                continue
-            for need in self.plan.jobs[key].needs:
-                culprit = need if need in self.failures else found.get(need)
-                if culprit:
-                    found[key] = culprit
-                    break
-        return found
+        return dict(self._blocked)
 
     @property
-    def left(self) -> set[str]:
-        """The wanted jobs that are neither done, failed nor blocked."""
-        return self.wanted - self.done - set(self.failures) - set(self.blocked())
+    def left(self) -> Set[str]:
+        """The wanted jobs that are neither done, failed nor blocked. It changes as they are."""
+        return self._left
 
     def counts(self) -> dict[str, Counter[str]]:
         """Kind -> state -> how many jobs."""
         found: dict[str, Counter[str]] = {}
-        blocked = self.blocked()
         for key, job in self.plan.jobs.items():
-            state = BLOCKED if key in blocked else self.state(key)
-            found.setdefault(job.kind, Counter())[state] += 1
+            found.setdefault(job.kind, Counter())[self.state(key)] += 1
         return found
 
     def shared(self) -> int:
@@ -282,11 +329,11 @@ class Progress:
 
     def _losers_of(self, search: Search) -> Iterator[str]:
         won = [self.addressing.winner(search, name) for name in search.selections]
-        winners = {found[0].key for found in won if found}
-        for trial in search.trials:
-            commit = self.addressing.commit(trial)
-            if trial not in winners and commit and not commit.dropped:
-                yield commit.address
+        # By address: a sampler may draw the winner's parameters for another trial too.
+        kept = {self.addressing.address(found[0].key) for found in won if found}
+        commits = [self.addressing.commit(trial) for trial in search.trials]
+        lost = {c.address for c in commits if c and c.address not in kept and not c.dropped}
+        yield from sorted(lost)
 
     # -- reading the store ---------------------------------------------------------------------
 
@@ -304,6 +351,7 @@ class Progress:
             if units is None or self._has(key):
                 continue
             address = self.attempt_address(key)
-            if address in addresses:
-                last = self.files.names(f"failures/{address}")[-1]
-                self.failures[key] = self.files.read(f"failures/{address}/{last}")["message"]
+            attempts = self.files.names(f"failures/{address}") if address in addresses else []
+            if attempts:
+                last = self.files.read(f"failures/{address}/{attempts[-1]}")
+                self.failures[key] = last["message"]

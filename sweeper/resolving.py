@@ -13,6 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from sweeper.addressing import Resolved
 from sweeper.errors import ModelError, StoreError, suggest
 from sweeper.planning import Plan, plan
@@ -76,7 +78,8 @@ def resolved_already(planned: Plan, files: StoreFiles) -> Resolved | None:
             resolution = known.sources.get(f"{task}/{split}/{code}")
             if not _reusable(resolution, planned.cards[task], split, code, root):
                 return None
-    if study.base.model and (known.base is None or known.base["name"] != study.base.model):
+    known.base = _reusable_base(study, known.base)
+    if study.base.model and known.base is None:
         return None
     known.root = str(root) if root else None
     return known
@@ -98,12 +101,19 @@ def open_study(files: StoreFiles, name: str | None = None) -> tuple[Plan, Resolv
     if chosen not in names:
         raise StoreError(f"The store has no study {chosen!r}.{suggest(chosen, names)}")
     snapshot = _read(files, chosen)
-    study = Study.model_validate_json(snapshot["study"])
-    cards = {
-        name: Card.model_validate_json(json.dumps(card))
-        for name, card in snapshot["cards"].items()
-    }
-    return plan(study, cards=cards), Resolved(**snapshot["resolved"])
+    try:
+        study = Study.model_validate_json(snapshot["study"])
+        cards = {
+            name: Card.model_validate_json(json.dumps(card))
+            for name, card in snapshot["cards"].items()
+        }
+        return plan(study, cards=cards), Resolved(**snapshot["resolved"])
+    except (ValidationError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"The snapshot of {chosen!r} in {files.path(f'studies/{chosen}')} is not one that "
+            f"this sweeper reads ({type(error).__name__}). Run the study into this store again: "
+            "it saves a new one and repeats no work."
+        ) from None
 
 
 def _wanted(planned: Plan) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -129,40 +139,71 @@ def _reusable(
     )
 
 
+def _base_folder(study: Study) -> Path | None:
+    """The folder that the base model names, if there is one."""
+    folder = (study.folder / Path(study.base.model or "").expanduser()).resolve()
+    return folder if study.base.model and folder.is_dir() else None
+
+
+def _reusable_base(study: Study, known: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What was recorded of the base model, if it is what the study names today."""
+    if known is None or known["name"] != study.base.model:
+        return None
+    folder = _base_folder(study)
+    if folder is None:
+        # A commit once looked up is kept, unless the study asks for another revision now.
+        return known if "hub" in known["ref"] and known["asked"] == study.base.revision else None
+    same = known["ref"] == {"folder": str(folder)} and known["stamps"] == _stamps(folder)
+    return known if same else None
+
+
 def _resolve_base(study: Study, before: dict[str, Any] | None) -> dict[str, Any] | None:
     model = study.base.model
     if model is None:
         return None
-    folder = (study.folder / Path(model).expanduser()).resolve()
-    if folder.is_dir():
-        return _resolve_folder(model, folder, before)
+    known = _reusable_base(study, before)
+    if known:
+        return known
+    folder = _base_folder(study)
+    if folder:
+        return _resolve_folder(model, folder)
     if model.startswith((".", "/", "~")):
         raise ModelError(
             f"{study.where('base', 'model')}: the base model must be a hub id or a folder; "
-            f"{folder} is no folder. Mend the path (it is relative to the study's file)."
+            f"{(study.folder / Path(model).expanduser()).resolve()} is no folder. Mend the path "
+            "(it is relative to the study's file)."
         )
-    if before and before["name"] == model and study.base.revision in (None, before["revision"]):
-        return before
     return _resolve_hub(study, model)
 
 
-def _resolve_folder(name: str, folder: Path, before: dict[str, Any] | None) -> dict[str, Any]:
-    weights = sorted(p for p in folder.iterdir() if p.suffix == ".safetensors")
-    tokenizer = sorted(p for p in folder.iterdir() if p.name in _TOKENIZER_FILES)
-    if not (folder / "config.json").is_file() or not weights or not tokenizer:
+def _weights(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.safetensors"))
+
+
+def _tokenizer(folder: Path) -> list[Path]:
+    return [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
+
+
+def _stamps(folder: Path) -> dict[str, list[int]]:
+    """Size and time of every file of a base model that decides something."""
+    found = [folder / "config.json", *_weights(folder), *_tokenizer(folder)]
+    stats = {path.name: path.stat() for path in found if path.is_file()}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+
+
+def _resolve_folder(name: str, folder: Path) -> dict[str, Any]:
+    weights, tokenizer, config = _weights(folder), _tokenizer(folder), folder / "config.json"
+    if not config.is_file() or not weights or not tokenizer:
         raise ModelError(
             f"A base model's folder holds config.json, *.safetensors and tokenizer.json; "
             f"{folder} lacks some. Save it with save_pretrained, model and tokenizer."
         )
-    stamps = {p.name: [p.stat().st_size, p.stat().st_mtime_ns] for p in [*weights, *tokenizer]}
-    if before and before.get("stamps") == stamps and before["ref"] == {"folder": str(folder)}:
-        return before
     return {
         "name": name,
         "ref": {"folder": str(folder)},
-        "weights": {p.name: file_digest(p) for p in [folder / "config.json", *weights]},
+        "weights": {p.name: file_digest(p) for p in [config, *weights]},
         "tokenizer": {p.name: file_digest(p) for p in tokenizer},
-        "stamps": stamps,
+        "stamps": _stamps(folder),
     }
 
 
@@ -183,7 +224,13 @@ def _resolve_hub(study: Study, model: str) -> dict[str, Any]:
             f"({type(error).__name__}). Check the network, or give a local folder as the model."
         ) from None
     ref = {"hub": model, "revision": revision}
-    return {"name": model, "revision": revision, "ref": ref, "weights": ref, "tokenizer": ref}
+    return {
+        "name": model,
+        "asked": study.base.revision,
+        "ref": ref,
+        "weights": ref,
+        "tokenizer": ref,
+    }
 
 
 def _last(files: StoreFiles, name: str) -> Resolved:
@@ -200,7 +247,7 @@ def _save(planned: Plan, resolved: Resolved, files: StoreFiles) -> None:
     """Keep a snapshot, unless the last one says the same."""
     used = {task for task, _, _ in _wanted(planned)} | set(planned.targets)
     used |= set(planned.study.spaces) | set(planned.study.task_limits)
-    snapshot = {
+    snapshot: dict[str, Any] = {
         # As text: sorted keys would lose the order of rows, columns and grid points.
         "study": planned.study.model_dump_json(exclude_unset=True),
         "cards": {name: planned.cards[name].model_dump(mode="json") for name in sorted(used)},
@@ -213,5 +260,6 @@ def _save(planned: Plan, resolved: Resolved, files: StoreFiles) -> None:
         if {key: last[key] for key in snapshot} == json.loads(json.dumps(snapshot)):
             return
     number = len(numbers)
-    while not files.create(f"studies/{name}/{number:06d}.json", {**snapshot, "saved": time.time()}):
+    snapshot["saved"] = time.time()
+    while not files.create(f"studies/{name}/{number:06d}.json", snapshot):
         number += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -30,11 +30,11 @@ CONTROL = "none"
 class Strict(BaseModel):
     """No unknown keys, no silent conversions, no changes after validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Training(Strict):
-    """The settings of one training. A stage or a space states those that differ from the study's."""
+    """The settings of one training; a stage or a space states what differs from the study's."""
 
     learning_rate: float = Field(1e-5, gt=0, description="Peak learning rate of AdamW.")
     batch: Positive = Field(32, description="Examples per optimizer step.")
@@ -45,9 +45,9 @@ class Training(Strict):
     dropout: float | None = Field(None, ge=0, lt=1, description="None: the model's own.")
     clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
     max_length: int = Field(128, ge=8, description="Subwords per input, special tokens included.")
-    group_by_length: bool = Field(True, description="Batch similar lengths, inside shuffled pools.")
+    group_by_length: bool = Field(True, description="Batch like lengths, inside shuffled pools.")
     examples: Positive | None = Field(
-        None, description="Train on so many examples, drawn anew per seed (the same in every row)."
+        None, description="Train on so many, drawn anew per seed (the same ones in every row)."
     )
     mask_probability: float = Field(0.15, gt=0, lt=1, description="Masked LM: share of tokens.")
 
@@ -181,12 +181,19 @@ class Space(Strict):
                     f"a space searches training settings; {field!r} is none."
                     + suggest(field, Training.model_fields)
                 )
+            if field == "max_length":
+                raise ValueError(
+                    "max_length is not searched, since the data is cut to it once, before the "
+                    "trials; set it under `training`"
+                )
             if isinstance(values, Range):
                 if self.sampler == "grid":
                     raise ValueError(
                         f"a grid needs a list of values for {field!r}, not a range: list them, "
                         "or use `sampler: tpe` or `random`"
                     )
+                for end in (values.low, values.high):
+                    _check_choice(field, end if is_real(field) or end % 1 else int(end))
                 continue
             if not values or len(set(values)) != len(values):
                 raise ValueError(f"the values of {field!r} must be there and differ: {values}")
@@ -214,6 +221,12 @@ class Space(Strict):
         return self.trials
 
 
+def is_real(field: str) -> bool:
+    """Whether a training setting is a real number (some may be None as well)."""
+    annotation = Training.model_fields[field].annotation
+    return float in (annotation, *get_args(annotation))
+
+
 def _check_choice(field: str, value: Choice) -> None:
     try:
         Training.model_validate({field: value})
@@ -230,7 +243,7 @@ class Limits(Strict):
 
 
 class Study(Strict):
-    """A whole study: rows (intermediates), columns (targets), seeds, spaces, and the base model."""
+    """A whole study: rows (intermediates), columns (targets), seeds, spaces, the base model."""
 
     name: Name
     description: str = ""
@@ -266,13 +279,19 @@ class Study(Strict):
             return value
         return {name: {} if column is None else column for name, column in value.items()}
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Study:
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds must differ, but they are {list(self.seeds)}")
-        if CONTROL in self.intermediates:
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError(f"seeds must differ, but they are {list(seeds)}")
+        return seeds
+
+    @field_validator("intermediates")
+    @classmethod
+    def _control_is_not_said(cls, rows: dict[str, Intermediate]) -> dict[str, Intermediate]:
+        if CONTROL in rows:
             raise ValueError(f"the row {CONTROL!r} is always there; take it out of intermediates")
-        return self
+        return rows
 
     @classmethod
     def load(cls, path: str | Path) -> Study:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -18,10 +18,12 @@ from sweeper.errors import StudyError, suggest
 Model = TypeVar("Model", bound=BaseModel)
 Location = Sequence[str | int]
 
+_MOST_SHOWN = 60  # characters of a faulty value in a message
+
 _FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^[-+]?\.inf$|^\.nan$")
 _INTEGER = re.compile(r"^[-+]?[0-9]+$")
-_BOOLEAN = re.compile(r"^(true|false)$")
-_NULL = re.compile(r"^(~|null|)$")
+_BOOLEAN = re.compile(r"^(true|True|TRUE|false|False|FALSE)$")
+_NULL = re.compile(r"^(~|null|Null|NULL|)$")
 
 
 # libyaml's parser where PyYAML was built with it: ten times as fast, the same documents.
@@ -31,14 +33,20 @@ _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class _Loader(_Base):  # type: ignore[misc]
     """A safe loader with YAML 1.2's core scalars in place of YAML 1.1's."""
 
-    yaml_implicit_resolvers: dict[str, list[Any]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}
 
 
+def _construct_integer(loader: Any, node: yaml.Node) -> int:
+    # YAML 1.1 reads 010 as eight, and stumbles over 08.
+    return int(node.value)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_integer)
 for _tag, _pattern, _first in (
-    ("bool", _BOOLEAN, "tf"),
+    ("bool", _BOOLEAN, "tTfF"),
     ("int", _INTEGER, "-+0123456789"),
     ("float", _FLOAT, "-+0123456789."),
-    ("null", _NULL, ["~", "n", ""]),
+    ("null", _NULL, ["~", "n", "N", ""]),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _pattern, list(_first))
 
@@ -97,6 +105,18 @@ def load(path: Path) -> tuple[Any, Marks]:
         raise StudyError(f"{path} must be UTF-8; byte {error.start} is not. Re-save it.") from None
     except OSError as error:
         raise StudyError(f"{path} cannot be read: {error.strerror}.") from None
+    try:
+        return _parse(text, path)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or str(error)
+        raise StudyError(f"{place}: not valid YAML: {problem}. Mend that line.") from None
+    except RecursionError:
+        raise StudyError(f"{path}: nested too deeply, or an alias inside itself.") from None
+
+
+def _parse(text: str, path: Path) -> tuple[Any, Marks]:
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
@@ -104,11 +124,6 @@ def load(path: Path) -> tuple[Any, Marks]:
             return {}, Marks(path, None)
         _refuse_repeated_keys(node, path)
         return loader.construct_document(node), Marks(path, node)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        problem = getattr(error, "problem", None) or str(error)
-        raise StudyError(f"{place}: not valid YAML: {problem}. Mend that line.") from None
     finally:
         loader.dispose()
 
@@ -117,6 +132,11 @@ def _refuse_repeated_keys(node: yaml.Node, path: Path) -> None:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise StudyError(
+                    f"{path}:{key.start_mark.line + 1}: a key must be a word, not a list or a "
+                    "mapping. Mend that line."
+                )
             if key.value in seen:
                 raise StudyError(
                     f"{path}:{key.start_mark.line + 1}: the key {key.value!r} stands twice "
@@ -134,7 +154,8 @@ def validate(model: type[Model], data: Any, marks: Marks) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise StudyError("\n".join(_sentence(model, item, marks) for item in _unique(error))) from None
+        sentences = [_sentence(model, item, marks) for item in _unique(error)]
+        raise StudyError("\n".join(sentences)) from None
 
 
 def _unique(error: ValidationError) -> list[Any]:
@@ -150,7 +171,7 @@ def _unique(error: ValidationError) -> list[Any]:
 
 
 def _sentence(model: type[BaseModel], item: Any, marks: Marks) -> str:
-    location = [part for part in item["loc"]]
+    location = list(item["loc"])
     place = marks.where(location)
     dotted = ".".join(str(part) for part in location) or "the document"
     if item["type"] == "extra_forbidden":
@@ -159,7 +180,9 @@ def _sentence(model: type[BaseModel], item: Any, marks: Marks) -> str:
     if item["type"] == "missing":
         return f"{place}: the key {dotted!r} is missing. Add it."
     message = item["msg"].removeprefix("Value error, ").rstrip(".")
-    return f"{place}: {dotted}: {message} (it is {item['input']!r})."
+    value = repr(item["input"])
+    shown = f" (it is {value})" if len(value) <= _MOST_SHOWN else ""
+    return f"{place}: {dotted}: {message}{shown}."
 
 
 def _keys_at(model: type[BaseModel], location: Location) -> set[str]:
@@ -185,9 +208,10 @@ def _alternatives(schema: dict[str, Any], nodes: list[dict[str, Any]]) -> list[d
 
 def _step(schema: dict[str, Any], node: dict[str, Any], part: str | int) -> dict[str, Any] | None:
     if isinstance(part, int):
-        return node.get("items")
-    if part in node.get("properties", {}):
-        return node["properties"][part]
-    # A mapping with free keys: pydantic writes constrained keys as a pattern.
-    free = [*node.get("patternProperties", {}).values(), node.get("additionalProperties")]
-    return next((child for child in free if isinstance(child, dict)), None)
+        below = [node.get("items")]
+    elif part in node.get("properties", {}):
+        below = [node["properties"][part]]
+    else:
+        # A mapping with free keys: pydantic writes constrained keys as a pattern.
+        below = [*node.get("patternProperties", {}).values(), node.get("additionalProperties")]
+    return next((child for child in below if isinstance(child, dict)), None)

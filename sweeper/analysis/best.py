@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass, field
 from typing import Any
@@ -140,19 +141,23 @@ def _winners(view: View, row: str, target: str, selection: str) -> list[_Winner]
     return found
 
 
-def _mean(winners: list[_Winner], what: str) -> float:
-    return statistics.fmean(won.best[what] for won in winners)
+def _mean(winners: list[_Winner]) -> float:
+    return statistics.fmean(won.best["value"] for won in winners)
+
+
+def _loss(won: _Winner) -> float:
+    return math.inf if won.best["loss"] is None else float(won.best["loss"])
 
 
 def _row_order(winners: list[_Winner], sign: int) -> tuple[float, float]:
-    return sign * _mean(winners, "value"), _mean(winners, "loss")
+    return sign * _mean(winners), statistics.fmean(map(_loss, winners))
 
 
 def _seed_order(view: View, won: _Winner, sign: int) -> tuple[float, ...]:
     rate = view.progress.addressing.training(won.job)["learning_rate"]
     assert won.job.trial is not None
     best = won.best
-    return (sign * best["value"], best["loss"], best["epoch"], rate, won.job.trial, won.cell.seed)
+    return (sign * best["value"], _loss(won), best["epoch"], rate, won.job.trial, won.cell.seed)
 
 
 def _why_row(
@@ -160,7 +165,7 @@ def _why_row(
 ) -> list[str]:
     row = compared[0]
     seeds = len(winners[row])
-    mean = _mean(winners[row], "value")
+    mean = _mean(winners[row])
     first_seed = winners[row][0]
     split = selection_of(view.plan, first_seed.cell.target)
     over = f"over {seeds} seed" + ("s" if seeds > 1 else "")
@@ -170,9 +175,9 @@ def _why_row(
     first = "highest" if sign < 0 else "lowest"
     said = [f"{row} has the {first} mean dev score of the rows: {value}"]
     if len(compared) > 1:
-        behind = [f"{other} {_mean(winners[other], 'value'):.2f}" for other in compared[1:4]]
+        behind = [f"{other} {_mean(winners[other]):.2f}" for other in compared[1:4]]
         said.append(f", before {', '.join(behind)}")
-        if _mean(winners[compared[1]], "value") == mean:
+        if _mean(winners[compared[1]]) == mean:
             said.append("; the tie went to the lower mean dev loss")
     left_out = len(winners) - len(compared)
     if left_out:

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeper.analysis.averaging import transfer
 from sweeper.analysis.best import Best
 from sweeper.analysis.best import best as best_of
-from sweeper.analysis.matrix import TransferMatrix, transfer
+from sweeper.analysis.matrix import TransferMatrix
 from sweeper.analysis.view import View, Wanted
+from sweeper.errors import StoreError
 from sweeper.planning import Plan
 from sweeper.progress import Progress
 from sweeper.store.files import StoreFiles
@@ -143,3 +145,18 @@ class Store:
     ) -> pd.DataFrame:
         """The transfer matrix's values: intermediates by targets (or targets and languages)."""
         return self.transfer(value, by, study, target_languages).values
+
+
+def only_store(given: Path | None) -> Path:
+    """The store named, or the only one below ``runs``."""
+    if given is not None:
+        return given
+    found = sorted(path.parent for path in Path("runs").glob("*/store.json"))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise StoreError(
+            f"There is no store below {Path('runs').absolute()}. Give a store's folder, or make "
+            "one: `sweeper run demo`."
+        )
+    raise StoreError(f"There are several stores; give one of them: {', '.join(map(str, found))}.")

@@ -108,6 +108,17 @@ class View:
         """The metric that a target's cells show."""
         return kinds.get(self.plan.cards[target].kind).metric
 
+    def newest_log(self, key: str) -> str | None:
+        """The log of a job's newest attempt, or of the job that did its work; None without."""
+        units = (self.progress.addressing.units(key) or {}).values()
+        commits = self.progress.commits.by_unit
+        shared = [commits[unit].job for unit in units if unit in commits]
+        for candidate in dict.fromkeys([key, *shared]):
+            names = [n for n in self.files.names(f"logs/{candidate}") if n.endswith(".log")]
+            if names:
+                return f"logs/{candidate}/{names[-1]}"
+        return None
+
     # -- rows ----------------------------------------------------------------------------------
 
     def chosen(self, **wanted: Any) -> list[Part]:

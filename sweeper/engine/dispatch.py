@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweeper.errors import SweeperError
+from sweeper.errors import StoreError, SweeperError
 from sweeper.jobs import JobSpec
 from sweeper.planning import Job
 from sweeper.progress import Progress
@@ -24,7 +24,9 @@ from sweeper.tuning.searches import Searches
 
 log = logging.getLogger("sweeper")
 
-LIMITS = {"data": 1, "bug": 1, "model": 1, "out_of_memory": 6, "infrastructure": 3, "preempted": 20}
+LIMITS = {
+    "data": 1, "bug": 1, "model": 1, "out_of_memory": 6, "infrastructure": 3, "preempted": 20,
+}  # fmt: skip
 """Attempts at a job, per class of the error that ended them. A worker that vanished is
 infrastructure; repeating a bug or bad data only repeats it."""
 
@@ -62,7 +64,7 @@ class Dispatcher:
     Args:
         progress: The plan against the store.
         searches: The Optuna studies.
-        pool_of: Which pool a job runs in.
+        pool_of: Which pool a job runs in; jobs of one kind run in one pool.
         slots: Pool name -> number of slots, read anew at every turn (clusters grow and shrink).
         listener: Called with every `Event`; it must not raise.
     """
@@ -82,6 +84,7 @@ class Dispatcher:
         self.pools: dict[str, Pool] = {}
         self.stopping = ""  # why no more jobs are handed out
         self._pool_of = pool_of
+        self._pool_of_kind = {job.kind: pool_of(job) for job in progress.plan.jobs.values()}
         self._slots = slots
         self._queued: dict[str, list[tuple[float, str]]] = {}  # heaps, longest path first
         self._attempts: Counter[tuple[str, str]] = Counter()
@@ -97,11 +100,8 @@ class Dispatcher:
             return None
         self._drain_ready()
         for name, pool in self.pools.items():
-            queued = self._queued.get(name, [])
-            if queued and len(pool.running) < pool.slots + pool.lookahead:
-                spec = self._start(heapq.heappop(queued)[1])
-                if spec is None:
-                    return self.next(trial_id)
+            spec = self._next_of(name, pool)
+            if spec is not None:
                 pool.running[trial_id] = spec
                 self._say("started", spec.key)
                 return spec
@@ -109,6 +109,16 @@ class Dispatcher:
             if len(pool.running) + len(pool.holds) < pool.slots and self._more_to_come(name):
                 pool.holds.add(trial_id)
                 return name
+        return None
+
+    def _next_of(self, name: str, pool: Pool) -> JobSpec | None:
+        queued = self._queued.get(name, [])
+        while queued and not self.stopping and len(pool.running) < pool.slots + pool.lookahead:
+            spec = self._start(heapq.heappop(queued)[1])
+            if spec is not None:
+                return spec
+            # It needed no attempt of its own; what it led to may be ready now.
+            self._drain_ready()
         return None
 
     @property
@@ -133,14 +143,11 @@ class Dispatcher:
         return False
 
     def _more_to_come(self, name: str) -> bool:
-        """Whether jobs of a pool that are not ready yet may become so."""
-        left = sum(self._pool_of(self.progress.plan.jobs[key]) == name
-                   for key in self._waiting())  # fmt: skip
-        return left > len(self.pools[name].holds) - len(self.pools[name].stopping)
-
-    def _waiting(self) -> set[str]:
-        flying = {spec.key for pool in self.pools.values() for spec in pool.running.values()}
-        return self.progress.left - flying
+        """Whether more jobs of a pool may become ready than it has holds that wait for them."""
+        pool = self.pools[name]
+        left = sum(n for kind, n in self.progress.left_by_kind.items()
+                   if self._pool_of_kind[kind] == name)  # fmt: skip
+        return left - len(pool.running) > len(pool.holds) - len(pool.stopping)
 
     def pool_of(self, key: str) -> str:
         """The name of the pool that a job runs in."""
@@ -153,7 +160,7 @@ class Dispatcher:
     def _drain_ready(self) -> None:
         """Move what the progress says is ready to the queues of the pools, in its order."""
         while (key := self.progress.take()) is not None:
-            self._released.setdefault(key, time.time())
+            self._released[key] = time.time()
             name = self._pool_of(self.progress.plan.jobs[key])
             entry = (-self.progress.priority[key], key)
             heapq.heappush(self._queued.setdefault(name, []), entry)
@@ -164,10 +171,14 @@ class Dispatcher:
         try:
             if job.kind == "tune":
                 self.searches.ask(job)
-            return self._spec(job)
+            return self._spec(job) if self.progress.claim(key) else None
+        except StoreError as error:
+            # No job could be started or end: what is committed is safe, so stop here.
+            self.stop(str(error))
+            self.progress.give_back(key)
         except SweeperError as error:
             self._fail(key, str(error))
-            return None
+        return None
 
     def _spec(self, job: Job) -> JobSpec:
         missing = self.progress.missing(job.key)
@@ -201,7 +212,7 @@ class Dispatcher:
             self._say("progress", spec.key, result["phase"], result["step"], result["steps"])
 
     def ended(self, trial_id: str, result: dict[str, Any] | None) -> None:
-        """A trial is over: ``result`` is its worker's last word, or None if the worker vanished."""
+        """A trial is over: ``result`` is its worker's last word, None if the worker vanished."""
         for pool in self.pools.values():
             pool.holds.discard(trial_id)
             pool.stopping.discard(trial_id)
@@ -211,18 +222,20 @@ class Dispatcher:
 
     def _settle(self, spec: JobSpec, result: dict[str, Any]) -> None:
         """Judge an attempt by the store first: a worker may die after its commit."""
+        failed = len(self.progress.failures)
         if self.progress.committed(spec.key, spec.address, spec.generation):
             self._committed(spec, result)
+            # A search of which all trials diverged fails its scores with its last commit.
+            for key, message in list(self.progress.failures.items())[failed:]:
+                self._say("failed", key, message)
         elif result.get("status") == "stopped" or (self.stopping and not result):
-            self.progress.give_back(spec.key, spec.address)
+            self.progress.give_back(spec.key)
         else:
             self._retry(spec, result)
 
     def _committed(self, spec: JobSpec, result: dict[str, Any]) -> None:
         job = self.progress.plan.jobs[spec.key]
         commit = self.progress.commits.by_address[spec.address]
-        if job.kind == "tune":
-            self.searches.tell(job, commit)
         if job.kind == "score":
             for address in list(self.progress.losers_after(spec.key)):
                 self.progress.commits.drop(address)
@@ -231,12 +244,14 @@ class Dispatcher:
         self._say(what, spec.key, outcome.get("message", ""), seconds=result.get("seconds", 0.0))
 
     def _retry(self, spec: JobSpec, result: dict[str, Any]) -> None:
-        kind = result.get("error", "infrastructure")
-        message = result.get("message") or "its worker died without a word (killed, or out of memory)"
+        result = result or self._last_words(spec)
+        kind = result.get("error") or "infrastructure"
+        silent = "its worker died without a word (killed, or out of memory)"
+        message = result.get("message") or silent
         self._attempts[spec.key, kind] += 1
         if kind == "store":
             self.stop(message)
-            self.progress.give_back(spec.key, spec.address)
+            self.progress.give_back(spec.key)
             return
         if kind == "out_of_memory":
             batch = spec.micro_batch or spec.inputs.get("training", {}).get("batch", 32)
@@ -246,7 +261,13 @@ class Dispatcher:
             self._fail(spec.key, message)
             return
         self._say("retry", spec.key, f"attempt {tried} ended: {message}")
-        self.progress.give_back(spec.key, spec.address)
+        self.progress.give_back(spec.key)
+
+    def _last_words(self, spec: JobSpec) -> dict[str, Any]:
+        """What a worker that threw itself away left in the store about its end."""
+        name = f"failures/{spec.address}/{spec.attempt}.json"
+        found = self.progress.files.path(name).exists()
+        return self.progress.files.read(name) if found else {}
 
     def _fail(self, key: str, message: str) -> None:
         self.progress.fail(key, message)

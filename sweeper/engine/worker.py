@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -52,6 +53,9 @@ class Worker(tune.Trainable):
         if isinstance(item, Progress):
             return {"done": False, **asdict(item)}
         self._items = None
+        if item.tainted:
+            # The failure is in the store, where the driver finds it; a fresh process takes over.
+            os._exit(1)
         return {"done": True, **asdict(item)}
 
     def cleanup(self) -> None:

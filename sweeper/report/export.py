@@ -13,6 +13,12 @@ from sweeper.report.cells import Shown, notes, shown, title
 if TYPE_CHECKING:
     import pandas as pd
 
+_FOR_MACHINES = (
+    *("job", "unit", "address", "attempt", "checkpoint", "representation", "main"),
+    *("parents", "versions", "curve", "selections"),
+)
+"""Columns that only CSV and Parquet have: nobody reads them in a text."""
+
 FORMATS = ("csv", "parquet", "markdown", "latex")
 
 
@@ -35,7 +41,8 @@ def export(data: TransferMatrix | pd.DataFrame, format: str) -> bytes:
     if isinstance(data, TransferMatrix):
         text = markdown(data) if format == "markdown" else latex(data)
     else:
-        text = markdown_table(data) if format == "markdown" else latex_table(data)
+        read = data.drop(columns=[name for name in _FOR_MACHINES if name in data.columns])
+        text = markdown_table(read) if format == "markdown" else latex_table(read)
     return text.encode()
 
 

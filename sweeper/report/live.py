@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ class _Running:
     steps: int = 0
     first_step: int = 0
     training_since: float = 0.0
+    share: float = 0.0
 
 
 class Watcher:
@@ -82,6 +84,7 @@ class Watcher:
         self.began = clock()
         self.running: dict[str, _Running] = {}
         self.slots = 0
+        self._lock = threading.RLock()
         self._started: dict[str, float] = {}
         self._seconds: dict[str, float] = {}  # kind -> seconds of the jobs done in this run
         self._cost: dict[str, float] = {}  # kind -> their planned cost
@@ -90,6 +93,10 @@ class Watcher:
 
     def hear(self, event: Event) -> None:
         """Take an event in."""
+        with self._lock:
+            self._hear(event)
+
+    def _hear(self, event: Event) -> None:
         now = self.clock()
         if event.what == "started":
             self._started[event.key] = now
@@ -109,6 +116,9 @@ class Watcher:
         if event.message == "train" and found.phase != "train":
             found.training_since, found.first_step = now, event.step
         found.phase, found.step, found.steps = event.message, event.step, event.steps
+        if found.phase in ("train", "score") and event.steps:
+            # What an epoch's evaluation between two stretches of training does not undo.
+            found.share = min(1.0, event.step / event.steps)
         # A job handed out beyond the slots shows no sign of life before it has one.
         self.slots = max(self.slots, len(self.running))
 
@@ -130,7 +140,7 @@ class Watcher:
         Costs of the jobs left times the measured seconds per cost of their kind (of any kind
         before one of it is done), shared among the slots, but at least the longest chain.
         """
-        left = self.progress.left
+        left = set(self.progress.left)
         if not left:
             return 0.0
         rates = self._rates()
@@ -142,7 +152,8 @@ class Watcher:
         needs = {}
         for key in left:
             seconds = jobs[key].cost * rates.get(jobs[key].kind, usual)
-            needs[key] = seconds * (1 - self._share_done(key))
+            running = self.running.get(key)
+            needs[key] = seconds * (1 - running.share) if running else seconds
         longest = 0.0
         chain: dict[str, float] = {}
         for key in reversed(jobs):
@@ -164,12 +175,6 @@ class Watcher:
             found[job.kind] = (now - running.training_since) * running.steps / made / job.cost
         return found
 
-    def _share_done(self, key: str) -> float:
-        running = self.running.get(key)
-        if running is None or running.phase not in ("train", "score") or not running.steps:
-            return 0.0
-        return min(1.0, running.step / running.steps)
-
     def status(self) -> str:
         """``12/129, about 2 min left``."""
         left = self.time_left()
@@ -185,7 +190,11 @@ class Watcher:
         return f"[{self.status()}] {event.what} {event.key}{seconds}{message}"
 
     def render(self) -> Group:
-        """The live display."""
+        """The live display; rich calls it from a thread of its own."""
+        with self._lock:
+            return self._render()
+
+    def _render(self) -> Group:
         total, done = max(1, self.total), self.done
         failed = len(self.progress.failures)
         width = 40

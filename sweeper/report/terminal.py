@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
 from rich import box
@@ -52,15 +54,39 @@ def print_matrix(out: Console, matrix: TransferMatrix, *, with_notes: bool = Tru
     """A matrix, in as many tables as its columns need, and what a reader must know of it."""
     say(out, title(matrix), "bold")
     out.print()
-    for columns in _fitting(out, matrix):
-        corner = "intermediate" if matrix.by == "task" else columns[0].target
-        made = table(corner, *(map(_head, columns)), right=range(1, len(columns) + 1))
-        for row in matrix.rows:
-            made.add_row(Text(row), *(_cell(shown(matrix, row, column)) for column in columns))
-        out.print(made)
-        out.print()
+    _print_tables(out, matrix, _cell)
     if with_notes:
         print_notes(out, matrix)
+
+
+def _print_tables(out: Console, matrix: TransferMatrix, cell: Callable[[Shown], Text]) -> None:
+    """The cells in tables that fit the width; by language, each table is of one target."""
+    by_target = matrix.by == "language"
+    targets = dict.fromkeys(column.target for column in matrix.columns)
+    for target in targets if by_target else [None]:
+        columns = [column for column in matrix.columns if target in (None, column.target)]
+        corner = target or "intermediate"
+        texts = {
+            column.name: [cell(shown(matrix, row, column)) for row in matrix.rows]
+            for column in columns
+        }
+        plain = [_head(column) for column in columns]
+        plain += [text.plain for found in texts.values() for text in found]
+        first = max(map(len, [corner, *matrix.rows]))
+        for group in _even(columns, (out.width - first) // (3 + max(map(len, plain)))):
+            made = table(corner, *map(_head, group), right=range(1, len(group) + 1))
+            for place, row in enumerate(matrix.rows):
+                made.add_row(Text(row), *(texts[column.name][place] for column in group))
+            out.print(made)
+            out.print()
+
+
+def _even(columns: list[Column], most: int) -> Iterator[list[Column]]:
+    """The columns in as few groups as can be, of about one size."""
+    groups = math.ceil(len(columns) / max(1, most))
+    size = math.ceil(len(columns) / groups)
+    for start in range(0, len(columns), size):
+        yield columns[start : start + size]
 
 
 def print_notes(out: Console, matrix: TransferMatrix) -> None:
@@ -76,25 +102,6 @@ def _head(column: Column) -> str:
     if column.language is None:
         return column.target
     return column.language if column.zero_shot else f"({column.language})"
-
-
-def _fitting(out: Console, matrix: TransferMatrix) -> Iterator[list[Column]]:
-    """The columns in groups that fit the width; by language, each of one target."""
-    corners = [column.target for column in matrix.columns if column.language]
-    first = max(map(len, ["intermediate", *matrix.rows, *corners]))
-    group: list[Column] = []
-    used = first
-    for column in matrix.columns:
-        cells = [len(_cell(shown(matrix, row, column)).plain) for row in matrix.rows]
-        needs = 3 + max(len(_head(column)), *cells, 0)
-        other = bool(group) and bool(column.language) and group[-1].target != column.target
-        if other or (group and used + needs > out.width):
-            yield group
-            group, used = [], first
-        group.append(column)
-        used += needs
-    if group:
-        yield group
 
 
 def _cell(cell: Shown) -> Text:
@@ -115,37 +122,15 @@ def print_languages(out: Console, matrix: TransferMatrix) -> None:
     count = len(matrix.seeds)
     say(out, f"Scores per language: mean over {count} seed{'s' if count > 1 else ''}", "bold")
     out.print()
-    for target in dict.fromkeys(column.target for column in matrix.columns):
-        columns = [column for column in matrix.columns if column.target == target]
-        for number, group in enumerate(_chunks(columns, out, matrix)):
-            made = table(
-                target if not number else f"{target} (continued)",
-                *(_head(column) for column in group),
-                right=range(1, len(group) + 1),
-            )
-            for row in matrix.rows:
-                made.add_row(Text(row), *(_mean_only(matrix, row, column) for column in group))
-            out.print(made)
-            out.print()
+    _print_tables(out, matrix, _mean_only)
     trained = [column for column in matrix.columns if not column.zero_shot]
     if trained:
         say(out, "  (in brackets: the target is trained in this language, not zero-shot)", "dim")
         out.print()
 
 
-def _chunks(columns: list[Column], out: Console, matrix: TransferMatrix) -> Iterator[list[Column]]:
-    longest = max(len(f"{columns[0].target} (continued)"), *map(len, matrix.rows))
-    room = max(1, (out.width - longest) // 9)
-    for start in range(0, len(columns), room):
-        yield columns[start : start + room]
-
-
-def _mean_only(matrix: TransferMatrix, row: str, column: Column) -> Text:
-    cell = shown(matrix, row, column)
-    if not cell.value:
-        return Text(cell.state, style=STATE_STYLES.get(cell.state, "dim"))
-    some = f" ({cell.seeds})" if cell.seeds else ""
-    return Text(cell.value + some, style="bold" if cell.best else "")
+def _mean_only(cell: Shown) -> Text:
+    return _cell(replace(cell, error="", flagged=False))
 
 
 # ---- best -------------------------------------------------------------------------------------

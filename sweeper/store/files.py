@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -25,6 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.errors import StoreError
+
+DRAFT = ".draft-"
 
 SCHEMA_VERSION = 1
 """Rises when an older sweeper could no longer read what this one writes."""
@@ -77,12 +80,13 @@ class StoreFiles:
 
     def path(self, relative: str) -> Path:
         """The local path of a file or folder of the store. It cannot leave the store's folder."""
-        path = self.root / relative
-        if not path.resolve().is_relative_to(self.root.resolve()):
+        # By its words alone: asking the disk would slow every access, and an administrator may
+        # well have put one of the folders elsewhere, behind a link.
+        if relative.startswith("/") or ".." in relative.split("/"):
             raise StoreError(
                 f"Names stay inside the store's folder; {relative!r} leaves {self.root}."
             )
-        return path
+        return self.root / relative
 
     def create(self, relative: str, data: dict[str, Any]) -> bool:
         """Write JSON durably if no such file is there yet; False if there is one.
@@ -91,9 +95,9 @@ class StoreFiles:
         and on NFS, where opening with O_EXCL and then writing would show half a file.
         """
         path = self.path(relative)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.parent / f".draft-{uuid.uuid4().hex}"
+        draft = path.parent / f"{DRAFT}{uuid.uuid4().hex}"
         with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with draft.open("xb") as stream:
                     stream.write(canonical(data))
@@ -117,12 +121,16 @@ class StoreFiles:
                 f"{path} is damaged: not JSON ({error}). Delete this one file; the next run "
                 "makes again what it stood for."
             ) from None
+        except OSError as error:
+            raise StoreError(
+                f"{path} cannot be read: {error.strerror}. Restore the file or its permissions."
+            ) from None
         return data
 
     def names(self, folder: str) -> list[str]:
         """The names in a folder, sorted, without drafts; empty if there is no such folder."""
         try:
-            found = os.listdir(self.path(folder))
+            found = [path.name for path in self.path(folder).iterdir()]
         except FileNotFoundError:
             return []
         return sorted(name for name in found if not name.startswith("."))
@@ -145,7 +153,8 @@ class StoreFiles:
     def remove(self, relative: str) -> None:
         """Delete a folder of attempts or resume points, if it is there."""
         path = self.path(relative)
-        if path.exists():
+        # Two drivers may delete the same loser at once.
+        with explained(path), contextlib.suppress(FileNotFoundError):
             shutil.rmtree(path)
 
 
@@ -153,14 +162,16 @@ def _refuse_foreign_folder(root: Path) -> None:
     """A new store is not mixed into a folder that holds something else."""
     if root.is_file():
         raise StoreError(f"A store is a folder, and {root} is a file. Give another path.")
-    if root.is_dir() and any(root.iterdir()):
+    names = [path.name for path in root.iterdir()] if root.is_dir() else []
+    # Another driver may be making the store at this moment, or have been killed while it did.
+    if "store.json" not in names and any(not name.startswith(DRAFT) for name in names):
         raise StoreError(
             f"{root} holds files and is not a store. Give an empty or new folder, or the "
             "folder of an existing store."
         )
 
 
-class explained:  # noqa: N801  (reads as a verb: `with explained(path):`)
+class explained:  # reads as a verb: `with explained(path):`
     """Turns the operating system's refusals to write into `StoreError`s that say what to do."""
 
     def __init__(self, path: Path) -> None:

@@ -47,7 +47,7 @@ def read(files: StoreFiles, table: str, names: Iterable[str]) -> pa.Table:
 
 def _read_one(path: Path, schema: pa.Schema) -> pa.Table:
     try:
-        found = pq.ParquetFile(path).read()
+        return _as(schema, pq.ParquetFile(path).read())
     except FileNotFoundError:
         raise StoreError(
             f"The store's marker names {path}, which is not there. Restore the file, or delete "
@@ -58,6 +58,9 @@ def _read_one(path: Path, schema: pa.Schema) -> pa.Table:
             f"{path} is damaged ({error}). Restore the file, or delete its marker under "
             "commits/ to have its job done again."
         ) from None
+
+
+def _as(schema: pa.Schema, found: pa.Table) -> pa.Table:
     columns = [
         found[field.name].cast(field.type)
         if field.name in found.column_names

@@ -11,9 +11,9 @@ on; telling odd from even sentence lengths (``surface``) must not. So:
 * 6 particles, which mean nothing and which every language sprinkles at random and spells its own
   way. They tell a masked language model which language it reads; training that ignores them brings
   the languages together, hence the gain in retrieval.
-* ``qaa`` is the source. A language at distance d keeps a word with probability 1 - d, shifts its
-  consonants with d/2 and has a word of its own with d/2; what one language has lost is lost in
-  every farther one. Only the farthest, ``qae``, puts the verb last and the adjective after the
+* ``qaa`` is the source. A language at distance d keeps a word with probability 1 - d, shifts some
+  consonants with d/2 (which leaves a word without them as it is) and has a word of its own with
+  d/2; the same words change in every farther language. Only the farthest, ``qae``, puts the verb last and the adjective after the
   noun: a nearer language that did so would upset the order of the distances.
 
 A sentence is first said in concepts, and belongs by them to one part of all data (``_part``):
@@ -149,7 +149,7 @@ def lexicon(language: str) -> dict[str, str]:
     rng, taken = _random(f"lexicon/{language}"), set(source.values())
     words: dict[str, str] = {}
     for concept, inherited in source.items():
-        # the fate of a concept is the same in all languages, so that losses nest
+        # the fate of a concept is the same in all languages, so that changes nest
         fate = 0.0 if concept in _PARTICLES else _random(f"fate/{concept}").random()
         shifted = inherited.translate(_SHIFTS[language])
         if fate >= distance:

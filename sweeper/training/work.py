@@ -42,6 +42,7 @@ class Result:
     error: str = ""
     message: str = ""
     seconds: float = 0.0
+    tainted: bool = False  # the device may be in any state: no other job on this process
 
 
 def work(spec: JobSpec, files: StoreFiles) -> Iterator[Progress | Result]:
@@ -81,7 +82,7 @@ def classify(error: BaseException) -> str:
         return "store"
     if isinstance(error, ModelError):
         return "model"
-    if isinstance(error, OSError | ConnectionError | TimeoutError):
+    if isinstance(error, OSError | TimeoutError | torch.AcceleratorError):
         return "infrastructure"
     return "bug"
 
@@ -144,7 +145,8 @@ def _failed(spec: JobSpec, files: StoreFiles, clock: Clock, error: Exception) ->
         # The store itself fails: the driver hears of it, and stops.
         log.error("the failure of %s could not be recorded: %s", spec.key, second)
         kind, message = "store", str(second)
-    return Result("failed", kind, message, time.time() - clock.started)
+    tainted = isinstance(error, torch.AcceleratorError | torch.OutOfMemoryError | MemoryError)
+    return Result("failed", kind, message, time.time() - clock.started, tainted)
 
 
 def _job_columns(spec: JobSpec) -> dict[str, Any]:

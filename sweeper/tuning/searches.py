@@ -7,7 +7,7 @@ in its commit, so a driver that starts anew rebuilds every study from those two.
 from __future__ import annotations
 
 import logging
-from typing import Any, get_args
+from typing import Any
 
 import optuna
 from optuna.distributions import (
@@ -22,7 +22,7 @@ from sweeper.addressing import derived_seed
 from sweeper.planning import Job, Search
 from sweeper.progress import Progress
 from sweeper.store.commits import Commit
-from sweeper.study import Range, Training
+from sweeper.study import Range, is_real
 
 optuna.logging.set_verbosity(logging.WARNING)
 
@@ -41,31 +41,27 @@ class Searches:
         study = self._study(search)
         if job.trial not in study.trials:
             wished = search.space.grid[job.trial] if search.space.sampler == "grid" else None
-            trial = study.ask(wished)
+            trial = study.ask(job.trial, wished)
             self.progress.asked(search, job.trial, trial.params)
             study.start(job.trial, trial, self._asked(search)[job.trial])
-
-    def tell(self, job: Job, commit: Commit) -> None:
-        """Tell a trial's outcome: complete with its value (percent), or failed if it diverged."""
-        assert job.trial is not None
-        search = self.progress.plan.searches[job.declared["search"]]
-        self._study(search).finish(job.trial, commit)
 
     def study(self, search: Search) -> optuna.Study:
         """The Optuna study of a search, for inspection."""
         return self._study(search).optuna
 
     def _study(self, search: Search) -> _Study:
+        """The study with every trial that was asked for and every outcome that is committed."""
         if search.key not in self._studies:
-            study = _Study(search)
-            for number, parameters in sorted(self._asked(search).items()):
-                if number < len(search.trials):
-                    study.trials[number] = study.ask(parameters)
-                    commit = self.progress.addressing.commit(search.trials[number])
-                    if commit:
-                        study.finish(number, commit)
-            self._studies[search.key] = study
-        return self._studies[search.key]
+            self._studies[search.key] = _Study(search)
+        study = self._studies[search.key]
+        for number, parameters in sorted(self._asked(search).items()):
+            if number < len(search.trials) and number not in study.trials:
+                study.trials[number] = study.ask(number, parameters)
+        for number in sorted(study.open):
+            commit = self.progress.addressing.commit(search.trials[number])
+            if commit:
+                study.finish(number, commit)
+        return study
 
     def _asked(self, search: Search) -> dict[int, dict[str, Any]]:
         folder = self.progress.addressing.search_address(search)
@@ -77,38 +73,45 @@ class _Study:
 
     def __init__(self, search: Search) -> None:
         self.space = {name: _distribution(name, v) for name, v in search.space.search.items()}
+        self.search = search
         self.trials: dict[int, Trial] = {}
-        self.optuna = optuna.create_study(
-            study_name=search.key,
-            direction="maximize",
-            sampler=_sampler(search),
-        )
+        self.told: set[int] = set()
+        self.optuna = optuna.create_study(study_name=search.key, direction="maximize")
 
-    def ask(self, wished: dict[str, Any] | None) -> Trial:
+    @property
+    def open(self) -> set[int]:
+        """The trials whose outcome is not told."""
+        return set(self.trials) - self.told
+
+    def ask(self, number: int, wished: dict[str, Any] | None) -> Trial:
         """A running trial: with the parameters wished for, or with those the sampler says."""
         if wished is not None:
             self.optuna.enqueue_trial(wished)
+        # Seeded per trial: a driver that starts anew must not draw the first one's numbers again.
+        self.optuna.sampler = _sampler(self.search, number)
         return self.optuna.ask(self.space)
 
     def start(self, number: int, trial: Trial, stored: dict[str, Any]) -> None:
         """Take a trial as the plan's, unless the store says that another driver asked first."""
         if trial.params != stored:
             self.optuna.tell(trial, state=TrialState.FAIL)
-            trial = self.ask(stored)
+            trial = self.ask(number, stored)
         self.trials[number] = trial
 
     def finish(self, number: int, commit: Commit) -> None:
-        """Tell a trial's outcome, once."""
+        """Tell a trial's outcome: complete with its value (percent), or failed if it diverged."""
         outcome, trial = commit.outcome, self.trials[number]
+        self.told.add(number)
         values = [best["value"] for best in outcome["selections"].values()]
         if outcome["status"] == "done" and values:
-            self.optuna.tell(trial, sum(values) / len(values), skip_if_finished=True)
+            self.optuna.tell(trial, sum(values) / len(values))
         else:
-            self.optuna.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+            self.optuna.tell(trial, state=TrialState.FAIL)
 
 
-def _sampler(search: Search) -> optuna.samplers.BaseSampler:
-    seed = derived_seed([search.seed, "search", search.key]) % 2**32
+def _sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
+    """The row is no part of the seed: random searches look at the same points in every row."""
+    seed = derived_seed([search.seed, "search", search.training_task, number]) % 2**32
     if search.space.sampler == "tpe":
         return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
     return optuna.samplers.RandomSampler(seed=seed)
@@ -117,7 +120,6 @@ def _sampler(search: Search) -> optuna.samplers.BaseSampler:
 def _distribution(name: str, values: Any) -> BaseDistribution:
     if not isinstance(values, Range):
         return CategoricalDistribution(list(values))
-    annotation = Training.model_fields[name].annotation
-    if float in (annotation, *get_args(annotation)):
+    if is_real(name):
         return FloatDistribution(values.low, values.high, log=values.log)
     return IntDistribution(int(values.low), int(values.high), log=values.log)

@@ -1,0 +1,222 @@
+"""Small stores made by hand: every job of a study committed with made-up, known outcomes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Container
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from sweeper.planning import Job, Plan, plan
+from sweeper.progress import Progress
+from sweeper.resolving import resolve
+from sweeper.store import tables
+from sweeper.store.commits import commit
+from sweeper.store.files import StoreFiles
+from sweeper.study import Study
+from sweeper.tasks import kinds
+
+Score = Callable[[str, str, int, str], float]
+"""Row, target, seed, language -> value in percent."""
+Dev = Callable[[str, int, int], tuple[float, float, int]]
+"""Row, seed, trial -> dev value, dev loss, epoch."""
+
+TINY: dict[str, Any] = {
+    "name": "tiny",
+    "base": {
+        "scratch": {
+            "text": "demo_text",
+            "vocabulary": 200,
+            "layers": 1,
+            "hidden": 8,
+            "heads": 1,
+            "feed_forward": 8,
+        }
+    },
+    "intermediates": {"supersense": None, "more": {"tasks": ["tagging"]}},
+    "targets": {
+        "tagging": {"languages": ["qaa", "qab", "qac"]},
+        "demo_retrieval": {"languages": ["qab"]},
+    },
+    "seeds": [0, 1, 2],
+    "spaces": {"tagging": {"search": {"learning_rate": [1e-3, 3e-3]}}},
+}
+
+
+def study(**changes: Any) -> Study:
+    """The tiny study with some keys changed."""
+    return Study.model_validate({**TINY, **changes})
+
+
+def known_score(row: str, target: str, seed: int, language: str) -> float:
+    """Scores with round means: none has 45, 46, 47 on tagging, supersense 10, 12, 14 more."""
+    if target == "demo_retrieval":
+        return {"none": 20.0, "supersense": 26.0, "more": 19.0}[row] + (
+            seed if row != "none" else 0
+        )
+    base = {"qaa": 90.0, "qab": 50.0, "qac": 40.0, "qad": 30.0, "qae": 20.0}[language] + seed
+    return base + {"none": 0, "supersense": 10 + 2 * seed, "more": -1}[row]
+
+
+def known_dev(row: str, seed: int, trial: int) -> tuple[float, float, int]:
+    """Dev scores: supersense first, its seed 1 best, and trial 1 always before trial 0."""
+    value = {"none": 70.0, "supersense": 80.0, "more": 75.0}[row]
+    return value + (2.0 if seed == 1 else 0.0) + trial, 0.5, 3
+
+
+class World:
+    """A store that is filled job by job, as the engine would, without training anything."""
+
+    def __init__(self, root: Path, of: Study | None = None) -> None:
+        self.files = StoreFiles(root, create=True)
+        self.study = of or study()
+        self.plan: Plan = plan(self.study)
+        self.progress = Progress(
+            self.plan, resolve(self.plan, self.files), self.files, failures=False
+        )
+        self.time = 1000.0
+        self.ran: list[str] = []
+
+    def run(
+        self,
+        score: Score = known_score,
+        dev: Dev = known_dev,
+        *,
+        leave: Callable[[str], bool] = lambda key: False,
+        fail: Container[str] = (),
+    ) -> World:
+        """Do every job but those left, failing some."""
+        with mock.patch("os.fsync"):  # half of the time, and nobody pulls the plug of a test
+            self._run(score, dev, leave, fail)
+        return self
+
+    def _run(
+        self, score: Score, dev: Dev, leave: Callable[[str], bool], fail: Container[str]
+    ) -> None:
+        while (key := self.progress.take()) is not None:
+            if leave(key):
+                continue
+            job = self.plan.jobs[key]
+            if job.kind == "tune":
+                search = self.plan.searches[job.declared["search"]]
+                assert job.trial is not None
+                self.progress.asked(search, job.trial, dict(search.space.grid[job.trial]))
+            if not self.progress.claim(key):
+                continue
+            if key in fail:
+                self._fail(job)
+            else:
+                self._do(job, score, dev)
+
+    def _do(self, job: Job, score: Score, dev: Dev) -> None:
+        units = self.progress.missing(job.key)
+        address = self.progress.attempt_address(job.key)
+        attempt = f"attempt{len(self.ran)}"
+        self.ran.append(job.key)
+        name = f"{address}-{attempt}"
+        made = [tables.write(self.files, "trials", name, [self._trial(job, address, attempt)])]
+        outcome: dict[str, Any] = {"status": "done", "message": "", "selections": {}}
+        if job.kind == "tune":
+            assert job.seed is not None and job.trial is not None
+            value, loss, epoch = dev(job.intermediate, job.seed, job.trial)
+            outcome["selections"] = {
+                selection: {
+                    "epoch": epoch,
+                    "metric": "f1",
+                    "value": value,
+                    "loss": loss,
+                    "checkpoint": f"epoch={epoch}",
+                }
+                for selection in job.declared["selections"]
+            }
+        if job.kind == "score":
+            rows = [row for unit in units for row in self._scores(job, unit, units[unit], score)]
+            shared = {"address": address, "attempt": attempt, "job": job.key, "study": "?"}
+            made.append(
+                tables.write(self.files, "scores", name, [{**shared, **row} for row in rows])
+            )
+            examples = [self._example(row) for row in rows if row["main"]]
+            made.append(
+                tables.write(self.files, "examples", name, [{**shared, **row} for row in examples])
+            )
+        log = self.files.path(f"logs/{job.key}/{attempt}.log")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(f"the log of {job.key}\n")
+        commit(
+            self.files,
+            address=address,
+            generation=0,
+            attempt=attempt,
+            job=job.key,
+            kind=job.kind,
+            units=units,
+            made=made,
+            outcome=outcome,
+        )
+        self.progress.committed(job.key, address, 0)
+
+    def _scores(self, job: Job, name: str, unit: str, score: Score) -> list[dict[str, Any]]:
+        """Rows with the names of the job that made them, which a reader must not rely on."""
+        split, language = job.declared["units"][name]
+        assert job.seed is not None
+        value = score(job.intermediate, job.target, job.seed, language)
+        main = kinds.get(self.plan.cards[job.target].kind).metric
+        place = {
+            "intermediate": job.intermediate,
+            "target": job.target,
+            "seed": job.seed,
+            "unit": unit,
+            "split": split,
+            "language": language,
+            "n": 100,
+            "zero_shot": False,
+            "overlap": "wrong",
+        }
+        return [
+            {**place, "metric": main, "value": value, "main": True},
+            {**place, "metric": "other", "value": value / 2, "main": False},
+        ]
+
+    @staticmethod
+    def _example(row: dict[str, Any]) -> dict[str, Any]:
+        kept = ("intermediate", "target", "seed", "unit", "split", "language")
+        return {**{name: row[name] for name in kept}, "id": "0", "gold": "a", "predicted": "b"}
+
+    def _trial(self, job: Job, address: str, attempt: str, status: str = "done") -> dict[str, Any]:
+        """A job of one second on the only worker, each a tenth of a second after the last."""
+        self.time += 1.1
+        return {
+            "job": job.key,
+            "address": address,
+            "attempt": attempt,
+            "study": self.study.name,
+            "intermediate": job.intermediate,
+            "target": job.target,
+            "seed": job.seed,
+            "kind": job.kind,
+            "trial": job.trial,
+            "status": status,
+            "parameters": json.dumps({}),
+            "released": 1000.0,
+            "started": self.time,
+            "first_batch": self.time + 0.2,
+            "committed": self.time + 1.0,
+            **{f"seconds_{phase}": 0.0 for phase in ("setup", "data", "evaluate", "save")},
+            "seconds_compute": 0.7,
+            "seconds_score": 0.2,
+            "worker": "host:1",
+        }
+
+    def _fail(self, job: Job) -> None:
+        address, attempt = self.progress.attempt_address(job.key), "broken"
+        row = self._trial(job, address, attempt, "failed")
+        data = {
+            "job": job.key,
+            "error": "data",
+            "message": "a row has no label",
+            "table": tables.write(self.files, "trials", f"{address}-{attempt}", [row]),
+            "failed": self.time,
+        }
+        self.files.create(f"failures/{address}/{attempt}.json", data)
+        self.progress.fail(job.key, "a row has no label")

@@ -1,0 +1,109 @@
+"""Bad data in the middle of a sweep, diverging trials, full disks: one sentence each, no loss."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from benchmarks.kills import commits
+from sweeper import Store
+from tests.end_to_end.conftest import TINY, sweeper
+
+CARD = """
+name: moods
+title: Moods
+kind: classification
+licence: none
+labels: [good, bad]
+training_task: moods
+training_language: qaa
+selection: {split: dev, language: qaa}
+splits:
+  train: {languages: [qaa]}
+  dev: {languages: [qaa]}
+  test: {languages: [qaa, qab]}
+sources:
+  local:
+    format: tsv
+    files: {train: "train.tsv", dev: "dev.tsv", test: "test-{language}.tsv"}
+    columns: {text: 0, label: 1}
+"""
+
+
+def study_with_own_card(folder: Path, broken: str = "good") -> Path:
+    """tiny.yaml with one more target, from the user's own card and files."""
+    (folder / "cards").mkdir()
+    (folder / "cards" / "moods.yaml").write_text(CARD)
+    data = folder / "data"
+    data.mkdir()
+    rows = [f"word{i} is here\t{('good', 'bad')[i % 2]}" for i in range(20)]
+    for name in ("train", "dev", "test-qaa", "test-qab"):
+        (data / f"{name}.tsv").write_text("\n".join(rows) + "\n")
+    (data / "test-qab.tsv").write_text("\n".join([*rows[:6], f"odd one\t{broken}"]) + "\n")
+    study = folder / "study.yaml"
+    text = TINY.read_text().replace("seeds: [0, 1]", "seeds: [0]")
+    text = text.replace("targets:\n", "targets:\n  moods:\n")
+    study.write_text(text + f"data: {data}\ntasks_path: cards\n")
+    return study
+
+
+def test_a_bad_row_fails_its_job_blocks_what_needs_it_and_nothing_else(tmp_path: Path) -> None:
+    study = study_with_own_card(tmp_path, broken="awful")
+    store = tmp_path / "store"
+    ran = sweeper("run", study, "--store", store)
+    assert ran.returncode == 1
+    said = ran.stdout + ran.stderr
+    assert "test-qab.tsv" in said
+    assert "awful" in said
+    assert "score/none>moods/seed=0" in said  # blocked, and named
+    scores = Store(store).scores()
+    assert set(scores["target"]) == {"topic", "demo_retrieval"}
+
+    (tmp_path / "data" / "test-qab.tsv").write_text("odd one\tgood\n")
+    before = commits(store)
+    again = sweeper("run", study, "--store", store)
+    assert again.returncode == 0, again.stdout + again.stderr
+    # The mended file is prepared and the blocked cells are scored: nothing else.
+    assert commits(store) - before == 1 + 3
+
+
+def test_a_diverged_trial_is_reported_and_its_search_goes_on(tmp_path: Path) -> None:
+    study = tmp_path / "study.yaml"
+    text = TINY.read_text().replace("seeds: [0, 1]", "seeds: [0]")
+    text = text.replace("  surface:\n  mixture: {tasks: [supersense, surface]}\n", "  surface:\n")
+    # The second rate overflows float32 within an epoch.
+    text = text.replace("[3e-4, 1e-3]", "[1e-3, 1e30]").replace("epochs: 2}", "epochs: 4}")
+    study.write_text(text)
+    store = tmp_path / "store"
+    ran = sweeper("run", study, "--store", store)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "diverged" in ran.stdout
+    trials = Store(store).trials()
+    status = trials[trials["kind"] == "tune"].groupby("trial")["status"].agg(set)
+    assert status[0] == {"done"}
+    assert status[1] == {"diverged"}
+    assert Store(store).matrix().notna().all().all()
+
+
+def test_a_full_disk_stops_the_sweep_with_a_sentence_and_loses_nothing(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here (it needs root)")
+    try:
+        store = disk / "store"
+        full = sweeper("run", TINY, "--store", store)
+        assert full.returncode == 1
+        said = full.stdout + full.stderr
+        assert "full" in said or "GB free" in said
+        assert "Traceback" not in said
+        before = commits(store)
+        subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)
+        again = sweeper("run", TINY, "--store", store)
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert commits(store) > before
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

@@ -1,0 +1,70 @@
+"""A sweep from study to matrix, again, killed, and interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import kills
+from sweeper import Store
+from tests.end_to_end.conftest import TINY, sweeper
+
+
+def test_every_job_is_committed_once_and_the_matrix_is_full(tiny_store: Path) -> None:
+    store = Store(tiny_store)
+    trials = store.trials()
+    assert set(trials["status"]) == {"done"}
+    assert trials["address"].is_unique
+    matrix = store.matrix(value="score")
+    assert list(matrix.index) == ["none", "surface", "mixture"]
+    assert list(matrix.columns) == ["topic", "demo_retrieval"]
+    assert matrix.notna().all().all()
+
+
+def test_a_second_run_trains_nothing_and_prints_the_same_matrix(tiny_store: Path) -> None:
+    before = kills.commits(tiny_store)
+    first = sweeper("matrix", tiny_store)
+    again = sweeper("run", TINY, "--store", tiny_store)
+    assert again.returncode == 0, again.stderr
+    assert kills.commits(tiny_store) == before
+    assert first.stdout.strip().splitlines()[2] in again.stdout
+
+
+def test_a_driver_killed_at_any_commit_loses_and_repeats_nothing(
+    tiny_store: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "killed"
+    total = kills.commits(tiny_store)
+    for point in (1, total // 2, total - 1):
+        kills.run_until(str(TINY), store, point)
+    kills.run_until(str(TINY), store, None)
+    assert kills.faults(tiny_store, store) == []
+    assert Store(store).matrix().equals(Store(tiny_store).matrix())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Ctrl-C reaches a process group on Linux")
+def test_ctrl_c_saves_what_runs_and_the_next_run_goes_on_from_there(tmp_path: Path) -> None:
+    text = TINY.read_text()
+    study = tmp_path / "long.yaml"
+    study.write_text(text.replace("steps: 30", "steps: 4000"))
+    store = tmp_path / "store"
+    command = [sys.executable, "-m", "sweeper", "run", str(study), "--store", str(store)]
+    driver = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    logs = store / "logs" / "train" / "base"
+    while not logs.exists():  # the training has begun: its log is opened first
+        assert driver.poll() is None, driver.communicate()[0]
+        time.sleep(0.05)
+    time.sleep(1.5)  # far enough into the training to have something to save
+    os.killpg(driver.pid, signal.SIGINT)
+    printed = driver.communicate(timeout=60)[0]
+    assert driver.returncode == 130, printed
+    assert "saving what runs" in printed
+    assert list((store / "resume").rglob("*.safetensors"))

@@ -1,0 +1,236 @@
+"""Small studies, and workers that commit made-up outcomes: no torch, no Ray, no data."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sweeper.addressing import Resolved
+from sweeper.engine.dispatch import Dispatcher, Event
+from sweeper.jobs import JobSpec
+from sweeper.planning import Job, Plan, plan
+from sweeper.progress import Progress
+from sweeper.resolving import resolve
+from sweeper.store.commits import commit
+from sweeper.store.files import StoreFiles, digest
+from sweeper.study import Study
+from sweeper.tasks.card import Card, shipped_cards
+from sweeper.tuning.searches import Searches
+
+SCRATCH = {
+    "text": "demo_text", "vocabulary": 300, "layers": 1, "hidden": 8, "heads": 2,
+    "feed_forward": 16, "max_length": 48,
+}  # fmt: skip
+SPACE = {"search": {"learning_rate": [3e-4, 1e-3]}}
+
+
+def small_study(**changes: Any) -> Study:
+    """Two rows besides the control, a trained and a retrieval column, a grid of two."""
+    said: dict[str, Any] = {
+        "name": "small",
+        "base": {"scratch": SCRATCH},
+        "intermediates": {"supersense": None, "surface": None},
+        "targets": {"tagging": None, "demo_retrieval": None},
+        "seeds": [0, 1],
+        "training": {"max_length": 48, "epochs": 2},
+        "spaces": {"tagging": SPACE},
+    }
+    return Study.model_validate({**said, **changes})
+
+
+def cards_like(name: str, count: int) -> dict[str, Card]:
+    """The shipped cards, and ``count`` copies of one under the names ``<name>_0`` and so on."""
+    cards = shipped_cards()
+    made = {}
+    for number in range(count):
+        copy = f"{name}_{number}"
+        # Each copy is a task of its own: the labels tell it from the others.
+        update = {"name": copy, "training_task": copy, "labels": (*cards[name].labels, copy)}
+        made[copy] = cards[name].model_copy(update=update)
+    return {**cards, **made}
+
+
+def progress_of(study: Study | Plan, files: StoreFiles, **options: Any) -> Progress:
+    """The progress of a study or plan, its sources resolved."""
+    planned = study if isinstance(study, Plan) else plan(study)
+    return Progress(planned, resolve(planned, files), files, **options)
+
+
+def addresses(progress: Progress) -> dict[str, dict[str, str] | None]:
+    """Every job's units: unit name -> address."""
+    return {key: progress.addressing.units(key) for key in progress.plan.jobs}
+
+
+Outcome = dict[str, Any]
+
+
+def outcome_of(job: Job, address: str) -> Outcome:
+    """An outcome that depends on the address alone, as a true training's would."""
+    if job.kind != "tune":
+        return {"status": "done", "message": "", "selections": {}}
+    chance = random.Random(address)
+    selections = {}
+    for name in job.declared["selections"]:
+        epoch = chance.randint(1, 3)
+        selections[name] = {
+            "epoch": epoch,
+            "metric": "f1",
+            "value": round(100 * chance.random(), 2),
+            "loss": round(chance.random(), 3),
+            "checkpoint": f"epoch={epoch}",
+        }
+    return {"status": "done", "message": "", "selections": selections}
+
+
+def commit_units(
+    files: StoreFiles, job: Job, address: str, units: dict[str, str], *,
+    generation: int = 0, attempt: str = "a", outcome: Outcome | None = None,
+) -> None:  # fmt: skip
+    """What a worker does at the end of a job: a file of its own, then the marker."""
+    folder = files.attempt_folder(address, attempt)
+    (folder / "weights").write_text(f"{job.key} {generation}")
+    commit(
+        files,
+        address=address,
+        generation=generation,
+        attempt=attempt,
+        job=job.key,
+        kind=job.kind,
+        units=units,
+        made=[files.relative(folder / "weights")],
+        outcome=outcome or outcome_of(job, address),
+    )
+
+
+def commit_job(progress: Progress, key: str, outcome: Outcome | None = None) -> None:
+    """Commit what a job lacks, and tell the progress."""
+    job = progress.plan.jobs[key]
+    units, address = progress.missing(key), progress.attempt_address(key)
+    generation = progress.generation(address)
+    commit_units(
+        progress.files, job, address, units, generation=generation,
+        attempt=f"a{generation}", outcome=outcome,
+    )  # fmt: skip
+    assert progress.committed(key, address, generation)
+
+
+def finish(progress: Progress, until: Callable[[str], bool] = lambda key: False) -> list[str]:
+    """Commit every job that becomes ready, in the progress's order; returns their keys."""
+    ran = []
+    while (key := progress.take()) is not None:
+        if until(key):
+            break
+        if not progress.claim(key):
+            continue
+        commit_job(progress, key)
+        ran.append(key)
+    return ran
+
+
+class Cluster:
+    """A driver with made-up workers: jobs start, and end in whatever order ``chance`` says.
+
+    Attributes:
+        runs: The key of every attempt that was begun.
+        committed: Unit address -> how many times a worker did it.
+    """
+
+    def __init__(self, progress: Progress, *, slots: int = 3, chance: random.Random | None = None,
+                 outcome: Callable[[JobSpec], Outcome | None] | None = None) -> None:  # fmt: skip
+        self.progress = progress
+        self.files = progress.files
+        self.chance = chance or random.Random(0)
+        self.events: list[Event] = []
+        self.runs: list[str] = []
+        self.specs: list[JobSpec] = []
+        self.committed: dict[str, int] = {}
+        self.flying: dict[str, JobSpec] = {}
+        self.holds: list[str] = []
+        self.turns = 0
+        self._slots = slots
+        self._outcome = outcome or (lambda spec: None)
+        self.dispatcher = Dispatcher(
+            progress,
+            Searches(progress),
+            pool_of=lambda job: "training",
+            slots=lambda: {"training": slots},
+            listener=self.events.append,
+        )
+
+    def fill(self) -> None:
+        """Start as many jobs as there are slots."""
+        while len(self.flying) + len(self.holds) < self._slots:
+            self.turns += 1
+            trial = f"t{self.turns}"
+            given = self.dispatcher.next(trial)
+            if given is None:
+                break
+            if isinstance(given, str):
+                self.holds.append(trial)
+                continue
+            self.flying[trial] = given
+            self.runs.append(given.key)
+            self.specs.append(given)
+
+    def release_holds(self) -> None:
+        """Let the holds go that the dispatcher gives up."""
+        for trial in list(self.holds):
+            if self.dispatcher.yields(trial):
+                self.holds.remove(trial)
+                self.dispatcher.ended(trial, None)
+
+    def end(self, trial: str, result: dict[str, Any] | None = None, *, commits: bool = True) -> None:
+        """One attempt ends: with its marker, or with ``result`` alone."""
+        spec = self.flying.pop(trial)
+        if commits:
+            job = self.progress.plan.jobs[spec.key]
+            made = self._outcome(spec)
+            commit_units(self.files, job, spec.address, spec.units, generation=spec.generation,
+                         attempt=spec.attempt, outcome=made)  # fmt: skip
+            for unit in spec.units.values():
+                self.committed[unit] = self.committed.get(unit, 0) + 1
+            result = {"status": "done", "error": "", "message": "", "seconds": 0.1}
+        self.dispatcher.ended(trial, result)
+
+    def any(self) -> str:
+        """A trial in flight, drawn."""
+        return self.chance.choice(sorted(self.flying))
+
+    def run(self, most: int = 100_000) -> None:
+        """Run until the dispatcher says that it is finished, or ``most`` jobs have ended."""
+        for _ in range(most):
+            self.fill()
+            if not self.flying:
+                self.release_holds()
+                self.fill()
+            if not self.flying:
+                assert self.dispatcher.finished or self.dispatcher.stopping
+                return
+            self.end(self.any())
+            self.release_holds()
+
+
+def committed_units(files: StoreFiles) -> set[str]:
+    """The address of every unit that some marker names."""
+    found = set()
+    for name in files.names("commits"):
+        found |= set(files.read(f"commits/{name}")["units"].values())
+    return found
+
+
+def unrelated(name: str) -> str:
+    """An address of nothing."""
+    return digest({"unrelated": name})
+
+
+def files_at(folder: Path) -> StoreFiles:
+    """A store in a folder, made if need be."""
+    return StoreFiles(folder, create=True)
+
+
+def base_only(weights: str = "w") -> Resolved:
+    """A resolved base model that no folder stands behind."""
+    made = {"name": "x", "ref": {"hub": "x", "revision": "r"}, "weights": weights}
+    return Resolved(base={**made, "tokenizer": "t"})

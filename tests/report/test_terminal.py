@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from analysis.world import World, study
+from rich.console import Console
+
+from sweeper import Store
+from sweeper.analysis.where import where
+from sweeper.report.overview import print_plan, print_results, print_status, print_where
+from sweeper.report.tasklist import data_state, print_tasks, role
+from sweeper.report.terminal import (
+    console,
+    duration,
+    print_best,
+    print_languages,
+    print_matrix,
+    size,
+)
+from sweeper.tasks.card import shipped_cards
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("store") / "tiny").run()
+
+
+@pytest.fixture
+def out() -> Console:
+    return console(io.StringIO())
+
+
+def text(out: Console) -> str:
+    assert isinstance(out.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in out.file.getvalue().splitlines())
+
+
+def test_the_matrix_as_a_stranger_sees_it(done: World, out: Console) -> None:
+    print_matrix(out, Store(done.files.root).transfer())
+    assert text(out).startswith(
+        """\
+Zero-shot scores: mean over zero-shot languages and 3 seeds ± standard error
+
+intermediate        tagging   demo_retrieval
+────────────────────────────────────────────
+none             46.0 ± 0.6             20.0
+supersense       58.0 ± 1.7       27.0 ± 0.6
+more           45.0 ± 0.6 †       20.0 ± 0.6
+
+- tagging: f1 (percent) on test, mean of qab qac; chosen: trial and epoch with
+"""
+    )
+
+
+def test_nothing_printed_is_wider_than_the_terminal_and_nothing_is_coloured(
+    done: World, out: Console
+) -> None:
+    print_results(out, Store(done.files.root).view())
+    said = text(out)
+    assert "\x1b" not in said
+    paths = str(done.files.root)
+    assert all(len(line) <= 80 for line in said.splitlines() if paths not in line)
+    assert said.endswith(f"Store\n  {paths}")
+    for title in ("Zero-shot scores", "Gain over none", "Scores per language", "Best checkpoint"):
+        assert title in said
+
+
+def test_many_columns_are_split_into_several_tables(done: World) -> None:
+    narrow = Console(file=io.StringIO(), width=40, highlight=False)
+    print_matrix(narrow, Store(done.files.root).transfer(), with_notes=False)
+    lines = text(narrow).splitlines()
+    assert sum(line.startswith("intermediate") for line in lines) == 2
+    assert all(len(line) <= 40 for line in lines)
+
+
+def test_scores_per_language_mark_the_trained_one(done: World, out: Console) -> None:
+    print_languages(out, Store(done.files.root).transfer(by="language"))
+    assert "tagging      (qaa)    qab    qac\n" in text(out)
+    assert "none          91.0   51.0   41.0\n" in text(out)
+    assert "in brackets" in text(out)
+
+
+def test_best_shows_path_unbroken_and_why(done: World, out: Console) -> None:
+    best = Store(done.files.root).best("tagging")
+    print_best(out, best)
+    assert f"\n  {best.path}\n" in text(out)
+    assert "tagging: supersense, seed 1; dev f1 83.00 on tagging/dev/qaa\n" in text(out)
+    assert "why       supersense has the highest mean dev score" in text(out)
+
+
+def test_status_names_failures_blocked_jobs_and_the_next_command(
+    tmp_path: Path, out: Console
+) -> None:
+    broken = "tune/supersense>tagging/seed=1/trial=0"
+    World(tmp_path / "s").run(fail={broken})
+    print_status(out, Store(tmp_path / "s").view())
+    said = text(out)
+    assert f"failed: {broken}\n  a row has no label\n  1 job blocked by it\n" in said
+    assert f"sweeper logs '{broken}' --store {tmp_path / 's'}" in said
+    assert "Complete" not in said
+
+
+def test_the_plan_tells_what_is_left(done: World, tmp_path: Path, out: Console) -> None:
+    print_plan(out, done.plan, None, tmp_path / "new")
+    print_plan(out, done.plan, done.progress, done.files.root)
+    fresh, _, after = text(out).partition("Disk:")
+    assert "there yet; everything is left" in " ".join(fresh.split())
+    assert "  3 rows: none, supersense, more\n" in fresh
+    assert "nothing is left" in " ".join(after.split()) and "no more checkpoints" in after
+    assert "2 jobs are the same computation as another one" in after
+
+
+def test_where_prints_every_part_and_the_engine_figures(done: World, out: Console) -> None:
+    rows = Store(done.files.root).trials().to_dict("records")
+    print_where(out, where(rows))  # type: ignore[arg-type]
+    said = text(out)
+    assert "median 0.30 s, p95 0.30 s" in said  # 0.1 s between jobs, 0.2 s to the first batch
+    assert "on 1 slot\n" in said and "100.0 %" in said
+    assert all(len(line) <= 80 for line in said.splitlines())
+
+
+def test_tasks_tell_role_and_data(out: Console, tmp_path: Path) -> None:
+    cards = shipped_cards()
+    print_tasks(out, cards, None)
+    assert all(len(line) <= 80 for line in text(out).splitlines())
+    assert all(name in text(out) for name in cards)
+    assert role(cards["mnli"]) == "intermediate"
+    assert role(cards["xnli"]) == "target (from mnli)"
+    assert role(cards["tatoeba"]) == "target"
+    assert data_state(cards["tagging"], None) == "made by code"
+    assert data_state(cards["xnli"], None) == "from the hub, facebook/xnli"
+    assert data_state(cards["xnli"], tmp_path) == "local files, 0 of 30 there"
+    (tmp_path / "xnli").mkdir()
+    (tmp_path / "xnli/dev-de.tsv").touch()
+    assert data_state(cards["xnli"], tmp_path) == "local files, 1 of 30 there"
+    assert "SWEEPER_DATA" in data_state(cards["text_lines"], None)
+
+
+def test_durations_and_sizes_are_for_people() -> None:
+    assert [duration(s) for s in (0.2, 59, 200, 7300, 260_000)] == [
+        *("1 s", "59 s", "3 min", "2 h 2 min", "3 d 0 h")
+    ]
+    assert [size(n) for n in (12, 34_000, 2.5e9)] == ["12 B", "34.0 kB", "2.5 GB"]
+
+
+def test_an_incomplete_run_still_shows_what_there_is(tmp_path: Path, out: Console) -> None:
+    World(tmp_path / "s", study(intermediates={})).run(leave=lambda key: key.endswith("trial=1"))
+    print_results(out, Store(tmp_path / "s").view())
+    assert "tagging: Nothing is selected yet for tagging" in text(out)
+    assert "waiting" in text(out) and "Gain" not in text(out)

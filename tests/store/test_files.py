@@ -1,0 +1,190 @@
+"""The store's folder: exclusive creation, refusals, damage, full and read-only disks."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweeper.errors import StoreError
+from sweeper.store.files import SCHEMA_VERSION, StoreFiles, canonical, digest
+
+
+def test_a_store_is_made_once_and_opened_again(tmp_path: Path) -> None:
+    StoreFiles(tmp_path / "s", create=True)
+    made = (tmp_path / "s" / "store.json").read_bytes()
+    StoreFiles(tmp_path / "s", create=True)
+    assert StoreFiles(tmp_path / "s").read("store.json")["sweeper_store"] == SCHEMA_VERSION
+    assert (tmp_path / "s" / "store.json").read_bytes() == made
+
+
+def test_no_store_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"no store in .*Run a study first"):
+        StoreFiles(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(StoreError, match="holds files and is not a store"):
+        StoreFiles(tmp_path, create=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("")
+    with pytest.raises(StoreError, match="is a file"):
+        StoreFiles(tmp_path / "s", create=True)
+
+
+def test_a_store_whose_maker_was_killed_half_way_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / ".draft-0123").write_text("{")
+    assert StoreFiles(tmp_path / "s", create=True).names("") == ["store.json"]
+
+
+def test_an_address_is_no_folder() -> None:
+    with pytest.raises(StoreError, match=r"s3://bucket/x.* is an address"):
+        StoreFiles("s3://bucket/x")
+
+
+def test_another_schema_is_refused_and_untouched(tmp_path: Path) -> None:
+    (tmp_path / "store.json").write_text(json.dumps({"sweeper_store": SCHEMA_VERSION + 1}))
+    with pytest.raises(StoreError, match=f"has schema {SCHEMA_VERSION + 1}; this sweeper"):
+        StoreFiles(tmp_path, create=True)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null"])
+def test_a_damaged_identity_is_said(tmp_path: Path, text: str) -> None:
+    (tmp_path / "store.json").write_text(text)
+    with pytest.raises(StoreError, match="not a readable store.json"):
+        StoreFiles(tmp_path, create=True)
+
+
+def _create(arguments: tuple[str, int]) -> bool:
+    root, number = arguments
+    return StoreFiles(root, create=True).create("asks/x/0.json", {"who": number})
+
+
+def test_one_of_many_processes_wins(tmp_path: Path) -> None:
+    with multiprocessing.get_context("fork").Pool(12) as pool:
+        root = str(tmp_path / "s")
+        won = pool.map(_create, [(root, number) for number in range(120)], chunksize=1)
+    assert sum(won) == 1
+    files = StoreFiles(root)
+    assert files.read("asks/x/0.json") == {"who": won.index(True)}
+    assert os.listdir(files.path("asks/x")) == ["0.json"], "drafts are left behind"
+
+
+def test_what_is_there_is_never_replaced(files: StoreFiles) -> None:
+    assert files.create("a/b.json", {"x": 1})
+    assert not files.create("a/b.json", {"x": 2})
+    assert files.read("a/b.json") == {"x": 1}
+
+
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/etc/passwd", "a/.."])
+def test_names_stay_inside(files: StoreFiles, name: str) -> None:
+    with pytest.raises(StoreError, match="stay inside"):
+        files.path(name)
+    with pytest.raises(StoreError, match="stay inside"):
+        files.create(name, {})
+    with pytest.raises(StoreError, match="stay inside"):
+        files.remove(name)
+
+
+def test_a_part_of_the_store_may_lie_on_another_disk(files: StoreFiles, tmp_path: Path) -> None:
+    (tmp_path / "big").mkdir()
+    files.path("attempts").symlink_to(tmp_path / "big")
+    assert files.attempt_folder("address", "a").is_dir()
+    assert (tmp_path / "big/address/a").is_dir()
+
+
+def test_damage_names_the_file(files: StoreFiles) -> None:
+    files.create("a.json", {})
+    files.path("a.json").write_bytes(b'{"x": \xff')
+    with pytest.raises(StoreError, match=r"a\.json is damaged.*Delete this one file"):
+        files.read("a.json")
+    with pytest.raises(StoreError, match=r"b\.json cannot be read: No such file"):
+        files.read("b.json")
+
+
+def test_names_are_sorted_and_without_drafts(files: StoreFiles) -> None:
+    for name in ("b", "a"):
+        files.create(f"x/{name}", {})
+    files.path("x/.draft-1").write_text("")
+    assert files.names("x") == ["a", "b"]
+    assert files.names("y") == []
+
+
+def test_removing_twice_is_no_error(files: StoreFiles) -> None:
+    (files.attempt_folder("x", "a") / "f").write_text("")
+    files.remove("attempts/x/a")
+    files.remove("attempts/x/a")
+    assert files.names("attempts/x") == []
+
+
+def test_a_full_disk_is_said_and_loses_nothing(small_disk: Path) -> None:
+    files = StoreFiles(small_disk / "s", create=True)
+    files.create("commits/first", {"x": 1})
+    with pytest.raises(StoreError, match="disk of the store is full.*What is committed is safe"):
+        for number in range(1000):
+            files.create(f"commits/{number}", {"x": "y" * 4000})
+    names = files.names("commits")
+    assert "first" in names
+    assert all(files.read(f"commits/{name}") for name in names)
+    drafts = [p for p in files.path("commits").iterdir() if p.name.startswith(".")]
+    assert not drafts, "a draft holds room that the disk lacks"
+    files.path("commits/0").unlink()
+    assert files.create("commits/0", {"x": 2})
+
+
+def test_a_full_disk_is_said_for_new_folders(
+    files: StoreFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(StoreError, match="full"):
+        files.create("new/x", {})
+    with pytest.raises(StoreError, match="full"):
+        files.attempt_folder("x", "a")
+
+
+def test_a_read_only_disk_is_said(small_disk: Path) -> None:
+    files = StoreFiles(small_disk / "s", create=True)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(StoreError, match="must be writable.*Mend its permissions"):
+        files.create("a/b", {})
+    with pytest.raises(StoreError, match="must be writable"):
+        StoreFiles(small_disk / "other", create=True)
+    assert StoreFiles(small_disk / "s").read("store.json")
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+).filter(lambda data: "Infinity" not in json.dumps(data))
+
+
+@settings(max_examples=40)
+@given(st.dictionaries(st.text(), _JSON), st.randoms())
+def test_a_digest_knows_no_order_of_keys(data: dict[str, object], chance: object) -> None:
+    keys = list(data)
+    chance.shuffle(keys)  # type: ignore[attr-defined]
+    assert digest(data) == digest({key: data[key] for key in keys})
+    assert json.loads(canonical(data)) == json.loads(json.dumps(data))
+
+
+def test_addresses_refuse_what_has_no_one_text() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        digest({"x": float("nan")})

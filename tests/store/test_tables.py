@@ -1,0 +1,92 @@
+"""Parquet files of the tables: schema, nulls, older and newer files, damage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sweeper.errors import StoreError
+from sweeper.store import tables
+from sweeper.store.files import StoreFiles
+from sweeper.store.schema import SCORES, TABLES
+
+ROW = {"job": "j", "language": "de", "value": 61.5, "n": 300, "main": True}
+
+
+def test_rows_come_back_with_the_schema(files: StoreFiles) -> None:
+    name = tables.write(files, "scores", "a-1", [ROW, {**ROW, "language": "fr"}])
+    assert name == "tables/scores/a-1.parquet"
+    found = tables.read(files, "scores", [name])
+    assert found.schema == SCORES
+    assert found["language"].to_pylist() == ["de", "fr"]
+    assert found["seed"].to_pylist() == [None, None]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_no_files_are_an_empty_table(files: StoreFiles, table: str) -> None:
+    found = tables.read(files, table, [])
+    assert (len(found), found.schema) == (0, TABLES[table])
+
+
+def test_files_are_read_in_the_order_given(files: StoreFiles) -> None:
+    names = [tables.write(files, "scores", str(n), [{**ROW, "n": n}]) for n in range(20)]
+    assert tables.read(files, "scores", reversed(names))["n"].to_pylist() == [*range(19, -1, -1)]
+
+
+def test_an_unknown_column_is_refused(files: StoreFiles) -> None:
+    with pytest.raises(StoreError, match=r"scores has no columns \['valeu'\]"):
+        tables.write(files, "scores", "a", [ROW, {"valeu": 1.0}])
+    assert files.names("tables/scores") == []
+
+
+def _write_raw(files: StoreFiles, columns: dict[str, pa.Array]) -> str:
+    path = files.path("tables/scores/raw.parquet")
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table(columns), path)
+    return "tables/scores/raw.parquet"
+
+
+def test_columns_that_an_older_sweeper_did_not_know_are_null(files: StoreFiles) -> None:
+    name = _write_raw(files, {"job": pa.array(["old"]), "value": pa.array([1.0])})
+    new = tables.write(files, "scores", "new", [ROW])
+    found = tables.read(files, "scores", [name, new])
+    assert found.schema == SCORES
+    assert found["language"].to_pylist() == [None, "de"]
+    assert found["value"].to_pylist() == [1.0, 61.5]
+
+
+def test_columns_that_only_a_newer_sweeper_knows_are_left_out(files: StoreFiles) -> None:
+    name = _write_raw(files, {"job": pa.array(["new"]), "mood": pa.array(["good"])})
+    assert tables.read(files, "scores", [name]).schema == SCORES
+
+
+def test_a_column_of_another_type_is_said(files: StoreFiles) -> None:
+    name = _write_raw(files, {"value": pa.array(["sixty"])})
+    with pytest.raises(StoreError, match=r"raw\.parquet is damaged"):
+        tables.read(files, "scores", [name])
+
+
+@pytest.mark.parametrize("cut", [0, 10, 0.5, -1])
+def test_a_truncated_file_is_named(files: StoreFiles, cut: float) -> None:
+    good = tables.write(files, "scores", "good", [ROW])
+    name = tables.write(files, "scores", "bad", [ROW] * 50)
+    whole = files.path(name).read_bytes()
+    end = int(cut * len(whole)) if isinstance(cut, float) else cut
+    files.path(name).write_bytes(whole[:end])
+    with pytest.raises(StoreError, match=r"bad\.parquet is damaged.*delete its marker"):
+        tables.read(files, "scores", [good, name])
+
+
+def test_a_file_that_is_gone_is_named(files: StoreFiles) -> None:
+    with pytest.raises(StoreError, match=r"gone\.parquet, which is not there"):
+        tables.read(files, "scores", ["tables/scores/gone.parquet"])
+
+
+def test_a_full_disk_while_writing(small_disk: Path) -> None:
+    files = StoreFiles(small_disk / "s", create=True)
+    rows = [{"job": f"{n * 7919 % 100_003}-{n}", "predicted": f"{n**3}"} for n in range(60_000)]
+    with pytest.raises(StoreError, match="disk of the store is full"):
+        tables.write(files, "examples", "a", rows)

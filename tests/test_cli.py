@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from analysis.world import TINY, World, study
+
+from sweeper import cli
+from sweeper.engine import sweep
+from sweeper.engine.sweep import Summary
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SWEEPER_DATA", raising=False)
+    return tmp_path
+
+
+def sweeper(*words: str) -> int:
+    """Run a command in this process; its exit code."""
+    before = sys.argv
+    sys.argv = ["sweeper", *words]
+    try:
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+    finally:
+        sys.argv = before
+    code = left.value.code
+    assert isinstance(code, int)
+    return code
+
+
+def write_study(path: Path, **changes: Any) -> Path:
+    path.write_text(json.dumps({**TINY, **changes}))  # JSON is YAML
+    return path
+
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_a_finished_store_answers_every_command(folder: Path, capsys: Capture) -> None:
+    World(Path("runs/tiny")).run()
+    for words, said in {
+        ("status",): "Complete: every cell",
+        ("status", "--where"): "median 0.30 s",
+        ("matrix",): "supersense       58.0 ± 1.7",
+        ("matrix", "--value", "gain"): "+12.0 ± 1.2",
+        ("matrix", "--by", "language"): "(qaa)",
+        ("best",): "demo_retrieval: none, seed 0",
+        ("best", "--target", "tagging"): "why       supersense",
+        ("best", "runs/tiny", "--language", "qaa"): "scores    qaa 103.0",
+        ("export", "--format", "csv"): "tiny,supersense,tagging,,score,f1,percent,58.0",
+        ("export", "--format", "latex", "--value", "gain"): r"\toprule",
+        ("export", "--what", "examples"): ",qab,",
+        ("export", "--what", "trials"): "train/base",
+        ("logs", "train/base"): "the log of train/base",
+        ("logs", "score/none>demo_retrieval/seed=2"): "the log of score/none>demo_retrieval",
+        ("tasks",): "XNLI: classification; target (from mnli); 15 languages",
+    }.items():
+        assert sweeper(*words) == 0, words
+        assert said in capsys.readouterr().out, words
+
+
+def test_export_to_a_file(folder: Path, capsys: Capture) -> None:
+    World(Path("runs/tiny")).run()
+    words = ("export", "--format", "parquet", "--what", "scores", "-o", "scores.parquet")
+    assert sweeper(*words) == 0
+    assert len(pd.read_parquet("scores.parquet")) == 2 * 36
+    assert sweeper("export", "-o", "no/such/folder.csv") == 1
+    assert "could not be written" in capsys.readouterr().err
+
+
+def test_errors_are_one_sentence_and_exit_with_1(folder: Path, capsys: Capture) -> None:
+    World(Path("runs/tiny")).run(leave=lambda key: key.startswith("tune"))
+    for words, said in {
+        ("matrix", "elsewhere"): "There is no store in",
+        ("matrix", "--study", "tny"): "Did you mean 'tiny'?",
+        ("best", "--target", "taging"): "Did you mean 'tagging'?",
+        ("best", "--target", "tagging"): "Nothing is selected yet",
+        ("logs", "train/bas"): "Did you mean 'train/base'?",
+        ("logs", "tune/none>tagging/seed=0/trial=0"): "has no log",
+        ("plan", "dmo"): "Did you mean 'demo'?",
+        ("plan", "no.yaml"): "no study file no.yaml",
+        ("run", "no.yaml"): "no study file no.yaml",
+    }.items():
+        assert sweeper(*words) == 1, words
+        err = capsys.readouterr().err
+        assert err.startswith("error: ") and said in err, words
+
+
+def test_wrong_usage_exits_with_2(folder: Path) -> None:
+    assert sweeper("frobnicate") == 2
+    assert sweeper("plan") == 2
+    assert sweeper("matrix", "--value", "money") == 2
+    assert sweeper("--help") == 0
+
+
+def test_the_store_is_the_only_one_below_runs(folder: Path, capsys: Capture) -> None:
+    assert sweeper("matrix") == 1
+    assert "There is no store below" in capsys.readouterr().err
+    Path("runs/notes").mkdir(parents=True)
+    World(Path("runs/one"))
+    assert sweeper("matrix") == 0
+    World(Path("runs/two"))
+    assert sweeper("matrix") == 1
+    assert "runs/one, runs/two" in capsys.readouterr().err
+
+
+def test_plan_before_and_after(folder: Path, capsys: Capture) -> None:
+    file = write_study(folder / "tiny.yaml")
+    assert sweeper("plan", str(file)) == 0
+    assert "everything is left" in capsys.readouterr().out
+    assert not Path("runs").exists()
+    World(Path("runs/tiny")).run(leave=lambda key: key.startswith("score"))
+    assert sweeper("plan", str(file)) == 0
+    said = capsys.readouterr().out
+    assert "18 are left" in said and "no more checkpoints" in said
+
+
+def test_plan_refuses_checkpoints_that_do_not_fit(
+    folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = sweep.check_disk.__globals__["shutil"]._ntuple_diskusage(10**9, 10**9, 1000)
+    monkeypatch.setattr("sweeper.disk.shutil.disk_usage", lambda path: usage)
+    file = write_study(folder / "tiny.yaml")
+    assert sweeper("plan", str(file)) == 1
+    assert "The checkpoints of tiny need" in capsys.readouterr().err
+    # What is done needs no room any more.
+    World(Path("runs/tiny")).run()
+    assert sweeper("plan", str(file)) == 0
+    assert sweeper("run", str(file)) == 0
+
+
+def test_run_on_a_finished_store_trains_nothing_and_prints_the_same(
+    folder: Path, capsys: Capture
+) -> None:
+    file = write_study(folder / "tiny.yaml")
+    World(Path("runs/tiny")).run()
+    assert sweeper("run", str(file)) == 0
+    first = capsys.readouterr()
+    assert sweeper("run", str(file)) == 0
+    assert capsys.readouterr().out == first.out
+    assert "nothing, all was done before" in first.err
+    for part in ("Zero-shot scores", "Gain over none", "Scores per language", "Best checkpoint"):
+        assert part in first.out
+    assert first.out.rstrip().endswith(str(folder / "runs/tiny"))
+
+
+def run_ending_with(summary: Summary, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "run", lambda *_, **__: summary)
+
+
+def test_failed_jobs_make_a_run_exit_with_1_and_are_named(
+    folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_study(folder / "tiny.yaml")
+    broken, below = "tune/more>tagging/seed=0/trial=1", "score/more>tagging/seed=0"
+    World(Path("runs/tiny")).run(fail={broken})
+    ended = Summary(5, 5, {broken: "a row has no label"}, {below: broken})
+    run_ending_with(ended, monkeypatch)
+    assert sweeper("run", str(file)) == 1
+    said = capsys.readouterr()
+    assert f"error: {broken} failed: a row has no label\n  blocked by it: {below}\n" in said.err
+    assert f"sweeper logs '{broken}' --store runs/tiny" in said.err
+    assert "Zero-shot scores" in said.out
+
+
+@pytest.mark.parametrize(
+    ("why", "code"),
+    [("stopped by SIGINT", 130), ("stopped by SIGTERM", 143), ("The disk is full.", 1)],
+)
+def test_a_stopped_run_says_how_to_go_on(
+    folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, why: str, code: int
+) -> None:
+    file = write_study(folder / "tiny.yaml")
+    World(Path("runs/tiny"))
+    run_ending_with(Summary(3, 3, stopped=why), monkeypatch)
+    assert sweeper("run", str(file)) == code
+    said = capsys.readouterr().err
+    assert said.startswith(why) and "The same command goes on" in said
+
+
+def test_a_second_ctrl_c_exits_with_130(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: Any, **__: Any) -> Summary:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweep, "run", killed)
+    assert sweeper("run", str(write_study(folder / "tiny.yaml"))) == 130
+
+
+def test_the_order_of_the_study_survives_the_store(folder: Path, capsys: Capture) -> None:
+    rows = {name: {"tasks": ["surface"]} for name in ("zebra", "ant", "monkey")}
+    World(Path("runs/tiny"), study(intermediates=rows))
+    assert sweeper("matrix") == 0
+    said = capsys.readouterr().out
+    assert said.index("none") < said.index("zebra") < said.index("ant") < said.index("monkey")
+
+
+HEAVY = ("torch", "ray", "transformers", "datasets", "optuna")
+
+
+@pytest.mark.parametrize(
+    ("words", "unwanted", "seconds"),
+    [
+        (["--help"], (*HEAVY, "pandas", "pyarrow", "numpy", "rich"), 0.3),
+        (["plan", "demo"], (*HEAVY, "pandas"), 1.0),
+        (["status"], (*HEAVY, "pandas"), None),
+        (["best"], HEAVY, None),
+        (["matrix"], HEAVY, None),
+        (["tasks"], (*HEAVY, "pandas"), None),
+    ],
+)
+def test_commands_are_quick_and_import_nothing_heavy(
+    tmp_path: Path, words: list[str], unwanted: tuple[str, ...], seconds: float | None
+) -> None:
+    World(tmp_path / "runs/tiny", study(seeds=[0])).run()
+    code = (
+        "import sys; from sweeper.cli import main\n"
+        "try: main()\n"
+        "finally: print('\\nloaded', *sys.modules, file=sys.stderr)"
+    )
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    spent = [1e9]
+    for _ in range(5):
+        if min(spent) < (seconds or 1e6):
+            break
+        began = time.perf_counter()
+        found = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        spent.append(time.perf_counter() - began)
+        assert found.returncode == 0, found.stderr
+    loaded = set(found.stderr.rpartition("\nloaded ")[2].split())
+    assert not loaded & set(unwanted)
+    if seconds:
+        assert min(spent) < seconds
+
+
+def test_the_module_is_a_command_too(tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "sweeper", "--help"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert found.returncode == 0 and "plan" in found.stdout
+
+
+def test_a_snapshot_that_cannot_be_read_is_one_error(folder: Path, capsys: Capture) -> None:
+    World(Path("runs/tiny"))
+    snapshot = Path("runs/tiny/studies/tiny/000000.json")
+    snapshot.write_text(json.dumps({**json.loads(snapshot.read_text()), "study": {}}))
+    assert sweeper("matrix") == 1
+    assert "The snapshot of 'tiny'" in capsys.readouterr().err
