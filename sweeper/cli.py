@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sweeper.analysis.matrix import TransferMatrix
     from sweeper.analysis.view import View
     from sweeper.engine.sweep import Summary
+    from sweeper.study import Study
 
 app = typer.Typer(
     name="sweeper",
@@ -73,6 +74,9 @@ StoreArgument = Annotated[
 StoreOption = Annotated[
     Path | None, typer.Option("--store", help="The store's folder; default: runs/STUDY.")
 ]
+NoLimitsOption = Annotated[
+    bool, typer.Option("--no-limits", help="Use every example: the study's limits do not count.")
+]
 StudyOption = Annotated[
     str | None, typer.Option("--study", help="A study of the store; default: the only one.")
 ]
@@ -98,6 +102,13 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
+def _load(study: str, no_limits: bool) -> Study:
+    from sweeper.study import Study
+
+    loaded = Study.load(study)
+    return loaded.unlimited() if no_limits else loaded
+
+
 def _view(store: Path | None, study: str | None) -> View:
     from sweeper.analysis.store import Store, only_store
 
@@ -105,7 +116,9 @@ def _view(store: Path | None, study: str | None) -> View:
 
 
 @app.command()
-def plan(study: StudyArgument, store: StoreOption = None) -> None:
+def plan(
+    study: StudyArgument, store: StoreOption = None, no_limits: NoLimitsOption = False
+) -> None:
     """Show a study's jobs, what is done and left, and if its disk will do."""
     from sweeper.disk import check_disk
     from sweeper.planning import plan as make_plan
@@ -114,9 +127,8 @@ def plan(study: StudyArgument, store: StoreOption = None) -> None:
     from sweeper.report.terminal import console
     from sweeper.resolving import resolved_already
     from sweeper.store.files import StoreFiles
-    from sweeper.study import Study
 
-    planned = make_plan(Study.load(study))
+    planned = make_plan(_load(study, no_limits))
     folder = store or Path("runs") / planned.study.name
     progress = None
     if (folder / "store.json").is_file():
@@ -134,6 +146,7 @@ def run(
     address: Annotated[
         str | None, typer.Option(help="A Ray cluster's address, or auto; default: this machine.")
     ] = None,
+    no_limits: NoLimitsOption = False,
 ) -> None:
     """Do what a study asks for and its store lacks; show the results."""
     from sweeper.analysis.store import Store
@@ -141,9 +154,8 @@ def run(
     from sweeper.report import live
     from sweeper.report.overview import print_results
     from sweeper.report.terminal import console, duration
-    from sweeper.study import Study
 
-    loaded = Study.load(study)
+    loaded = _load(study, no_limits)
     folder = store or Path("runs") / loaded.name
     summary = sweep(loaded, folder, address=address, watch=live.watch)
     view = Store(folder).view(loaded.name)

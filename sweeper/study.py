@@ -315,6 +315,10 @@ class Study(Strict):
         """What relative paths in the study are relative to: its file's folder, else here."""
         return self._marks.path.parent if self._marks.path else Path()
 
+    def unlimited(self) -> Study:
+        """This study with every example of every split."""
+        return self.model_copy(update={"limits": Limits(), "task_limits": {}})
+
     def space(self, training_task: str) -> Space:
         """The search space of a training task; without one, a single trial of the defaults."""
         return self.spaces.get(training_task, Space())

@@ -365,7 +365,7 @@ def test_a_dropped_checkpoint_is_made_once_for_two_scores(files: StoreFiles) -> 
     """Known only while running: the winner of a search that was widened is an old loser."""
     cards = cards_like("tagging", 0)
     twin = cards["tagging"].model_copy(
-        update={"name": "twin", "selection": cards["tagging"].selection}
+        update={"name": "twin", "labels": cards["tagging"].labels[::-1]}
     )
     cards = {**cards, "twin": twin}
     at = {"selection": {"task": "tagging", "split": "dev", "language": "qaa"}}

@@ -53,6 +53,11 @@ class Pool:
     stopping: set[str] = field(default_factory=set)
 
     @property
+    def staying(self) -> int:
+        """Holds that are not told to end."""
+        return len(self.holds) - len(self.stopping)
+
+    @property
     def lookahead(self) -> int:
         """Jobs handed to Tune beyond the slots, so that a worker that ends one has its next."""
         return 1 + self.slots // 8
@@ -106,7 +111,8 @@ class Dispatcher:
                 self._say("started", spec.key)
                 return spec
         for name, pool in self.pools.items():
-            if len(pool.running) + len(pool.holds) < pool.slots and self._more_to_come(name):
+            free = len(pool.running) + len(pool.holds) < pool.slots
+            if free and self._to_come(name) > pool.staying:
                 pool.holds.add(trial_id)
                 return name
         return None
@@ -135,19 +141,17 @@ class Dispatcher:
             if trial_id not in pool.holds:
                 continue
             self._drain_ready()
-            staying = len(pool.holds) - len(pool.stopping)
-            wanted = pool.slots - len(pool.running) - len(self._queued.get(name, []))
-            if self.stopping or staying > max(0, wanted) or not self._more_to_come(name):
+            free = pool.slots - len(pool.running) - len(self._queued.get(name, []))
+            if self.stopping or pool.staying > max(0, min(free, self._to_come(name))):
                 pool.stopping.add(trial_id)
             return trial_id in pool.stopping
         return False
 
-    def _more_to_come(self, name: str) -> bool:
-        """Whether more jobs of a pool may become ready than it has holds that wait for them."""
-        pool = self.pools[name]
+    def _to_come(self, name: str) -> int:
+        """How many jobs of a pool do not run yet, ready or not."""
         left = sum(n for kind, n in self.progress.left_by_kind.items()
                    if self._pool_of_kind[kind] == name)  # fmt: skip
-        return left - len(pool.running) > len(pool.holds) - len(pool.stopping)
+        return left - len(self.pools[name].running)
 
     def pool_of(self, key: str) -> str:
         """The name of the pool that a job runs in."""

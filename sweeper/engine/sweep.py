@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -220,30 +221,47 @@ def _connected(address: str | None) -> Iterator[None]:
     import ray
 
     ours = not ray.is_initialized()
+    if ours and address:
+        _check_reachable(address)
     if ours:
         try:
             ray.init(
                 address=address,
                 num_cpus=None if address else len(os.sched_getaffinity(0)),
-                include_dashboard=False if address is None else None,
+                include_dashboard=None if address else False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 runtime_env=_runtime_env() if address else None,
             )
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-            where = f"at {address!r}" if address else "on this machine"
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise EngineError(
-                f"Ray could not be reached {where}: {reason} Check that the cluster runs "
-                "(`ray status`), the address, and the token (see cluster/README.md)."
-                if address
-                else f"Ray could not be started {where}: {reason}"
-            ) from error
+            raise EngineError(_unreachable(address, error)) from error
     try:
         yield
     finally:
         if ours:
             ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try an address where nobody listens for two minutes."""
+    host, _, port = address.rpartition(":")
+    if "://" in address or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise EngineError(_unreachable(address, error)) from None
+
+
+def _unreachable(address: str | None, error: Exception) -> str:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    if address is None:
+        return f"Ray could not be started on this machine: {reason}."
+    return (
+        f"Ray could not be reached at {address!r}: {reason}. Check that the cluster runs (`ray "
+        "status` on its head), the address, and that RAY_AUTH_TOKEN is the head's token "
+        "(see cluster/README.md)."
+    )
 
 
 def _runtime_env() -> dict[str, Any]:

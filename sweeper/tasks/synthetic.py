@@ -13,8 +13,8 @@ on; telling odd from even sentence lengths (``surface``) must not. So:
   the languages together, hence the gain in retrieval.
 * ``qaa`` is the source. A language at distance d keeps a word with probability 1 - d, shifts some
   consonants with d/2 (which leaves a word without them as it is) and has a word of its own with
-  d/2; the same words change in every farther language. Only the farthest, ``qae``, puts the verb last and the adjective after the
-  noun: a nearer language that did so would upset the order of the distances.
+  d/2; the same words change in every farther language. Only the farthest, ``qae``, puts the verb
+  last and the adjective after the noun: a nearer one that did so would upset the order.
 
 A sentence is first said in concepts, and belongs by them to one part of all data (``_part``):
 no two tasks, and no two splits of a task, share a sentence.
