@@ -23,7 +23,7 @@ test: $(VENV)/installed ## The whole test suite
 	$(BIN)/python -m pytest
 
 real: $(VENV)/installed ## The study local_files on the files in SWEEPER_DATA (FULL=1: all rows)
-	$(BIN)/sweeper run local_files $(if $(FULL),--no-limits --store runs/local_files_full)
+	$(BIN)/sweeper run local_files $(if $(FULL),--no-limits)
 
 lint: $(VENV)/installed ## Style and types
 	$(BIN)/ruff check .

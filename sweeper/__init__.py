@@ -1,6 +1,6 @@
 """Sweeper: which intermediate training helps which target, in which language, by measurement.
 
-    from sweeper import Study, Store, plan, run
+from sweeper import Study, Store, plan, run
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweeper.planning import TOKENIZER, Job, Plan, Search, selection_name
+from sweeper.graph import TOKENIZER, Job, Plan, Search
 from sweeper.store.commits import Commit, Commits
 from sweeper.store.files import canonical, digest
 from sweeper.study import Training
@@ -55,7 +55,7 @@ def derived_seed(place: Any) -> int:
 
 
 @dataclass(frozen=True)
-class _Checkpoint:
+class Checkpoint:
     """A checkpoint to score: the job that makes it (None: the base model), in which folder."""
 
     job: str | None
@@ -167,11 +167,11 @@ class Addressing:
             return {ONLY: digest({"tokenizer": sources, "size": job.declared["vocabulary"]})}
         task, split = job.declared["task"], job.declared["split"]
         return {
-            code: self._data_unit(task, split, code, job.declared["length"])
+            code: self.data_unit(task, split, code, job.declared["length"])
             for code in job.declared["languages"]
         }
 
-    def _data_unit(self, task: str, split: str, code: str, length: int) -> str:
+    def data_unit(self, task: str, split: str, code: str, length: int) -> str:
         place = (task, split, code, length)
         if place not in self._data_units:
             said = {
@@ -218,10 +218,10 @@ class Addressing:
 
     def _train_data(self, task: str, declared: Mapping[str, Any]) -> dict[str, Any]:
         length = declared["training"]["max_length"]
-        languages = self.plan.cards[task].splits["train"].languages
+        languages = self.plan.training_languages(task)
         return {
             "task": task,
-            "data": [self._data_unit(task, "train", code, length) for code in languages],
+            "data": [self.data_unit(task, "train", code, length) for code in languages],
         }
 
     def _parent_identity(self, parent: str | None) -> Any:
@@ -231,7 +231,7 @@ class Addressing:
             return self.resolved.base["weights"]
         scratch = self.plan.study.base.scratch
         assert scratch is not None
-        return {"scratch": _architecture(scratch), "tokenizer": self._tokenizer_identity()}
+        return {"scratch": architecture(scratch), "tokenizer": self._tokenizer_identity()}
 
     def _tune_units(self, job: Job) -> dict[str, str] | None:
         parameters = self.parameters(job)
@@ -243,10 +243,10 @@ class Addressing:
         declared = job.declared
         length = declared["training"]["max_length"]
         return {
-            "train": self._train_data(declared["task"], declared),
+            "train": self._train_data(declared["tasks"][0], declared),
             "select": {
                 name: {
-                    "data": self._data_unit(task, split, code, length),
+                    "data": self.data_unit(task, split, code, length),
                     "metric": kinds.get(self.plan.cards[task].kind).metric,
                 }
                 for name, (task, split, code) in declared["selections"].items()
@@ -258,7 +258,7 @@ class Addressing:
         }
 
     def _score_units(self, job: Job) -> dict[str, str] | None:
-        checkpoint = self._checkpoint(job)
+        checkpoint = self.checkpoint(job)
         if checkpoint is None:
             return None
         target = job.target
@@ -267,178 +267,49 @@ class Addressing:
             "checkpoint": checkpoint.identity,
             "kind": card.kind,
             "labels": list(card.labels),
-            "representation": self._representation(job),
+            "representation": self.representation(job),
             "version": METRIC_VERSION,
         }
         return {
-            name: digest({"data": self._data_unit(target, split, code, job.declared["length"])}
+            name: digest({"data": self.data_unit(target, split, code, job.declared["length"])}
                          | shared)
             for name, (split, code) in job.declared["units"].items()
         }  # fmt: skip
 
-    def _representation(self, job: Job) -> dict[str, Any] | None:
+    def representation(self, job: Job) -> dict[str, Any] | None:
         if kinds.get(self.plan.cards[job.target].kind).needs_training:
             return None
         return self.plan.targets[job.target].representation.model_dump()
 
-    def _checkpoint(self, job: Job) -> _Checkpoint | None:
+    def checkpoint(self, job: Job) -> Checkpoint | None:
         """What a score job scores; None until its search has picked a winner."""
         source = job.declared["checkpoint"]
         if "train" in source:
             parent = source["train"]
-            return _Checkpoint(parent, "checkpoint", self._parent_identity(parent))
+            return Checkpoint(parent, "checkpoint", self._parent_identity(parent))
         search = self.plan.searches[source["search"]]
         if not all(self.commit(key) for key in search.trials):
             return None
-        won = self.winner(search, selection_of(self.plan, job.target))
+        won = self.winner(search, self.plan.selection_of(job.target))
         if won is None:
             return None
         winner, best = won
         identity = {"tune": self.address(winner.key), "epoch": best["epoch"]}
-        return _Checkpoint(winner.key, best["checkpoint"], identity)
-
-    # -- inputs, by kind -----------------------------------------------------------------------
-
-    def inputs(self, key: str, missing: Mapping[str, str]) -> dict[str, Any]:
-        """What a worker is given for a job (`JobSpec.inputs`): its ``missing`` units only.
-
-        prepare: ``do`` is "tokenizer" (``vocabulary``, ``text``) or "data" (``card``, ``split``,
-        ``languages`` -> resolution, ``limit``, ``max_length``, ``tokenizer``), and ``root``.
-        train: ``parent``, ``tokenizer``, ``tasks`` (card, data folders), ``sampler``,
-        ``training``, ``rng``. tune: the same and ``selections``. score: ``checkpoint``,
-        ``tokenizer``, ``card``, ``data``, ``languages``, ``representation``.
-        """
-        job = self.plan.jobs[key]
-        found: dict[str, Any] = getattr(self, f"_{job.kind}_inputs")(job, missing)
-        return found
-
-    def _prepare_inputs(self, job: Job, missing: Mapping[str, str]) -> dict[str, Any]:
-        declared = job.declared
-        if declared["do"] == "tokenizer":
-            text = declared["text"]
-            return {
-                "do": "tokenizer",
-                "vocabulary": declared["vocabulary"],
-                "text": self._rows(text["task"], "train", text["languages"]),
-                "root": self.resolved.root,
-            }
-        return {
-            "do": "data",
-            **self._rows(declared["task"], declared["split"], missing),
-            "max_length": declared["length"],
-            "tokenizer": self._tokenizer_ref(),
-            "root": self.resolved.root,
-        }
-
-    def _rows(self, task: str, split: str, codes: Any) -> dict[str, Any]:
-        return {
-            "card": _card_json(self.plan.cards[task]),
-            "split": split,
-            "languages": {c: self.resolved.sources[f"{task}/{split}/{c}"] for c in codes},
-            "limit": self.plan.study.limit(task, split),
-        }
-
-    def _train_inputs(self, job: Job, missing: Mapping[str, str]) -> dict[str, Any]:
-        declared = job.declared
-        return {
-            "parent": self._parent_ref(declared["parent"]),
-            "tokenizer": self._tokenizer_ref(),
-            "tasks": [self._task_inputs(task, declared) for task in declared["tasks"]],
-            "sampler": declared["sampler"],
-            "training": self.training(job),
-            "rng": derived_seed(declared["place"]),
-        }
-
-    def _tune_inputs(self, job: Job, missing: Mapping[str, str]) -> dict[str, Any]:
-        declared = {**job.declared, "tasks": [job.declared["task"]], "sampler": None}
-        length = declared["training"]["max_length"]
-        selections = {
-            name: {
-                "card": _card_json(self.plan.cards[task]),
-                "data": self._data_folder(task, split, code, length),
-            }
-            for name, (task, split, code) in declared["selections"].items()
-        }
-        made = self._train_inputs(Job(**{**vars(job), "declared": declared}), missing)
-        return {
-            **made,
-            "sampler": {"name": "proportional", "temperature": None},
-            "selections": selections,
-        }
-
-    def _task_inputs(self, task: str, declared: Mapping[str, Any]) -> dict[str, Any]:
-        length = declared["training"]["max_length"]
-        languages = self.plan.cards[task].splits["train"].languages
-        return {
-            "card": _card_json(self.plan.cards[task]),
-            "data": [self._data_folder(task, "train", code, length) for code in languages],
-        }
-
-    def _score_inputs(self, job: Job, missing: Mapping[str, str]) -> dict[str, Any]:
-        checkpoint = self._checkpoint(job)
-        assert checkpoint is not None
-        ref = self._parent_ref(checkpoint.job, checkpoint.folder)
-        units = {name: job.declared["units"][name] for name in missing}
-        length = job.declared["length"]
-        return {
-            "checkpoint": ref,
-            "tokenizer": self._tokenizer_ref(),
-            "card": _card_json(self.plan.cards[job.target]),
-            "data": {
-                name: self._data_folder(job.target, split, code, length)
-                for name, (split, code) in units.items()
-            },
-            "languages": {name: code for name, (_, code) in units.items()},
-            "representation": self._representation(job),
-            "columns": {
-                "main": kinds.get(self.plan.cards[job.target].kind).metric,
-                "overlap": {name: overlap(self.plan, job, name) for name in units},
-                "zero_shot": {
-                    name: code not in trained_languages(self.plan, job.target)
-                    for name, (_, code) in units.items()
-                },
-                "checkpoint": ref.get("path") or ref.get("folder") or ref.get("hub"),
-            },
-        }
+        return Checkpoint(winner.key, best["checkpoint"], identity)
 
     def parents(self, key: str) -> list[str]:
         """The addresses of the checkpoint that a job starts from, or scores: its lineage."""
         job = self.plan.jobs[key]
         if job.kind == "score":
-            checkpoint = self._checkpoint(job)
+            checkpoint = self.checkpoint(job)
             return [self.address(checkpoint.job)] if checkpoint and checkpoint.job else []
         parent = job.declared.get("parent")
         return [self.address(parent)] if parent else []
 
     def checkpoint_job(self, key: str) -> str | None:
         """The job whose checkpoint a score job reads, once it is known."""
-        checkpoint = self._checkpoint(self.plan.jobs[key])
+        checkpoint = self.checkpoint(self.plan.jobs[key])
         return checkpoint.job if checkpoint else None
-
-    def _parent_ref(self, parent: str | None, folder: str = "checkpoint") -> dict[str, Any]:
-        if parent:
-            commit = self.commit(parent)
-            assert commit is not None, parent
-            return {"path": f"{commit.folder}/{folder}"}
-        if self.resolved.base is not None:
-            ref: dict[str, Any] = self.resolved.base["ref"]
-            return ref
-        scratch = self.plan.study.base.scratch
-        assert scratch is not None
-        return {"scratch": _architecture(scratch)}
-
-    def _tokenizer_ref(self) -> dict[str, Any]:
-        if TOKENIZER in self.plan.jobs:
-            commit = self.commit(TOKENIZER)
-            assert commit is not None
-            return {"path": f"{commit.folder}/tokenizer"}
-        assert self.resolved.base is not None
-        ref: dict[str, Any] = self.resolved.base["ref"]
-        return ref
-
-    def _data_folder(self, task: str, split: str, code: str, length: int) -> str:
-        commit = self.commits.by_unit[self._data_unit(task, split, code, length)]
-        return f"{commit.folder}/{code}"
 
 
 def _settings(declared: Mapping[str, Any], searched: Mapping[str, Any]) -> dict[str, Any]:
@@ -446,7 +317,8 @@ def _settings(declared: Mapping[str, Any], searched: Mapping[str, Any]) -> dict[
     return Training.model_validate({**declared, **searched}).model_dump()
 
 
-def _architecture(scratch: Any) -> dict[str, Any]:
+def architecture(scratch: Any) -> dict[str, Any]:
+    """The sizes of a base model made from scratch, as a model reference has them."""
     fields = {"layers", "hidden", "heads", "feed_forward", "max_length"}
     found: dict[str, Any] = scratch.model_dump(include=fields)
     return found
@@ -456,39 +328,3 @@ def _reading(card: Card, source: str) -> dict[str, Any]:
     """A card's rules for reading a source: where its files lie is none of them."""
     told = {"files", "dataset", "config", "revision", "splits"}
     return card.source(source).model_dump(mode="json", exclude=told)
-
-
-def _card_json(card: Card) -> dict[str, Any]:
-    return card.model_dump(mode="json")
-
-
-def selection_of(plan: Plan, target: str) -> str:
-    """The name of the selection split of a trained target."""
-    selection = plan.targets[target].selection
-    assert selection is not None
-    return selection_name(selection)
-
-
-def trained_languages(plan: Plan, target: str) -> tuple[str, ...]:
-    """The languages of the data that a target is trained on; none for a retrieval target."""
-    task = plan.targets[target].training_task
-    return plan.cards[task].splits["train"].languages if task else ()
-
-
-def overlap(plan: Plan, job: Job, unit: str) -> str:
-    """What a score shares with its training or its selection, in words; empty if nothing.
-
-    Same data as the training task: an intermediate of the row is the target's training task, so
-    the row is extra epochs and no transfer. Selected on: the winner was picked on this split.
-    """
-    found = []
-    target = plan.targets[job.target]
-    row = plan.study.intermediates.get(job.intermediate)
-    tasks = {task for stage in row.stages for task in stage.tasks} if row else set()
-    if target.training_task in tasks:
-        found.append("same data as the training task")
-    split, code = job.declared["units"][unit]
-    at = target.selection
-    if at and (at.task, at.split, at.language) == (job.target, split, code):
-        found.append("selected on")
-    return "; ".join(found)

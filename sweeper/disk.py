@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from sweeper.errors import EngineError
-from sweeper.planning import Plan
+from sweeper.graph import Plan
 from sweeper.progress import Progress
 
 

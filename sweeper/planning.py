@@ -8,103 +8,19 @@ share its job: stages are told apart by what they train, not by the row that nam
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sweeper.errors import StudyError, suggest
-from sweeper.study import CONTROL, Selection, Space, Stage, Study, Target, Training
-from sweeper.tasks import kinds
+from sweeper.checks import Checks
+from sweeper.errors import StudyError
+from sweeper.graph import BASE, TOKENIZER, Cell, Job, Plan, Search, selection_name
+from sweeper.sizes import checkpoint_bytes
+from sweeper.study import CONTROL, Stage, Study, Target, Training
 from sweeper.tasks.card import Card, load_cards, shipped_cards
-
-BASE = "train/base"
-TOKENIZER = "prepare/tokenizer"
 
 _EXAMPLES_UNKNOWN = 10_000
 _EVALUATION = 1 / 3  # a forward pass beside a forward, a backward and a step
 _PREPARING = 1 / 100
-
-
-@dataclass(frozen=True)
-class Job:
-    """A unit of work. ``declared`` is what the study says of it, by keys and names alone.
-
-    ``cost`` is in training examples (one forward and backward pass each), an estimate that only
-    orders the work and predicts its time.
-    """
-
-    key: str
-    kind: str
-    needs: tuple[str, ...]
-    declared: Mapping[str, Any]
-    cost: float
-    intermediate: str = ""
-    target: str = ""
-    seed: int | None = None
-    trial: int | None = None
-
-
-@dataclass(frozen=True)
-class Search:
-    """One Optuna study: an intermediate, a training task and a seed."""
-
-    key: str
-    intermediate: str
-    training_task: str
-    seed: int
-    space: Space
-    trials: tuple[str, ...]
-    selections: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A target's scores on one seed of a row: the score job that brings them."""
-
-    intermediate: str
-    target: str
-    seed: int
-    score: str
-
-
-@dataclass
-class Plan:
-    """All jobs of a study, parents before children."""
-
-    study: Study
-    cards: dict[str, Card]
-    targets: dict[str, Target]
-    jobs: dict[str, Job] = field(default_factory=dict)
-    searches: dict[str, Search] = field(default_factory=dict)
-    cells: list[Cell] = field(default_factory=list)
-    checkpoint_bytes: int | None = None
-
-    @property
-    def rows(self) -> list[str]:
-        """The intermediates, the control first."""
-        return [CONTROL, *self.study.intermediates]
-
-    @property
-    def columns(self) -> list[str]:
-        """The targets."""
-        return list(self.study.targets)
-
-    def children(self) -> dict[str, list[str]]:
-        """Key -> keys of the jobs that need it."""
-        found: dict[str, list[str]] = {key: [] for key in self.jobs}
-        for job in self.jobs.values():
-            for need in job.needs:
-                found[need].append(job.key)
-        return found
-
-    def remaining_paths(self) -> dict[str, float]:
-        """Key -> cost of the longest chain from this job to an end, itself included."""
-        children = self.children()
-        longest: dict[str, float] = {}
-        for key in reversed(self.jobs):
-            below = max((longest[child] for child in children[key]), default=0.0)
-            longest[key] = self.jobs[key].cost + below
-        return longest
 
 
 def plan(study: Study, *, cards: Mapping[str, Card] | None = None) -> Plan:
@@ -146,17 +62,13 @@ class _Planner:
     def __init__(self, study: Study, cards: dict[str, Card]) -> None:
         self.study = study
         self.cards = cards
+        self.checks = Checks(study, cards)
         self.plan_ = Plan(study, cards, {})
         self._stages: dict[str, str] = {}  # what a stage trains -> its key
         self._languages: dict[tuple[str, str, int], set[str]] = {}
 
     def plan(self) -> Plan:
-        for name, target in self.study.targets.items():
-            self.plan_.targets[name] = self._completed(name, target)
-        for name in (*self.study.spaces, *self.study.task_limits):
-            where = "spaces" if name in self.study.spaces else "task_limits"
-            self._card(name, where, name)
-        self._check_spaces()
+        self.plan_.targets = self.checks.targets()
         for seed in self.study.seeds:
             for row in self.plan_.rows:
                 parent = self._row(row, seed)
@@ -165,79 +77,6 @@ class _Planner:
         self._finish_preparation()
         self.plan_.checkpoint_bytes = checkpoint_bytes(self.study)
         return self.plan_
-
-    def _check_spaces(self) -> None:
-        """A space under the name of a target that is trained on something else is a slip."""
-        targets = self.plan_.targets
-        trained = {target.training_task for target in targets.values()}
-        for name in self.study.spaces:
-            if name in targets and name not in trained:
-                task = targets[name].training_task
-                said = f"is trained on {task}: name it {task}" if task else "is not trained"
-                raise StudyError(
-                    f"{self.study.where('spaces', name)}: a space belongs to a training task, "
-                    f"and {name} {said}."
-                )
-
-    def _card(self, name: str, *where: str | int) -> Card:
-        if name not in self.cards:
-            raise StudyError(
-                f"{self.study.where(*where)}: unknown task {name!r}.{suggest(name, self.cards)}"
-            )
-        return self.cards[name]
-
-    def _completed(self, name: str, target: Target) -> Target:
-        """The target with what its card says where the study is silent."""
-        where = ("targets", name)
-        card = self._card(name, *where)
-        trained = target.training_task or card.training_task
-        if trained:
-            self._card(trained, *where, "training_task")
-            self._languages_of(trained, "train", where)
-        own = card.selection
-        selection = target.selection or (own and Selection.model_validate(own.model_dump()))
-        if trained and selection is None:
-            raise StudyError(
-                f"{self.study.where(*where)}: {name} is trained, so it needs a selection split "
-                "to pick its winner by. Add `selection: {split: dev, language: en}`."
-            )
-        if not trained and kinds.get(card.kind).needs_training:
-            raise StudyError(
-                f"{self.study.where(*where)}: {name} is a {card.kind} task and must be trained "
-                "before it is scored. Add `training_task:`."
-            )
-        if trained and selection:
-            chosen = self._card(selection.task or name, *where, "selection")
-            self._languages_of(chosen.name, selection.split, where, (selection.language,))
-            selection = selection.model_copy(update={"task": chosen.name})
-        else:
-            selection = None
-        for split in target.splits:
-            self._languages_of(name, split, (*where, "languages"), target.languages)
-        return target.model_copy(update={"training_task": trained, "selection": selection})
-
-    def _languages_of(
-        self,
-        task: str,
-        split: str,
-        where: tuple[str | int, ...],
-        wanted: Iterable[str] | None = None,
-    ) -> tuple[str, ...]:
-        """The languages of a task's split, or those wanted of them, checked."""
-        card = self.cards[task]
-        if split not in card.splits:
-            raise StudyError(
-                f"{self.study.where(*where)}: {task} has no split {split!r}."
-                + suggest(split, card.splits)
-            )
-        there = card.splits[split].languages
-        for code in wanted or ():
-            if code not in there:
-                raise StudyError(
-                    f"{self.study.where(*where)}: the {split} split of {task} has no language "
-                    f"{code!r}.{suggest(code, there, most=50)}"
-                )
-        return tuple(wanted) if wanted else there
 
     def _row(self, row: str, seed: int) -> str | None:
         """The key of the last stage of a row; None where the base model is given as it is."""
@@ -256,13 +95,13 @@ class _Planner:
         if scratch is None:
             return None
         if BASE not in self.plan_.jobs:
-            card = self._card(scratch.text, "base", "scratch", "text")
+            card = self.checks.card(scratch.text, "base", "scratch", "text")
             if card.kind != "masked_lm":
                 raise StudyError(
                     f"{self.study.where('base', 'scratch', 'text')}: a base model is made from "
                     f"a masked_lm task; {card.name} is {card.kind}."
                 )
-            languages = self._languages_of(card.name, "train", ("base", "scratch", "text"))
+            languages = self.checks.training_languages(card.name, ("base", "scratch", "text"))
             text = {"task": card.name, "split": "train", "languages": languages}
             declared = {"do": "tokenizer", "text": text, "vocabulary": scratch.vocabulary}
             examples = self._examples(card.name, "train") * len(languages)
@@ -296,8 +135,8 @@ class _Planner:
         where = ("base",) if key == BASE else ("intermediates", row)
         needs = [parent] if parent else []
         for task in stage.tasks:
-            self._card(task, *where)
-            self._languages_of(task, "train", where)
+            self.checks.card(task, *where)
+            self.checks.training_languages(task, where)
             needs.append(self._prepare(task, "train", training.max_length))
         declared = {
             "parent": parent,
@@ -312,8 +151,8 @@ class _Planner:
     def _training_cost(self, tasks: Iterable[str], training: Training) -> float:
         if training.steps:
             return float(training.steps * training.batch)
-        pool = sum(self._split_examples(task, "train") for task in tasks)
-        return float(min(pool, training.examples or pool) * training.epochs)
+        pools = [self._training_examples(task) for task in tasks]
+        return float(sum(min(n, training.examples or n) for n in pools) * training.epochs)
 
     def _cell(self, row: str, column: str, seed: int, parent: str | None) -> None:
         target = self.plan_.targets[column]
@@ -327,7 +166,7 @@ class _Planner:
             needs, length = ([parent] if parent else []), self._retrieval_length(target)
         units = {}
         for split in target.splits:
-            languages = self._languages_of(column, split, (), target.languages)
+            languages = self.checks.languages(column, split, (), target.languages)
             needs.append(self._prepare(column, split, length, languages))
             units.update({f"{split}/{code}": [split, code] for code in languages})
         declared = {"target": column, "checkpoint": checkpoint, "units": units, "length": length}
@@ -360,7 +199,8 @@ class _Planner:
             declared = {
                 "parent": parent,
                 "search": key,
-                "task": task,
+                "tasks": (task,),
+                "sampler": {"name": "proportional", "temperature": None},
                 "training": training.model_dump(),
                 "selections": selections,
                 "place": [seed, "tune", task],
@@ -385,8 +225,11 @@ class _Planner:
     def _prepare(
         self, task: str, split: str, length: int, languages: Iterable[str] | None = None
     ) -> str:
-        """The key of the job that tokenises a split; its languages are collected till the end."""
-        there = languages or self.cards[task].splits[split].languages
+        """The key of the job that tokenises a split; its languages are collected till the end.
+
+        Without ``languages``: those that the task is trained on.
+        """
+        there = languages or self.plan_.training_languages(task)
         self._languages.setdefault((task, split, length), set()).update(there)
         key = f"prepare/{task}/{split}/{length}"
         if key not in self.plan_.jobs:
@@ -423,8 +266,8 @@ class _Planner:
         known = sum(counts) // len(counts)
         return min(known, self.study.limit(task, split) or known)
 
-    def _split_examples(self, task: str, split: str) -> int:
-        return self._examples(task, split) * len(self.cards[task].splits[split].languages)
+    def _training_examples(self, task: str) -> int:
+        return self._examples(task, "train") * len(self.plan_.training_languages(task))
 
 
 def _parents_first(jobs: Mapping[str, Job]) -> Iterator[Job]:
@@ -439,34 +282,3 @@ def _parents_first(jobs: Mapping[str, Job]) -> Iterator[Job]:
 
     for key in jobs:
         yield from visit(key)
-
-
-def selection_name(selection: Selection) -> str:
-    """How a selection split is called in outcomes: ``xnli/dev/en``."""
-    return f"{selection.task}/{selection.split}/{selection.language}"
-
-
-_HUB_PARAMETERS = {
-    "xlm-roberta-base": 278_000_000,
-    "FacebookAI/xlm-roberta-base": 278_000_000,
-    "xlm-roberta-large": 560_000_000,
-    "FacebookAI/xlm-roberta-large": 560_000_000,
-    "bert-base-multilingual-cased": 178_000_000,
-    "google-bert/bert-base-multilingual-cased": 178_000_000,
-}
-
-
-def checkpoint_bytes(study: Study) -> int | None:
-    """Bytes of one checkpoint in fp32; None for a hub model whose size is not known here."""
-    scratch = study.base.scratch
-    if scratch:
-        size = scratch.hidden
-        layer = 4 * size * size + 2 * size * scratch.feed_forward + 9 * size + scratch.feed_forward
-        embedded = (scratch.vocabulary + scratch.max_length + 5) * size
-        return 4 * (embedded + scratch.layers * layer)
-    folder = Path(study.base.model or "").expanduser()
-    if (study.folder / folder).is_dir():
-        weights = [*(study.folder / folder).glob("*.safetensors")]
-        return sum(file.stat().st_size for file in weights) or None
-    parameters = _HUB_PARAMETERS.get(study.base.model or "")
-    return 4 * parameters if parameters else None

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Set
 from typing import Any
 
 from sweeper.addressing import ONLY, Addressing, Resolved
-from sweeper.planning import Job, Plan, Search
+from sweeper.graph import Job, Plan, Search
 from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles, digest
 

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from sweeper.addressing import Resolved
 from sweeper.errors import ModelError, StoreError, suggest
-from sweeper.planning import Plan, plan
+from sweeper.graph import Plan
+from sweeper.planning import plan
 from sweeper.store.files import StoreFiles, file_digest
 from sweeper.study import Study
 from sweeper.tasks import sources
@@ -39,10 +40,14 @@ def data_root(study: Study) -> Path | None:
 
 
 def source_of(card: Card, root: Path | None) -> str:
-    """Where a task's rows come from: made by code, the local files, or the hub."""
+    """Where a task's rows come from: made by code, the local files, or the hub.
+
+    A task without local files comes from the hub, also where there is a folder of them.
+    """
     if "synthetic" in card.sources:
         return "synthetic"
-    return "hub" if root is None else "local"
+    local = "local" in card.sources and (root is not None or "hub" not in card.sources)
+    return "local" if local else "hub"
 
 
 def resolve(planned: Plan, files: StoreFiles) -> Resolved:

@@ -259,6 +259,13 @@ class Study(Strict):
     seeds: tuple[int, ...] = Field((0,), min_length=1, strict=False)
     training: Training = Training()
     spaces: dict[Name, Space] = Field(default_factory=dict)
+    train_languages: dict[Name, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Per task, the languages that are trained on; default: all of its train split.",
+    )
+    oracle: bool = Field(
+        False, description="Allow selection on test splits and target languages; scores say so."
+    )
     limits: Limits = Limits()
     task_limits: dict[Name, Limits] = Field(default_factory=dict)
 
@@ -271,6 +278,13 @@ class Study(Strict):
         if not isinstance(value, dict):
             return value
         return {name: _row(name, row) for name, row in value.items()}
+
+    @field_validator("train_languages", mode="before")
+    @classmethod
+    def _lists_of_languages(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
 
     @field_validator("targets", mode="before")
     @classmethod
@@ -316,8 +330,9 @@ class Study(Strict):
         return self._marks.path.parent if self._marks.path else Path()
 
     def unlimited(self) -> Study:
-        """This study with every example of every split."""
-        return self.model_copy(update={"limits": Limits(), "task_limits": {}})
+        """This study with every example of every split, under a name of its own."""
+        name = f"{self.name}-no-limits"
+        return self.model_copy(update={"name": name, "limits": Limits(), "task_limits": {}})
 
     def space(self, training_task: str) -> Space:
         """The search space of a training task; without one, a single trial of the defaults."""
@@ -364,5 +379,12 @@ def find_study(name: str | Path) -> Path:
 
 
 def schema() -> str:
-    """The JSON schema of a study file, for editors."""
-    return json.dumps(Study.model_json_schema(), indent=2, sort_keys=True) + "\n"
+    """The JSON schema of a study file, for editors, with the short forms that YAML may use."""
+    said = Study.model_json_schema()
+    one_stage = {**said["$defs"]["Stage"], "required": []}
+    rows = [{"$ref": "#/$defs/Intermediate"}, one_stage, {"type": "null"}]
+    columns = [{"$ref": "#/$defs/Target"}, {"type": "null"}]
+    for part, forms in (("intermediates", rows), ("targets", columns)):
+        for free in said["properties"][part]["patternProperties"]:
+            said["properties"][part]["patternProperties"][free] = {"anyOf": forms}
+    return json.dumps(said, indent=2, sort_keys=True) + "\n"

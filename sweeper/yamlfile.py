@@ -179,7 +179,9 @@ def _sentence(model: type[BaseModel], item: Any, marks: Marks) -> str:
         return f"{place}: unknown key {location[-1]!r}.{suggest(str(location[-1]), known)}"
     if item["type"] == "missing":
         return f"{place}: the key {dotted!r} is missing. Add it."
-    message = item["msg"].removeprefix("Value error, ").rstrip(".")
+    if item["type"] == "value_error":  # our own rules name the value themselves
+        return f"{place}: {dotted}: {item['msg'].removeprefix('Value error, ').rstrip('.')}."
+    message = item["msg"].rstrip(".")
     value = repr(item["input"])
     shown = f" (it is {value})" if len(value) <= _MOST_SHOWN else ""
     return f"{place}: {dotted}: {message}{shown}."

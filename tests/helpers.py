@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sweeper.addressing import Resolved
 from sweeper.engine.dispatch import Dispatcher, Event
+from sweeper.graph import Job, Plan
 from sweeper.jobs import JobSpec
-from sweeper.planning import Job, Plan, plan
+from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
 from sweeper.store.commits import commit
@@ -37,7 +40,11 @@ def small_study(**changes: Any) -> Study:
         "training": {"max_length": 48, "epochs": 2},
         "spaces": {"tagging": SPACE},
     }
-    return Study.model_validate({**said, **changes})
+    said = {**said, **changes}
+    if "tagging" not in said["targets"]:
+        # A space that no target is trained in is a slip, and refused.
+        said["spaces"] = changes.get("spaces", {})
+    return Study.model_validate(said)
 
 
 def cards_like(name: str, count: int) -> dict[str, Card]:
@@ -228,6 +235,14 @@ def unrelated(name: str) -> str:
 def files_at(folder: Path) -> StoreFiles:
     """A store in a folder, made if need be."""
     return StoreFiles(folder, create=True)
+
+
+@contextmanager
+def quick_store() -> Iterator[StoreFiles]:
+    """A store in memory where that can be, for tests that make many."""
+    memory = Path("/dev/shm")
+    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield files_at(Path(folder) / "store")
 
 
 def base_only(weights: str = "w") -> Resolved:

@@ -17,13 +17,17 @@ from helpers import (
     finish,
     outcome_of,
     progress_of,
+    quick_store,
     small_study,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.addressing import derived_seed, overlap, trained_languages
-from sweeper.planning import BASE, TOKENIZER, plan
+from sweeper.addressing import derived_seed
+from sweeper.graph import BASE, TOKENIZER
+from sweeper.inputs import Inputs
+from sweeper.overlaps import overlap
+from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
@@ -71,10 +75,11 @@ def test_addresses_are_the_same_everywhere(known: Callable[..., Any], tmp_path: 
         {"seeds": [2, 1, 0]},
         {"targets": {"tagging": None, "demo_retrieval": None, "topic": None}},
         {"name": "renamed", "description": "another"},
-        {"spaces": {"tagging": {"search": {"learning_rate": [3e-4, 1e-3]}}, "topic": {}}},
+        {"targets": {"tagging": None, "demo_retrieval": None, "topic": None},
+         "spaces": {"tagging": {"search": {"learning_rate": [3e-4, 1e-3]}}, "topic": {}}},
         {"task_limits": {"xnli": {"train": 5}}},
     ],
-)
+)  # fmt: skip
 def test_what_is_added_leaves_the_rest_alone(
     known: Callable[..., Any], changes: dict[str, Any]
 ) -> None:
@@ -129,7 +134,7 @@ def test_rows_are_given_the_same_randomness(files: StoreFiles) -> None:
     seeds: dict[Any, set[int]] = {}
     for key, job in progress.plan.jobs.items():
         if job.kind == "tune":
-            inputs = progress.addressing.inputs(key, progress.missing(key))
+            inputs = Inputs(progress.addressing).of(key, progress.missing(key))
             seeds.setdefault(job.seed, set()).add(inputs["rng"])
     assert {seed: len(found) for seed, found in seeds.items()} == {0: 1, 1: 1}
     assert seeds[0] != seeds[1]
@@ -143,7 +148,7 @@ def test_inputs_are_plain_data_with_existing_references(files: StoreFiles) -> No
     given = {}
     while (key := progress.take()) is not None:
         if progress.claim(key):
-            given[key] = progress.addressing.inputs(key, progress.missing(key))
+            given[key] = Inputs(progress.addressing).of(key, progress.missing(key))
             assert json.dumps(given[key], allow_nan=False)
             commit_job(progress, key)
     done = progress.addressing.commit
@@ -186,7 +191,7 @@ def test_a_folder_or_hub_base_is_the_parent_of_all(files: StoreFiles) -> None:
         "prepare/tagging/dev/48"
     ), "the weights are no part of the tokenised data"
     finish(one, until=lambda found: found == key)
-    inputs = one.addressing.inputs(key, one.missing(key))
+    inputs = Inputs(one.addressing).of(key, one.missing(key))
     assert inputs["parent"] == inputs["tokenizer"] == {"hub": "x", "revision": "r"}
 
 
@@ -200,15 +205,18 @@ _best = st.fixed_dictionaries(
 
 @settings(max_examples=40)
 @given(st.lists(_best, min_size=4, max_size=4), st.permutations([1e-4, 2e-4, 3e-4, 4e-4]))
-def test_the_winner_and_its_ties(
-    tmp_path_factory: pytest.TempPathFactory, bests: list[dict[str, Any]], rates: list[float]
-) -> None:
+def test_the_winner_and_its_ties(bests: list[dict[str, Any]], rates: list[float]) -> None:
     """Higher value, then lower loss, earlier epoch, lower learning rate."""
+    with quick_store() as files:
+        _check_winner(files, bests, rates)
+
+
+def _check_winner(files: StoreFiles, bests: list[dict[str, Any]], rates: list[float]) -> None:
     study = small_study(
         intermediates={}, seeds=[0], targets={"tagging": None},
         spaces={"tagging": {"search": {"learning_rate": rates}}},
     )  # fmt: skip
-    progress = progress_of(study, files_at(tmp_path_factory.mktemp("s") / "store"))
+    progress = progress_of(study, files)
     finish(progress, until=lambda key: key.startswith("tune/"))
     search = progress.plan.searches["none>tagging/seed=0"]
     for key, best in zip(search.trials, bests, strict=True):
@@ -251,8 +259,8 @@ def test_overlaps_are_named() -> None:
     assert of("surface", "dev/qaa") == "selected on"
     assert of("tagging", "test/qab") == "same data as the training task"
     assert of("tagging", "dev/qaa") == "same data as the training task; selected on"
-    assert trained_languages(planned, "tagging") == ("qaa",)
-    assert trained_languages(planned, "demo_retrieval") == ()
+    assert planned.trained_languages("tagging") == ("qaa",)
+    assert planned.trained_languages("demo_retrieval") == ()
 
 
 # -- local files ---------------------------------------------------------------------------------

@@ -16,13 +16,16 @@ from helpers import (
     finish,
     outcome_of,
     progress_of,
+    quick_store,
     small_study,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeper.errors import StoreError
-from sweeper.planning import BASE, TOKENIZER, plan
+from sweeper.graph import BASE, TOKENIZER
+from sweeper.inputs import Inputs
+from sweeper.planning import plan
 from sweeper.progress import BLOCKED, DONE, FAILED, READY, UNNEEDED, WAITING, Progress
 from sweeper.store.files import StoreFiles
 
@@ -354,7 +357,7 @@ def test_a_dropped_checkpoint_that_is_needed_again_is_made_again(files: StoreFil
     assert again.generation(loser) == 1
     assert finish(again) == [trial, score]
     assert sorted(files.names("commits")).count(f"{loser}.1") == 1
-    checkpoint = again.addressing.inputs(score, again.missing(score))["checkpoint"]["path"]
+    checkpoint = Inputs(again.addressing).of(score, again.missing(score))["checkpoint"]["path"]
     assert files.path(checkpoint).parent.is_dir()
     assert not progress_of(changed, files).left
     # The first study's own scores are there; it misses nothing.
@@ -365,7 +368,7 @@ def test_a_dropped_checkpoint_is_made_once_for_two_scores(files: StoreFiles) -> 
     """Known only while running: the winner of a search that was widened is an old loser."""
     cards = cards_like("tagging", 0)
     twin = cards["tagging"].model_copy(
-        update={"name": "twin", "labels": cards["tagging"].labels[::-1]}
+        update={"name": "twin", "selection": cards["tagging"].selection}
     )
     cards = {**cards, "twin": twin}
     at = {"selection": {"task": "tagging", "split": "dev", "language": "qaa"}}
@@ -373,7 +376,8 @@ def test_a_dropped_checkpoint_is_made_once_for_two_scores(files: StoreFiles) -> 
     def planned(rates: list[float]) -> Any:
         spaces = {"tagging": {"search": {"learning_rate": rates}}}
         targets = {"tagging": at, "twin": at | {"splits": ["test", "dev"]}}
-        return plan(small_study(**{**SMALLEST, "targets": targets}, spaces=spaces), cards=cards)
+        said = {**SMALLEST, "targets": targets, "task_limits": {"twin": {"test": 5}}}
+        return plan(small_study(**said, spaces=spaces), cards=cards)
 
     progress = progress_of(planned([3e-4, 1e-3]), files)
     finish(progress)
@@ -411,7 +415,7 @@ def test_a_training_made_again_may_come_out_otherwise(files: StoreFiles) -> None
     made["selections"]["tagging/dev/qaa"] |= {"epoch": 99, "checkpoint": "epoch=99"}
     commit_job(again, key, made)
     assert again.addressing.units(score) != before
-    inputs = again.addressing.inputs(score, again.missing(score))
+    inputs = Inputs(again.addressing).of(score, again.missing(score))
     assert inputs["checkpoint"]["path"].endswith("/epoch=99")
 
 
@@ -444,10 +448,12 @@ def test_the_first_ask_stands(files: StoreFiles) -> None:
 
 @settings(max_examples=25)
 @given(st.randoms(use_true_random=False))
-def test_what_is_kept_up_is_what_a_fresh_start_derives(
-    tmp_path_factory: pytest.TempPathFactory, chance: random.Random
-) -> None:
-    files = files_at(tmp_path_factory.mktemp("s") / "store")
+def test_what_is_kept_up_is_what_a_fresh_start_derives(chance: random.Random) -> None:
+    with quick_store() as files:
+        _lives(files, chance)
+
+
+def _lives(files: StoreFiles, chance: random.Random) -> None:
     study = small_study(seeds=[0], spaces={"tagging": SPACE})
     progress = progress_of(study, files)
     taken: list[str] = []

@@ -6,7 +6,6 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
-from sweeper.addressing import selection_of
 from sweeper.analysis.matrix import PARTIAL, Column, MatrixCell, TransferMatrix
 from sweeper.analysis.view import Part, View
 from sweeper.errors import StoreError, suggest
@@ -92,7 +91,7 @@ def selection_rule(view: View, target: str) -> str:
         return "no selection: nothing is trained on the target"
     kind = kinds.get(view.plan.cards[selection.task or target].kind)
     first = "highest" if kind.higher_is_better else "lowest"
-    return f"trial and epoch with the {first} {kind.metric} on {selection_of(view.plan, target)}"
+    return f"trial and epoch with the {first} {kind.metric} on {view.plan.selection_of(target)}"
 
 
 class _Cells:

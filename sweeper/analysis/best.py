@@ -7,10 +7,10 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweeper.addressing import overlap, selection_of
 from sweeper.analysis.view import View
 from sweeper.errors import StoreError
-from sweeper.planning import Cell, Job
+from sweeper.graph import Cell, Job
+from sweeper.overlaps import overlap
 from sweeper.study import CONTROL
 from sweeper.tasks import kinds
 
@@ -76,7 +76,7 @@ def best(
 
 def _selected(view: View, target: str, intermediate: str | None, codes: set[str]) -> Best:
     rows = [intermediate] if intermediate else view.plan.rows
-    name = selection_of(view.plan, target)
+    name = view.plan.selection_of(target)
     winners = {row: _winners(view, row, target, name) for row in rows}
     most = max(len(found) for found in winners.values())
     if not most:
@@ -167,7 +167,7 @@ def _why_row(
     seeds = len(winners[row])
     mean = _mean(winners[row])
     first_seed = winners[row][0]
-    split = selection_of(view.plan, first_seed.cell.target)
+    split = view.plan.selection_of(first_seed.cell.target)
     over = f"over {seeds} seed" + ("s" if seeds > 1 else "")
     value = f"{mean:.2f} ({first_seed.best['metric']} on {split}, {over})"
     if named:

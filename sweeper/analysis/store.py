@@ -12,7 +12,7 @@ from sweeper.analysis.best import best as best_of
 from sweeper.analysis.matrix import TransferMatrix
 from sweeper.analysis.view import View, Wanted
 from sweeper.errors import StoreError
-from sweeper.planning import Plan
+from sweeper.graph import Plan
 from sweeper.progress import Progress
 from sweeper.store.files import StoreFiles
 

@@ -11,9 +11,9 @@ from dataclasses import astuple, dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sweeper.addressing import overlap, trained_languages
 from sweeper.errors import StoreError, suggest
-from sweeper.planning import Cell, Plan
+from sweeper.graph import Cell, Plan
+from sweeper.overlaps import overlap
 from sweeper.progress import BLOCKED, DONE, FAILED, WAITING, Progress
 from sweeper.resolving import open_study
 from sweeper.store.files import StoreFiles
@@ -77,7 +77,7 @@ class View:
     def _parts_of(self, cell: Cell) -> Iterator[Part]:
         job = self.plan.jobs[cell.score]
         units = self.progress.addressing.units(cell.score) or {}
-        trained = trained_languages(self.plan, cell.target)
+        trained = self.plan.trained_languages(cell.target)
         for name, (split, code) in job.declared["units"].items():
             yield Part(
                 cell.intermediate,

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sweeper.errors import StoreError, SweeperError
+from sweeper.graph import Job
+from sweeper.inputs import Inputs
 from sweeper.jobs import JobSpec
-from sweeper.planning import Job
 from sweeper.progress import Progress
 from sweeper.tuning.searches import Searches
 
@@ -194,7 +195,7 @@ class Dispatcher:
             attempt=f"{int(time.time() * 1000):012x}-{uuid.uuid4().hex[:6]}",
             study=self.progress.plan.study.name,
             units=missing,
-            inputs=self.progress.addressing.inputs(job.key, missing),
+            inputs=Inputs(self.progress.addressing).of(job.key, missing),
             intermediate=job.intermediate,
             target=job.target,
             seed=job.seed,

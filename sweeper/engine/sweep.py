@@ -18,7 +18,8 @@ from typing import Any
 from sweeper.disk import check_disk
 from sweeper.engine.dispatch import Dispatcher, Event
 from sweeper.errors import EngineError
-from sweeper.planning import Job, plan
+from sweeper.graph import Job
+from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
 from sweeper.store.files import StoreFiles

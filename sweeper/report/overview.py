@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sweeper.disk import checkpoints_needed, free_bytes
 from sweeper.errors import StoreError
-from sweeper.planning import Plan
+from sweeper.graph import Plan
 from sweeper.progress import DONE, UNNEEDED, Progress
 from sweeper.report.terminal import (
     duration,

@@ -1,15 +1,15 @@
 """The store's folder: where everything lies, and the few ways in which files come to be.
 
-    store.json                              what this is, and its schema version
-    studies/<name>/<number>.json            snapshots: study, cards, resolved sources
-    asks/<search>/<number>.json             a trial's parameters, before it starts
-    attempts/<address>/<attempt>/           what one attempt made: data, checkpoints
-    tables/<table>/<address>-<attempt>.parquet
-    commits/<address>.<generation>          the marker that makes one attempt the job's outcome
-    dropped/<address>.<generation>          its checkpoint was deleted, having lost its search
-    failures/<address>/<attempt>.json       an attempt that died, and why
-    resume/<address>/                       resume points of a job in flight
-    logs/<job key>/<attempt>.log
+store.json                              what this is, and its schema version
+studies/<name>/<number>.json            snapshots: study, cards, resolved sources
+asks/<search>/<number>.json             a trial's parameters, before it starts
+attempts/<address>/<attempt>/           what one attempt made: data, checkpoints
+tables/<table>/<address>-<attempt>.parquet
+commits/<address>.<generation>          the marker that makes one attempt the job's outcome
+dropped/<address>.<generation>          its checkpoint was deleted, having lost its search
+failures/<address>/<attempt>.json       an attempt that died, and why
+resume/<address>/                       resume points of a job in flight
+logs/<job key>/<attempt>.log
 """
 
 from __future__ import annotations
@@ -150,6 +150,11 @@ class StoreFiles:
         """The store-relative name of a path inside it."""
         return path.relative_to(self.root).as_posix()
 
+    def full(self) -> str:
+        """Why nothing more can be written here: the disk is full; "" if it is not."""
+        free = shutil.disk_usage(self.root).free
+        return "" if free >= _LEAST_FREE else _full(self.root)
+
     def remove(self, relative: str) -> None:
         """Delete a folder of attempts or resume points, if it is there."""
         path = self.path(relative)
@@ -184,15 +189,23 @@ class explained:  # reads as a verb: `with explained(path):`
         if not isinstance(error, OSError) or isinstance(error, FileExistsError):
             return
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreError(
-                f"The disk of the store is full: {self.path} could not be written. What is "
-                "committed is safe: free some space and start the same run again."
-            ) from error
+            raise StoreError(_full(self.path)) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StoreError(
                 f"The store must be writable; {self.path} is not ({error.strerror}). Mend its "
                 "permissions or give another folder."
             ) from error
+
+
+_LEAST_FREE = 1 << 20
+"""Bytes: with less than this free, a failure to write is the disk's."""
+
+
+def _full(path: Path) -> str:
+    return (
+        f"The disk of the store is full: {path} could not be written. What is committed is safe: "
+        "free some space and start the same run again."
+    )
 
 
 def canonical(data: Any) -> bytes:

@@ -90,7 +90,6 @@ class _Fields(Model):
     labels: RawLabels = ()
     description: str = ""
     training_task: str | None = None
-    training_language: str = "en"
     selection: Selection | None = None
     splits: dict[str, Split] = Field(min_length=1)
     sources: Sources = Field(min_length=1)
@@ -107,7 +106,7 @@ class Card(_Fields):
     """A task: what it is, in which languages, and where its rows are found.
 
     ``training_task`` (targets only) names the task on whose ``train`` split the target's head is
-    trained, in ``training_language``; ``selection`` says by which split a checkpoint is chosen.
+    trained; ``selection`` says by which split a checkpoint is chosen.
     """
 
     @model_validator(mode="after")
@@ -160,8 +159,8 @@ def _faults(card: _Fields) -> Iterator[Fault]:
     chosen = card.selection
     if chosen and chosen.task in (None, card.name):
         yield from _missing_unit(card, ("selection",), chosen.split, chosen.language)
-    if card.training_task == card.name:
-        yield from _missing_unit(card, ("training_task",), "train", card.training_language)
+    if card.training_task == card.name and "train" not in card.splits:
+        yield ("training_task",), f"the card has no split 'train'.{suggest('train', card.splits)}"
     for name, source in card.sources.items():
         yield from _source_faults(card, kind, name, source)
 

@@ -15,6 +15,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +27,7 @@ from sweeper.errors import DataError, ModelError, StoreError, SweeperError
 from sweeper.jobs import Clock, JobSpec, Outcome, Progress
 from sweeper.store import tables
 from sweeper.store.commits import commit
-from sweeper.store.files import StoreFiles, explained, sync_folder
+from sweeper.store.files import StoreFiles, sync_folder
 from sweeper.training.jobs import handler
 
 log = logging.getLogger("sweeper")
@@ -52,13 +53,13 @@ def work(spec: JobSpec, files: StoreFiles) -> Iterator[Progress | Result]:
     the job's log.
     """
     clock = Clock()
+    _forget_peak_memory()
     with _logging(spec, files):
         try:
             folder = files.attempt_folder(spec.address, spec.attempt)
-            with explained(folder):
-                outcome = yield from handler(spec.kind)(spec, files, folder, clock)
-                _commit(spec, files, folder, clock, outcome)
-        except Exception as error:
+            outcome = yield from handler(spec.kind)(spec, files, folder, clock)
+            _commit(spec, files, folder, clock, outcome)
+        except Exception as error:  # noqa: BLE001  (classified and recorded, whatever it is)
             log.error("%s failed:\n%s", spec.key, traceback.format_exc())
             yield _failed(spec, files, clock, error)
         else:
@@ -130,6 +131,9 @@ def _durable(files: StoreFiles, folder: Path) -> Iterator[str]:
 def _failed(spec: JobSpec, files: StoreFiles, clock: Clock, error: Exception) -> Result:
     kind = classify(error)
     message = str(error) if isinstance(error, SweeperError) else f"{type(error).__name__}: {error}"
+    full = files.full()
+    if full:  # what failed to be written names its cause in many ways, or in none
+        kind, message = "store", full
     row = _trial_row(spec, clock, "failed", message, Outcome())
     name = f"{spec.address}-{spec.attempt}"
     try:
@@ -216,16 +220,27 @@ def _trial_row(
     }
 
 
+def _forget_peak_memory() -> None:
+    """Begin a new peak: a warm worker's jobs do not inherit that of the largest before them."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):  # Linux only, and not in every container; then the peak is older
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def _peak_memory() -> int:
-    """Bytes: the GPU's peak since the attempt began, else the process's since it began."""
+    """Bytes: the GPU's peak during the attempt, else that of the process's resident memory."""
     if torch.cuda.is_available():
         peak: int = torch.cuda.max_memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
         return peak
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-class _logging:  # noqa: N801  (used as `with _logging(...)`)
+class _logging:
     """Sends what is logged while a job runs to the job's own file in the store."""
 
     def __init__(self, spec: JobSpec, files: StoreFiles) -> None:

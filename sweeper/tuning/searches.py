@@ -19,10 +19,11 @@ from optuna.distributions import (
 from optuna.trial import Trial, TrialState
 
 from sweeper.addressing import derived_seed
-from sweeper.planning import Job, Search
+from sweeper.graph import Job, Search
 from sweeper.progress import Progress
 from sweeper.store.commits import Commit
 from sweeper.study import Range, is_real
+from sweeper.tasks import kinds
 
 optuna.logging.set_verbosity(logging.WARNING)
 
@@ -52,7 +53,8 @@ class Searches:
     def _study(self, search: Search) -> _Study:
         """The study with every trial that was asked for and every outcome that is committed."""
         if search.key not in self._studies:
-            self._studies[search.key] = _Study(search)
+            kind = kinds.get(self.progress.plan.cards[search.training_task].kind)
+            self._studies[search.key] = _Study(search, kind.higher_is_better)
         study = self._studies[search.key]
         for number, parameters in sorted(self._asked(search).items()):
             if number < len(search.trials) and number not in study.trials:
@@ -71,12 +73,14 @@ class Searches:
 class _Study:
     """One search's Optuna study, and which of its trials is which of the plan's."""
 
-    def __init__(self, search: Search) -> None:
+    def __init__(self, search: Search, higher_is_better: bool) -> None:
         self.space = {name: _distribution(name, v) for name, v in search.space.search.items()}
         self.search = search
         self.trials: dict[int, Trial] = {}
         self.told: set[int] = set()
-        self.optuna = optuna.create_study(study_name=search.key, direction="maximize")
+        best = optuna.study.StudyDirection
+        direction = best.MAXIMIZE if higher_is_better else best.MINIMIZE
+        self.optuna = optuna.create_study(study_name=search.key, direction=direction)
 
     @property
     def open(self) -> set[int]:

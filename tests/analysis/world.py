@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from sweeper.planning import Job, Plan, plan
+from sweeper.graph import Job, Plan
+from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
 from sweeper.store import tables

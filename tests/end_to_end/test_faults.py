@@ -18,7 +18,6 @@ kind: classification
 licence: none
 labels: [good, bad]
 training_task: moods
-training_language: qaa
 selection: {split: dev, language: qaa}
 splits:
   train: {languages: [qaa]}

@@ -9,12 +9,20 @@ from typing import Any
 
 import optuna
 import pytest
-from helpers import commit_job, files_at, finish, outcome_of, progress_of, small_study
+from helpers import (
+    commit_job,
+    files_at,
+    finish,
+    outcome_of,
+    progress_of,
+    quick_store,
+    small_study,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from sweeper.planning import Search
+from sweeper.graph import Search
 from sweeper.progress import Progress
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
@@ -142,10 +150,12 @@ def test_a_driver_that_starts_anew_goes_on_where_the_other_was(
 
 @settings(max_examples=10)
 @given(st.randoms(use_true_random=False))
-def test_a_rebuilt_study_agrees_with_the_one_that_lived(
-    tmp_path_factory: pytest.TempPathFactory, chance: random.Random
-) -> None:
-    files = files_at(tmp_path_factory.mktemp("s") / "store")
+def test_a_rebuilt_study_agrees_with_the_one_that_lived(chance: random.Random) -> None:
+    with quick_store() as files:
+        _lives(files, chance)
+
+
+def _lives(files: StoreFiles, chance: random.Random) -> None:
     study = _study({**TPE, "trials": 6})
     progress = _ready(files, study)
     searches = Searches(progress)

@@ -1,0 +1,116 @@
+"""The plan as a graph: jobs, what each needs, the searches and the cells of the matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sweeper.study import CONTROL, Selection, Space, Study, Target
+from sweeper.tasks.card import Card
+
+BASE = "train/base"
+TOKENIZER = "prepare/tokenizer"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A unit of work. ``declared`` is what the study says of it, by keys and names alone.
+
+    ``cost`` is in training examples (one forward and backward pass each), an estimate that only
+    orders the work and predicts its time.
+    """
+
+    key: str
+    kind: str
+    needs: tuple[str, ...]
+    declared: Mapping[str, Any]
+    cost: float
+    intermediate: str = ""
+    target: str = ""
+    seed: int | None = None
+    trial: int | None = None
+
+
+@dataclass(frozen=True)
+class Search:
+    """One Optuna study: an intermediate, a training task and a seed."""
+
+    key: str
+    intermediate: str
+    training_task: str
+    seed: int
+    space: Space
+    trials: tuple[str, ...]
+    selections: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A target's scores on one seed of a row: the score job that brings them."""
+
+    intermediate: str
+    target: str
+    seed: int
+    score: str
+
+
+@dataclass
+class Plan:
+    """All jobs of a study, parents before children."""
+
+    study: Study
+    cards: dict[str, Card]
+    targets: dict[str, Target]
+    jobs: dict[str, Job] = field(default_factory=dict)
+    searches: dict[str, Search] = field(default_factory=dict)
+    cells: list[Cell] = field(default_factory=list)
+    checkpoint_bytes: int | None = None
+
+    @property
+    def rows(self) -> list[str]:
+        """The intermediates, the control first."""
+        return [CONTROL, *self.study.intermediates]
+
+    @property
+    def columns(self) -> list[str]:
+        """The targets."""
+        return list(self.study.targets)
+
+    def selection_of(self, target: str) -> str:
+        """The name of the selection split of a trained target."""
+        selection = self.targets[target].selection
+        assert selection is not None
+        return selection_name(selection)
+
+    def training_languages(self, task: str) -> tuple[str, ...]:
+        """The languages that a task is trained on: the study's choice, or all of the split."""
+        said = self.study.train_languages.get(task)
+        return said or self.cards[task].splits["train"].languages
+
+    def trained_languages(self, target: str) -> tuple[str, ...]:
+        """The languages of the data that a target is trained on; none for a retrieval target."""
+        task = self.targets[target].training_task
+        return self.training_languages(task) if task else ()
+
+    def children(self) -> dict[str, list[str]]:
+        """Key -> keys of the jobs that need it."""
+        found: dict[str, list[str]] = {key: [] for key in self.jobs}
+        for job in self.jobs.values():
+            for need in job.needs:
+                found[need].append(job.key)
+        return found
+
+    def remaining_paths(self) -> dict[str, float]:
+        """Key -> cost of the longest chain from this job to an end, itself included."""
+        children = self.children()
+        longest: dict[str, float] = {}
+        for key in reversed(self.jobs):
+            below = max((longest[child] for child in children[key]), default=0.0)
+            longest[key] = self.jobs[key].cost + below
+        return longest
+
+
+def selection_name(selection: Selection) -> str:
+    """How a selection split is called in outcomes: ``xnli/dev/en``."""
+    return f"{selection.task}/{selection.split}/{selection.language}"

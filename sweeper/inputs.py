@@ -1,0 +1,139 @@
+"""What a worker is given for a job: references into the store, cards, settings; plain JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sweeper.addressing import Addressing, architecture, derived_seed
+from sweeper.graph import TOKENIZER, Job
+from sweeper.overlaps import overlap
+from sweeper.tasks import kinds
+
+
+class Inputs:
+    """Makes `JobSpec.inputs` of jobs whose needs are all committed."""
+
+    def __init__(self, addressing: Addressing) -> None:
+        self.addressing = addressing
+        self.plan = addressing.plan
+        self.resolved = addressing.resolved
+
+    def of(self, key: str, missing: Mapping[str, str]) -> dict[str, Any]:
+        """The inputs of a job, for its ``missing`` units only.
+
+        prepare: ``do`` is "tokenizer" (``vocabulary``, ``text``) or "data" (``card``, ``split``,
+        ``languages`` -> resolution, ``limit``, ``max_length``, ``tokenizer``), and ``root``.
+        train: ``parent``, ``tokenizer``, ``tasks`` (card, data folders), ``sampler``,
+        ``training``, ``rng``. tune: the same and ``selections``. score: ``checkpoint``,
+        ``tokenizer``, ``card``, ``data``, ``languages``, ``representation``, and in ``columns``
+        what the rows of its scores say besides.
+        """
+        job = self.plan.jobs[key]
+        if job.kind == "prepare":
+            return self._prepare(job, missing)
+        if job.kind == "score":
+            return self._score(job, missing)
+        return self._train(job)
+
+    def _prepare(self, job: Job, missing: Mapping[str, str]) -> dict[str, Any]:
+        declared = job.declared
+        if declared["do"] == "tokenizer":
+            text = declared["text"]
+            return {
+                "do": "tokenizer",
+                "vocabulary": declared["vocabulary"],
+                "text": self._rows(text["task"], "train", text["languages"]),
+                "root": self.resolved.root,
+            }
+        return {
+            "do": "data",
+            **self._rows(declared["task"], declared["split"], missing),
+            "max_length": declared["length"],
+            "tokenizer": self._tokenizer(),
+            "root": self.resolved.root,
+        }
+
+    def _rows(self, task: str, split: str, codes: Any) -> dict[str, Any]:
+        return {
+            "card": self._card(task),
+            "split": split,
+            "languages": {c: self.resolved.sources[f"{task}/{split}/{c}"] for c in codes},
+            "limit": self.plan.study.limit(task, split),
+        }
+
+    def _train(self, job: Job) -> dict[str, Any]:
+        """Of a stage, or of a trial: the same but for the selection splits."""
+        declared = job.declared
+        length = declared["training"]["max_length"]
+        found = {
+            "parent": self._model(declared["parent"]),
+            "tokenizer": self._tokenizer(),
+            "tasks": [
+                {"card": self._card(task), "data": self._train_data(task, length)}
+                for task in declared["tasks"]
+            ],
+            "sampler": declared["sampler"],
+            "training": self.addressing.training(job),
+            "rng": derived_seed(declared["place"]),
+        }
+        if job.kind == "tune":
+            found["selections"] = {
+                name: {"card": self._card(task), "data": self._data(task, split, code, length)}
+                for name, (task, split, code) in declared["selections"].items()
+            }
+        return found
+
+    def _train_data(self, task: str, length: int) -> list[str]:
+        languages = self.plan.training_languages(task)
+        return [self._data(task, "train", code, length) for code in languages]
+
+    def _score(self, job: Job, missing: Mapping[str, str]) -> dict[str, Any]:
+        checkpoint = self.addressing.checkpoint(job)
+        assert checkpoint is not None
+        model = self._model(checkpoint.job, checkpoint.folder)
+        units = {name: job.declared["units"][name] for name in missing}
+        length = job.declared["length"]
+        trained = self.plan.trained_languages(job.target)
+        return {
+            "checkpoint": model,
+            "tokenizer": self._tokenizer(),
+            "card": self._card(job.target),
+            "data": {
+                name: self._data(job.target, split, code, length)
+                for name, (split, code) in units.items()
+            },
+            "languages": {name: code for name, (_, code) in units.items()},
+            "representation": self.addressing.representation(job),
+            "columns": {
+                "main": kinds.get(self.plan.cards[job.target].kind).metric,
+                "overlap": {name: overlap(self.plan, job, name) for name in units},
+                "zero_shot": {name: code not in trained for name, (_, code) in units.items()},
+                "checkpoint": model.get("path") or model.get("folder") or model.get("hub"),
+            },
+        }
+
+    def _card(self, task: str) -> dict[str, Any]:
+        return self.plan.cards[task].model_dump(mode="json")
+
+    def _model(self, made_by: str | None, folder: str = "checkpoint") -> dict[str, Any]:
+        """A reference to the checkpoint of a job, or to the base model where no job made it."""
+        if made_by:
+            commit = self.addressing.commit(made_by)
+            assert commit is not None, made_by
+            return {"path": f"{commit.folder}/{folder}"}
+        if self.resolved.base is not None:
+            ref: dict[str, Any] = self.resolved.base["ref"]
+            return ref
+        scratch = self.plan.study.base.scratch
+        assert scratch is not None
+        return {"scratch": architecture(scratch)}
+
+    def _tokenizer(self) -> dict[str, Any]:
+        made_by = TOKENIZER if TOKENIZER in self.plan.jobs else None
+        return self._model(made_by, "tokenizer")
+
+    def _data(self, task: str, split: str, code: str, length: int) -> str:
+        """The folder of one language's prepared data."""
+        unit = self.addressing.data_unit(task, split, code, length)
+        return f"{self.addressing.commits.by_unit[unit].folder}/{code}"
