@@ -172,6 +172,7 @@ class Addressing:
         }
 
     def data_unit(self, task: str, split: str, code: str, length: int) -> str:
+        """The address of one language of a split, prepared for inputs of a length."""
         place = (task, split, code, length)
         if place not in self._data_units:
             said = {
@@ -277,6 +278,7 @@ class Addressing:
         }  # fmt: skip
 
     def representation(self, job: Job) -> dict[str, Any] | None:
+        """How a score job makes vectors of sentences; None where it is no retrieval."""
         if kinds.get(self.plan.cards[job.target].kind).needs_training:
             return None
         return self.plan.targets[job.target].representation.model_dump()

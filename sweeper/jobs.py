@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 KINDS = ("prepare", "train", "tune", "score")
@@ -19,8 +19,8 @@ class JobSpec:
     """One attempt at one job: everything a worker needs, as JSON-able data.
 
     ``units`` are the parts of the job that the store lacks (name -> address); ``inputs`` depends
-    on ``kind`` (see `sweeper.addressing`). ``micro_batch`` is how many examples go through the device at
-    once, after an earlier attempt ran out of memory: the effective batch stays as it was.
+    on ``kind`` (see `sweeper.inputs`). ``micro_batch`` is how many examples go through the device
+    at once, after an earlier attempt ran out of memory: the effective batch stays as it was.
     """
 
     key: str
@@ -39,9 +39,14 @@ class JobSpec:
     released: float = 0.0
     micro_batch: int | None = None
 
+    def columns(self) -> dict[str, Any]:
+        """The columns that name this job in every table of the store."""
+        names = ("address", "attempt", "study", "intermediate", "target", "seed")
+        return {"job": self.key, **{name: getattr(self, name) for name in names}}
+
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON-able data."""
-        return asdict(self)
+        return dict(vars(self))  # `asdict` would copy every input, deeply
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> JobSpec:

@@ -9,8 +9,8 @@ def overlap(plan: Plan, job: Job, unit: str) -> str:
     """What a unit of a score job shares, in words; empty if nothing.
 
     Same data as the training task: an intermediate of the row is the target's training task, so
-    the row is extra epochs and no transfer. Selected on: the winner was picked on this split. Oracle:
-    the study allows a selection that sees test data or target languages.
+    the row is extra epochs and no transfer. Selected on: the winner was picked on this split.
+    Oracle: the study allows a selection that sees test data or target languages.
     """
     found = []
     target = plan.targets[job.target]

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Set
 from typing import Any
 
 from sweeper.addressing import ONLY, Addressing, Resolved
+from sweeper.failures import given_up
 from sweeper.graph import Job, Plan, Search
 from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles, digest
@@ -82,6 +83,9 @@ class Progress:
             dropped = self._dropped_checkpoint(key)
             if dropped:
                 self._mark_redo(dropped)
+            for need in self.plan.jobs[key].needs:
+                if need in self.done and self._lost(need):
+                    self._mark_redo(need)
             todo += self.plan.jobs[key].needs
         for key in new:
             self._lacking[key] = sum(need not in self.done for need in self.plan.jobs[key].needs)
@@ -99,6 +103,14 @@ class Progress:
         source = self.addressing.checkpoint_job(key)
         commit = self.addressing.commit(source) if source else None
         return source if commit and commit.dropped else None
+
+    def _lost(self, key: str) -> bool:
+        """Whether prepared data or a stage's checkpoint was deleted behind its marker's back."""
+        if self.plan.jobs[key].kind not in ("prepare", "train"):
+            return False
+        units = self.addressing.units(key) or {}
+        folders = {self.commits.by_unit[unit].folder for unit in units.values()}
+        return not all(self.files.path(folder).is_dir() for folder in folders)
 
     def _mark_redo(self, key: str) -> None:
         if key not in self._redo:
@@ -345,13 +357,11 @@ class Progress:
                 self.asks.setdefault(folder, {})[asked["number"]] = asked["parameters"]
 
     def _read_failures(self) -> None:
-        addresses = set(self.files.names("failures"))
+        reasons = given_up(self.files)
         for key in self.plan.jobs:
             units = self.addressing.units(key)
             if units is None or self._has(key):
                 continue
-            address = self.attempt_address(key)
-            attempts = self.files.names(f"failures/{address}") if address in addresses else []
-            if attempts:
-                last = self.files.read(f"failures/{address}/{attempts[-1]}")
-                self.failures[key] = last["message"]
+            reason = reasons.get(self.attempt_address(key))
+            if reason is not None:
+                self.failures[key] = reason

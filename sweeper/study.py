@@ -261,7 +261,7 @@ class Study(Strict):
     spaces: dict[Name, Space] = Field(default_factory=dict)
     train_languages: dict[Name, tuple[str, ...]] = Field(
         default_factory=dict,
-        description="Per task, the languages that are trained on; default: all of its train split.",
+        description="Per task, the languages to train on; default: all of its train split.",
     )
     oracle: bool = Field(
         False, description="Allow selection on test splits and target languages; scores say so."

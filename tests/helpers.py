@@ -188,7 +188,9 @@ class Cluster:
                 self.holds.remove(trial)
                 self.dispatcher.ended(trial, None)
 
-    def end(self, trial: str, result: dict[str, Any] | None = None, *, commits: bool = True) -> None:
+    def end(
+        self, trial: str, result: dict[str, Any] | None = None, *, commits: bool = True
+    ) -> None:
         """One attempt ends: with its marker, or with ``result`` alone."""
         spec = self.flying.pop(trial)
         if commits:

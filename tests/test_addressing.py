@@ -140,7 +140,7 @@ def test_rows_are_given_the_same_randomness(files: StoreFiles) -> None:
     assert seeds[0] != seeds[1]
 
 
-# -- what a worker is given --------------------------------------------------------------------
+# -- what a worker is given ---------------------------------------------------------------------
 
 
 def test_inputs_are_plain_data_with_existing_references(files: StoreFiles) -> None:
@@ -195,7 +195,7 @@ def test_a_folder_or_hub_base_is_the_parent_of_all(files: StoreFiles) -> None:
     assert inputs["parent"] == inputs["tokenizer"] == {"hub": "x", "revision": "r"}
 
 
-# -- selection ---------------------------------------------------------------------------------
+# -- selection ----------------------------------------------------------------------------------
 
 _best = st.fixed_dictionaries(
     {"value": st.sampled_from([60.0, 61.0]), "loss": st.sampled_from([0.5, 0.6]),
@@ -242,7 +242,7 @@ def test_a_winner_is_known_only_when_every_trial_is(files: StoreFiles) -> None:
     assert progress.addressing.units(key) is not None
 
 
-# -- what scores say of themselves ---------------------------------------------------------------
+# -- what scores say of themselves --------------------------------------------------------------
 
 
 def test_overlaps_are_named() -> None:
@@ -263,7 +263,7 @@ def test_overlaps_are_named() -> None:
     assert planned.trained_languages("demo_retrieval") == ()
 
 
-# -- local files ---------------------------------------------------------------------------------
+# -- local files --------------------------------------------------------------------------------
 
 
 def _local_study(root: Path, file: Path) -> Study:

@@ -8,7 +8,10 @@ from sweeper.errors import StudyError
 from sweeper.languages import LANGUAGES, language
 from sweeper.tasks.card import shipped_cards
 
-XTREME = ["af", "ar", "bg", "bn", "de", "el", "en", "es", "et", "eu", "fa", "fi", "fr", "he", "hi", "hu", "id", "it", "ja", "jv", "ka", "kk", "ko", "ml", "mr", "ms", "my", "nl", "pt", "ru", "sw", "ta", "te", "th", "tl", "tr", "ur", "vi", "yo", "zh"]
+XTREME = """
+af ar bg bn de el en es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr ms my nl pt ru sw ta te
+th tl tr ur vi yo zh
+""".split()  # noqa: SIM905  (a list of forty strings is no easier to read)
 
 
 def test_all_40_languages_of_xtreme_are_there() -> None:

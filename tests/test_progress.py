@@ -42,7 +42,7 @@ def _kinds(keys: Any) -> set[str]:
     return {key.split("/")[0] for key in keys}
 
 
-# -- from nothing to done ----------------------------------------------------------------------
+# -- from nothing to done -----------------------------------------------------------------------
 
 
 def test_a_new_store_has_everything_left(files: StoreFiles) -> None:
@@ -106,10 +106,9 @@ def test_a_store_without_markers_of_early_jobs_still_needs_none(files: StoreFile
     progress = progress_of(small_study(), files)
     finish(progress)
     for name in files.names("commits"):
-        if files.read(f"commits/{name}")["kind"] != "score":
-            # The trials are needed to know the winners, and so the scores' addresses.
-            if files.read(f"commits/{name}")["kind"] != "tune":
-                files.path(f"commits/{name}").unlink()
+        # The trials are needed to know the winners, and so the scores' addresses.
+        if files.read(f"commits/{name}")["kind"] not in ("score", "tune"):
+            files.path(f"commits/{name}").unlink()
     again = progress_of(small_study(), files)
     assert not again.left
     assert again.state(TOKENIZER) == again.state(BASE) == UNNEEDED
@@ -127,7 +126,7 @@ def test_a_language_more_is_all_that_a_score_does_anew(files: StoreFiles) -> Non
     assert not progress_of(small_study(targets=first, seeds=[0]), files).left
 
 
-# -- two keys, one address ---------------------------------------------------------------------
+# -- two keys, one address ----------------------------------------------------------------------
 
 
 TWINS = {"one": {"tasks": ["surface"]}, "two": {"tasks": ["surface"]}}
@@ -193,7 +192,7 @@ def test_jobs_that_share_some_units_do_none_of_them_twice(files: StoreFiles) -> 
     assert set(progress.missing(two)) == {"qac"}
 
 
-# -- failures ----------------------------------------------------------------------------------
+# -- failures -----------------------------------------------------------------------------------
 
 
 def test_a_failed_job_blocks_what_is_below_and_nothing_else(files: StoreFiles) -> None:
@@ -219,8 +218,8 @@ def test_a_recorded_failure_is_shown_and_tried_anew(files: StoreFiles) -> None:
     culprit = "train/surface/seed=0"
     finish(progress, until=lambda key: key == culprit)
     address = progress.attempt_address(culprit)
-    files.create(f"failures/{address}/001-a.json", {"message": "first"})
-    files.create(f"failures/{address}/002-b.json", {"message": "a label is unknown"})
+    files.create(f"failed/{address}/001-a.json", {"message": "first"})
+    files.create(f"failed/{address}/002-b.json", {"message": "a label is unknown"})
     shown = progress_of(small_study(seeds=[0]), files)
     assert shown.failures == {culprit: "a label is unknown"}
     assert set(shown.blocked().values()) == {culprit}
@@ -232,8 +231,34 @@ def test_a_recorded_failure_is_shown_and_tried_anew(files: StoreFiles) -> None:
 
 def test_an_empty_folder_of_failures_is_no_failure(files: StoreFiles) -> None:
     progress = progress_of(small_study(), files)
-    files.path(f"failures/{progress.attempt_address(TOKENIZER)}").mkdir(parents=True)
+    files.path(f"failed/{progress.attempt_address(TOKENIZER)}").mkdir(parents=True)
     assert not progress_of(small_study(), files).failures
+
+
+@pytest.mark.parametrize(
+    ("lost", "needed_by"),
+    [
+        ("prepare/tagging/test/48", "score/surface>tagging/seed=0"),
+        ("train/surface/seed=0", "tune/surface>tagging/seed=0/trial=0"),
+    ],
+)
+def test_what_was_deleted_behind_its_marker_is_made_again_when_it_is_needed(
+    files: StoreFiles, lost: str, needed_by: str
+) -> None:
+    study = small_study(seeds=[0])
+    progress = progress_of(study, files)
+    finish(progress, until=lambda key: key == needed_by)
+    units = progress.addressing.units(lost) or {}
+    for folder in {progress.commits.by_unit[unit].folder for unit in units.values()}:
+        files.remove(folder)
+    again = progress_of(study, files)
+    assert lost in again.left
+    finish(again)
+    assert not progress_of(study, files).left
+    # Once nothing needs it, its loss is nobody's work.
+    for unit in units.values():
+        files.remove(again.commits.by_unit[unit].folder)
+    assert not progress_of(study, files).left
 
 
 def test_a_diverged_trial_fails_no_search(files: StoreFiles) -> None:
@@ -261,9 +286,7 @@ def test_a_diverged_trial_wins_nothing_that_it_reached_before(files: StoreFiles)
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_a_search_of_diverged_trials_fails_its_score_alone(
-    files: StoreFiles, again: bool
-) -> None:
+def test_a_search_of_diverged_trials_fails_its_score_alone(files: StoreFiles, again: bool) -> None:
     progress = progress_of(small_study(seeds=[0]), files)
     lost = [f"tune/surface>tagging/seed=0/trial={n}" for n in range(2)]
     while (key := progress.take()) is not None:
@@ -297,7 +320,7 @@ def test_a_stage_that_diverged_has_no_checkpoint_to_go_on_from(
     assert not progress.left
 
 
-# -- losers ------------------------------------------------------------------------------------
+# -- losers -------------------------------------------------------------------------------------
 
 
 def test_losers_are_known_when_their_search_is_scored(files: StoreFiles) -> None:
@@ -419,7 +442,7 @@ def test_a_training_made_again_may_come_out_otherwise(files: StoreFiles) -> None
     assert inputs["checkpoint"]["path"].endswith("/epoch=99")
 
 
-# -- damage --------------------------------------------------------------------------------------
+# -- damage -------------------------------------------------------------------------------------
 
 
 def test_a_damaged_ask_is_named(files: StoreFiles) -> None:
@@ -443,7 +466,7 @@ def test_the_first_ask_stands(files: StoreFiles) -> None:
     assert two.addressing.parameters(trial) == {"learning_rate": 1e-4}
 
 
-# -- the invariant: kept up = derived anew -------------------------------------------------------
+# -- the invariant: kept up = derived anew ------------------------------------------------------
 
 
 @settings(max_examples=25)

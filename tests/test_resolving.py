@@ -36,7 +36,7 @@ def _snapshots(files: StoreFiles, name: str = "small") -> int:
     return len(files.names(f"studies/{name}"))
 
 
-# -- snapshots -----------------------------------------------------------------------------------
+# -- snapshots ----------------------------------------------------------------------------------
 
 
 def test_what_is_resolved_is_kept_once(files: StoreFiles) -> None:
@@ -92,7 +92,7 @@ def test_a_damaged_snapshot_is_named(files: StoreFiles) -> None:
         open_study(files)
 
 
-# -- data ------------------------------------------------------------------------------------------
+# -- data ---------------------------------------------------------------------------------------
 
 
 def _conll(root: Path, name: str, text: str = "Haus\tB-LOC\n\nda\tO\n\n") -> None:
@@ -202,7 +202,7 @@ def test_a_move_from_the_hub_to_files_is_seen(
     assert resolve(local, files).sources["panx/test/de"]["source"] == "local"
 
 
-# -- the base model --------------------------------------------------------------------------------
+# -- the base model -----------------------------------------------------------------------------
 
 
 def _model(folder: Path, weights: str = "w") -> Path:
@@ -326,9 +326,7 @@ def test_a_hub_that_does_not_know_or_answer(
         resolve(_with("some/model"), files)
 
 
-def test_a_scratch_study_forgets_the_model_it_had(
-    tmp_path: Path, files: StoreFiles
-) -> None:
+def test_a_scratch_study_forgets_the_model_it_had(tmp_path: Path, files: StoreFiles) -> None:
     resolve(_with(str(_model(tmp_path / "model"))), files)
     planned = plan(small_study())
     known = resolved_already(planned, files)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sweeper import failures
 from sweeper.errors import StoreError, SweeperError
 from sweeper.graph import Job
 from sweeper.inputs import Inputs
@@ -249,10 +250,20 @@ class Dispatcher:
         self._say(what, spec.key, outcome.get("message", ""), seconds=result.get("seconds", 0.0))
 
     def _retry(self, spec: JobSpec, result: dict[str, Any]) -> None:
-        result = result or self._last_words(spec)
-        kind = result.get("error") or "infrastructure"
+        try:
+            self._judge(spec, result)
+        except StoreError as error:  # not even the failure can be written: nothing can
+            self.stop(str(error))
+            self.progress.give_back(spec.key)
+
+    def _judge(self, spec: JobSpec, result: dict[str, Any]) -> None:
+        files = self.progress.files
+        said = result or failures.last_words(files, spec)
+        kind = said.get("error") or "infrastructure"
         silent = "its worker died without a word (killed, or out of memory)"
-        message = result.get("message") or silent
+        message = said.get("message") or silent
+        if not said:
+            failures.record(files, spec, kind, message)
         self._attempts[spec.key, kind] += 1
         if kind == "store":
             self.stop(message)
@@ -263,16 +274,11 @@ class Dispatcher:
             self._micro_batch[spec.key] = max(1, batch // 2)
         tried = self._attempts[spec.key, kind]
         if tried >= LIMITS[kind] or (kind == "out_of_memory" and spec.micro_batch == 1):
+            failures.give_up(files, spec, message)
             self._fail(spec.key, message)
             return
         self._say("retry", spec.key, f"attempt {tried} ended: {message}")
         self.progress.give_back(spec.key)
-
-    def _last_words(self, spec: JobSpec) -> dict[str, Any]:
-        """What a worker that threw itself away left in the store about its end."""
-        name = f"failures/{spec.address}/{spec.attempt}.json"
-        found = self.progress.files.path(name).exists()
-        return self.progress.files.read(name) if found else {}
 
     def _fail(self, key: str, message: str) -> None:
         self.progress.fail(key, message)

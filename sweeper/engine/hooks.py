@@ -105,9 +105,7 @@ class HoldScheduler(_Unpickled, FIFOScheduler):
         self.dispatcher = dispatcher
 
     @guarded(TrialScheduler.STOP)
-    def on_trial_result(
-        self, tune_controller: Any, trial: Trial, result: dict[str, Any]
-    ) -> str:
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """STOP for a hold whose slot is wanted, and for a job when the sweep stops."""
         if trial.config["hold"]:
             stop = self.dispatcher.yields(trial.trial_id)

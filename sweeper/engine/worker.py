@@ -19,7 +19,7 @@ HOLD_SECONDS = 0.1
 class Worker(tune.Trainable):
     """Runs jobs one after another in one process; its config says which.
 
-    ``{"store", "job", "threads"}`` with the store-relative file of the job's spec, or ``{"hold"}``.
+    ``{"store", "job", "threads"}``, the job being the store-relative file of its spec, or a hold.
     A class, since Tune runs function trainables off the main thread and cannot stop them cleanly.
     """
 

@@ -56,8 +56,8 @@ def commit(
 ) -> bool:
     """Make an attempt the job's outcome; False when another attempt was first.
 
-    Args:
-        made: Store-relative names of every file that the attempt made; all must be durable.
+    ``made`` are the store-relative names of every file that the attempt made; all must be
+    durable. The other arguments are `Commit`'s.
     """
     named = {}
     for name in sorted(made):

@@ -8,6 +8,7 @@ tables/<table>/<address>-<attempt>.parquet
 commits/<address>.<generation>          the marker that makes one attempt the job's outcome
 dropped/<address>.<generation>          its checkpoint was deleted, having lost its search
 failures/<address>/<attempt>.json       an attempt that died, and why
+failed/<address>/<attempt>.json         the job was given up after that attempt
 resume/<address>/                       resume points of a job in flight
 logs/<job key>/<attempt>.log
 """

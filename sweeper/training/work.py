@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 
+from sweeper import failures
 from sweeper.errors import DataError, ModelError, StoreError, SweeperError
 from sweeper.jobs import Clock, JobSpec, Outcome, Progress
 from sweeper.store import tables
@@ -135,16 +136,8 @@ def _failed(spec: JobSpec, files: StoreFiles, clock: Clock, error: Exception) ->
     if full:  # what failed to be written names its cause in many ways, or in none
         kind, message = "store", full
     row = _trial_row(spec, clock, "failed", message, Outcome())
-    name = f"{spec.address}-{spec.attempt}"
     try:
-        data = {
-            "job": spec.key,
-            "error": kind,
-            "message": message,
-            "table": tables.write(files, "trials", name, [row]),
-            "failed": time.time(),
-        }
-        files.create(f"failures/{spec.address}/{spec.attempt}.json", data)
+        failures.record(files, spec, kind, message, row)
     except (SweeperError, OSError) as second:
         # The store itself fails: the driver hears of it, and stops.
         log.error("the failure of %s could not be recorded: %s", spec.key, second)
@@ -153,24 +146,12 @@ def _failed(spec: JobSpec, files: StoreFiles, clock: Clock, error: Exception) ->
     return Result("failed", kind, message, time.time() - clock.started, tainted)
 
 
-def _job_columns(spec: JobSpec) -> dict[str, Any]:
-    return {
-        "job": spec.key,
-        "address": spec.address,
-        "attempt": spec.attempt,
-        "study": spec.study,
-        "intermediate": spec.intermediate,
-        "target": spec.target,
-        "seed": spec.seed,
-    }
-
-
 def _score_rows(spec: JobSpec, outcome: Outcome) -> list[dict[str, Any]]:
     said = spec.inputs["columns"]
     representation = spec.inputs["representation"]
     return [
         {
-            **_job_columns(spec),
+            **spec.columns(),
             **row,
             "unit": spec.units[row["unit"]],
             "main": row["metric"] == said["main"],
@@ -184,16 +165,14 @@ def _score_rows(spec: JobSpec, outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def _example_rows(spec: JobSpec, outcome: Outcome) -> list[dict[str, Any]]:
-    return [
-        {**_job_columns(spec), **row, "unit": spec.units[row["unit"]]} for row in outcome.examples
-    ]
+    return [{**spec.columns(), **row, "unit": spec.units[row["unit"]]} for row in outcome.examples]
 
 
 def _trial_row(
     spec: JobSpec, clock: Clock, status: str, message: str, outcome: Outcome
 ) -> dict[str, Any]:
     return {
-        **_job_columns(spec),
+        **spec.columns(),
         "kind": spec.kind,
         "trial": spec.trial,
         "status": status,

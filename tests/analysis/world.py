@@ -144,6 +144,7 @@ class World:
         log = self.files.path(f"logs/{job.key}/{attempt}.log")
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(f"the log of {job.key}\n")
+        self.files.attempt_folder(address, attempt)
         commit(
             self.files,
             address=address,
@@ -212,6 +213,8 @@ class World:
     def _fail(self, job: Job) -> None:
         address, attempt = self.progress.attempt_address(job.key), "broken"
         row = self._trial(job, address, attempt, "failed")
+        give_up = {"job": job.key, "message": "a row has no label", "failed": self.time}
+        self.files.create(f"failed/{address}/{attempt}.json", give_up)
         data = {
             "job": job.key,
             "error": "data",

@@ -11,7 +11,9 @@ import pytest
 TINY = Path(__file__).parent / "tiny.yaml"
 
 
-def sweeper(*arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+def sweeper(
+    *arguments: str | Path, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess:
     """Run the command line; both streams are captured."""
     return subprocess.run(
         [sys.executable, "-m", "sweeper", *map(str, arguments)],

@@ -56,7 +56,11 @@ def test_ctrl_c_saves_what_runs_and_the_next_run_goes_on_from_there(tmp_path: Pa
     store = tmp_path / "store"
     command = [sys.executable, "-m", "sweeper", "run", str(study), "--store", str(store)]
     driver = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
     logs = store / "logs" / "train" / "base"
     while not logs.exists():  # the training has begun: its log is opened first

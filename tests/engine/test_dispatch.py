@@ -101,7 +101,7 @@ def test_losers_go_and_winners_stay(files: StoreFiles) -> None:
             assert files.path(commit.folder).exists() == (key == won[0].key)
 
 
-# -- any order, any failure, any kill ------------------------------------------------------------
+# -- any order, any failure, any kill -----------------------------------------------------------
 
 STUDIES = {
     "grid": small_study(),
@@ -232,7 +232,7 @@ def test_rows_of_one_training_and_a_sampler_train_once(
     ]
 
 
-# -- failures --------------------------------------------------------------------------------------
+# -- failures -----------------------------------------------------------------------------------
 
 
 def _fail(cluster: Cluster, culprit: str, result: dict[str, Any] | None, most: int = 50) -> int:
@@ -393,7 +393,7 @@ def test_many_failures_in_a_row_are_no_recursion(
     assert not cluster.progress.left
 
 
-# -- stops -----------------------------------------------------------------------------------------
+# -- stops --------------------------------------------------------------------------------------
 
 
 def test_a_store_that_cannot_be_written_stops_the_sweep(files: StoreFiles) -> None:
@@ -450,7 +450,7 @@ def test_a_stop_hands_out_nothing_and_waits_for_what_runs(files: StoreFiles) -> 
     assert not again.progress.left
 
 
-# -- slots and holds -------------------------------------------------------------------------------
+# -- slots and holds ----------------------------------------------------------------------------
 
 
 def test_no_more_jobs_than_slots_and_a_little_ahead(files: StoreFiles) -> None:

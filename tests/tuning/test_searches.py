@@ -111,8 +111,9 @@ def test_parameters_are_in_the_store_before_a_trial_starts(
     asked = files.read(f"asks/{folder}/0.json")
     assert asked["number"] == 0 and asked["search"] == _the(progress).key
     assert 1e-6 <= asked["parameters"]["learning_rate"] <= 1e-3
-    assert progress.addressing.training(job)["learning_rate"] == (
-        asked["parameters"]["learning_rate"]
+    assert (
+        progress.addressing.training(job)["learning_rate"]
+        == (asked["parameters"]["learning_rate"])
     )
     assert progress.addressing.units(job.key) is not None
 
