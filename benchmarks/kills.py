@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import signal
 import subprocess
@@ -26,7 +25,7 @@ from sweeper.store.files import StoreFiles
 def commits(store: Path) -> int:
     """How many markers a store has."""
     folder = store / "commits"
-    return sum(not n.startswith(".") for n in os.listdir(folder)) if folder.is_dir() else 0
+    return sum(not p.name.startswith(".") for p in folder.iterdir()) if folder.is_dir() else 0
 
 
 def run_until(study: str, store: Path, stop_at: int | None) -> bool:
