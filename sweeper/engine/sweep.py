@@ -184,7 +184,7 @@ class _Shapes:
         self.threads = {"data": 1, "training": max(1, self.cores)}
 
     def pool_of(self, job: Job) -> str:
-        """ "training", or "data" for jobs that need no GPU where there are GPUs."""
+        """Pool "data" for jobs that need no GPU where there are GPUs, else pool "training"."""
         return "data" if self.gpus and job.kind == "prepare" else "training"
 
     def request(self, config: dict[str, Any]) -> Any:
