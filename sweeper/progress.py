@@ -53,6 +53,7 @@ class Progress:
         self._lacking: dict[str, int] = {}  # wanted job -> how many of its needs are not done
         self._ready: list[tuple[float, str]] = []
         self._flying: dict[str, str] = {}  # unit -> the claimed job that makes it
+        self._intact: set[str] = set()  # jobs whose files were seen: on NFS a look costs
         self._parked: dict[str, list[str]] = {}  # claimed job -> jobs that wait for its units
         self._read_asks()
         if failures:
@@ -106,11 +107,14 @@ class Progress:
 
     def _lost(self, key: str) -> bool:
         """Whether prepared data or a stage's checkpoint was deleted behind its marker's back."""
-        if self.plan.jobs[key].kind not in ("prepare", "train"):
+        if key in self._intact or self.plan.jobs[key].kind not in ("prepare", "train"):
             return False
         units = self.addressing.units(key) or {}
         folders = {self.commits.by_unit[unit].folder for unit in units.values()}
-        return not all(self.files.path(folder).is_dir() for folder in folders)
+        if not all(self.files.path(folder).is_dir() for folder in folders):
+            return True
+        self._intact.add(key)
+        return False
 
     def _mark_redo(self, key: str) -> None:
         if key not in self._redo:
