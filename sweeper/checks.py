@@ -60,14 +60,16 @@ class Checks:
         return found
 
     def _check_space(self, name: str, targets: Mapping[str, Target]) -> None:
-        """A space under the name of a target that is trained on something else is a slip."""
+        """A space that no target is trained in would be read by nobody."""
         trained = {target.training_task for target in targets.values()}
-        if name in targets and name not in trained:
-            task = targets[name].training_task
+        if name in trained:
+            return
+        task = targets[name].training_task if name in targets else None
+        if name in targets:
             said = f"is trained on {task}: name it {task}" if task else "is not trained"
-            self._refuse(
-                ("spaces", name), f"a space belongs to a training task, and {name} {said}."
-            )
+        else:
+            said = "is no target's training task: take it out, or name one that is"
+        self._refuse(("spaces", name), f"a space belongs to a training task, and {name} {said}.")
 
     def _completed(self, name: str, target: Target) -> Target:
         where = ("targets", name)

@@ -9,19 +9,23 @@ from sweeper.errors import EngineError
 from sweeper.graph import Plan
 from sweeper.progress import Progress
 
+_AT_WORK = 8
+
 
 def checkpoints_needed(planned: Plan, progress: Progress | None = None) -> int | None:
     """Bytes that checkpoints yet to be made take; None if the size of one is not known.
 
-    They are the stages, a winner per search, and the trials of one search at work. Without a
-    ``progress`` everything is yet to be made.
+    They are the stages, a winner per search, and the trials of the searches at work: of eight of
+    them, since their scores, which let the losers go, are handed out first. Resume points are
+    not counted. Without a ``progress`` everything is yet to be made.
     """
     if planned.checkpoint_bytes is None:
         return None
     left = set(planned.jobs) if progress is None else progress.left
     stages = sum(job.kind == "train" and job.key in left for job in planned.jobs.values())
     searches = [s for s in planned.searches.values() if not left.isdisjoint(s.trials)]
-    at_work = max((len(search.trials) for search in searches), default=0)
+    largest = max((len(search.trials) for search in searches), default=0)
+    at_work = largest * min(_AT_WORK, len(searches))
     return planned.checkpoint_bytes * (stages + len(searches) + at_work)
 
 

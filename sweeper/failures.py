@@ -23,6 +23,7 @@ def record(
         row: Its row, where the worker lived to write one.
     """
     now = time.time()
+    handed_out = int(spec.attempt.split("-")[0], 16) / 1000  # attempts are named by their start
     died = {
         **spec.columns(),
         "kind": spec.kind,
@@ -30,7 +31,7 @@ def record(
         "status": "failed",
         "message": message,
         "released": spec.released,
-        "started": now,
+        "started": handed_out,
         "committed": now,
     }
     table = tables.write(files, "trials", f"{spec.address}-{spec.attempt}", [row or died])

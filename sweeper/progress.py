@@ -8,6 +8,8 @@ a wanted job lacks it, so a store that has the scores asks for nothing else.
 from __future__ import annotations
 
 import heapq
+import math
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
 from typing import Any
@@ -20,6 +22,8 @@ from sweeper.store.files import StoreFiles, digest
 
 DONE, READY, WAITING, FAILED, BLOCKED = "done", "ready", "waiting", "failed", "blocked"
 UNNEEDED = "unneeded"
+
+_LOOK_SECONDS = 5.0
 
 
 class Progress:
@@ -44,6 +48,7 @@ class Progress:
         self.failures: dict[str, str] = {}
         self.children = plan.children()
         self.priority = plan.remaining_paths()
+        self.urgency = self.priority | _scores_first(plan)
         self.done: set[str] = set()
         self.wanted: set[str] = set()
         self.left_by_kind: Counter[str] = Counter()
@@ -53,6 +58,7 @@ class Progress:
         self._lacking: dict[str, int] = {}  # wanted job -> how many of its needs are not done
         self._ready: list[tuple[float, str]] = []
         self._flying: dict[str, str] = {}  # unit -> the claimed job that makes it
+        self._looked = time.monotonic()
         self._intact: set[str] = set()  # jobs whose files were seen: on NFS a look costs
         self._parked: dict[str, list[str]] = {}  # claimed job -> jobs that wait for its units
         self._read_asks()
@@ -154,7 +160,7 @@ class Progress:
         self._offer(key)
 
     def _offer(self, key: str) -> None:
-        heapq.heappush(self._ready, (-self.priority[key], key))
+        heapq.heappush(self._ready, (-self.urgency[key], key))
 
     def _finish(self, key: str) -> None:
         self.done.add(key)
@@ -189,7 +195,7 @@ class Progress:
     # -- what the engine says ------------------------------------------------------------------
 
     def take(self) -> str | None:
-        """The ready job with the longest path behind it; it is the caller's from now on."""
+        """The most urgent ready job: a search's score, or the longest path; now the caller's."""
         while self._ready:
             _, key = heapq.heappop(self._ready)
             if key not in self.done and key not in self.failures:
@@ -202,6 +208,10 @@ class Progress:
         False if its units are in the store by now (then it is done), or if a claimed job is
         making one of them: then it is done, or ready again, when that one has ended.
         """
+        self._look_at_other_drivers()
+        address = self.attempt_address(key)
+        # The worker of a driver that was killed may have ended its job a moment ago.
+        self.commits.read(address, self.generation(address))
         if key not in self._redo and self._has(key):
             self._finish(key)
             return False
@@ -213,6 +223,12 @@ class Progress:
         self._flying.update(dict.fromkeys(units, key))
         self._parked[key] = []
         return True
+
+    def _look_at_other_drivers(self) -> None:
+        """Read, now and then, what others on this store have committed."""
+        if time.monotonic() - self._looked > _LOOK_SECONDS:
+            self.commits.refresh()
+            self._looked = time.monotonic()
 
     def _land(self, key: str) -> list[str]:
         """End a claim; returns the jobs that waited for it."""
@@ -369,3 +385,8 @@ class Progress:
             reason = reasons.get(self.attempt_address(key))
             if reason is not None:
                 self.failures[key] = reason
+
+
+def _scores_first(plan: Plan) -> dict[str, float]:
+    """Scores of searches go before all else: they are short, and free the losers' checkpoints."""
+    return {cell.score: math.inf for cell in plan.cells if plan.targets[cell.target].training_task}

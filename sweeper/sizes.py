@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
+from sweeper.errors import ModelError
 from sweeper.study import Study
 
 _HUB_PARAMETERS = {
@@ -26,7 +29,21 @@ def checkpoint_bytes(study: Study) -> int | None:
         return 4 * (embedded + scratch.layers * layer)
     folder = Path(study.base.model or "").expanduser()
     if (study.folder / folder).is_dir():
-        weights = [*(study.folder / folder).glob("*.safetensors")]
-        return sum(file.stat().st_size for file in weights) or None
+        weights = (study.folder / folder).glob("*.safetensors")
+        return 4 * sum(_elements(file) for file in weights) or None
     parameters = _HUB_PARAMETERS.get(study.base.model or "")
     return 4 * parameters if parameters else None
+
+
+def _elements(file: Path) -> int:
+    """How many numbers a safetensors file holds: its header is a length and JSON."""
+    try:
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(min(length, file.stat().st_size)))
+        shapes = [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
+    except (ValueError, KeyError, TypeError, OverflowError, OSError) as error:
+        raise ModelError(
+            f"{file} is not a safetensors file ({error}). Save the model anew."
+        ) from None
+    return sum(math.prod(shape) for shape in shapes)

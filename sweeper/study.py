@@ -47,7 +47,8 @@ class Training(Strict):
     max_length: int = Field(128, ge=8, description="Subwords per input, special tokens included.")
     group_by_length: bool = Field(True, description="Batch like lengths, inside shuffled pools.")
     examples: Positive | None = Field(
-        None, description="Train on so many, drawn anew per seed (the same ones in every row)."
+        None,
+        description="Train on so many, drawn anew per seed; a target's are those of all rows.",
     )
     mask_probability: float = Field(0.15, gt=0, lt=1, description="Masked LM: share of tokens.")
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from helpers import SCRATCH, SPACE, cards_like, small_study
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from sweeper.errors import StudyError
 from sweeper.graph import BASE, TOKENIZER, Plan
@@ -271,8 +273,9 @@ def test_the_size_of_a_checkpoint_is_that_of_a_real_one(layers: int) -> None:
 def test_sizes_of_known_and_unknown_models(tmp_path: Path) -> None:
     assert checkpoint_bytes(small_study(base={"model": "xlm-roberta-base"})) == 4 * 278_000_000
     assert checkpoint_bytes(small_study(base={"model": "some/model"})) is None
-    (tmp_path / "a.safetensors").write_bytes(b"x" * 1000)
-    (tmp_path / "b.safetensors").write_bytes(b"x" * 500)
+    half = {"x": torch.zeros(5, 50, dtype=torch.bfloat16)}
+    save_file(half, tmp_path / "a.safetensors")
+    save_file({"y": torch.zeros(125)}, tmp_path / "b.safetensors")
     assert checkpoint_bytes(small_study(base={"model": str(tmp_path)})) == 1500
 
 

@@ -154,7 +154,9 @@ class _Cells:
 
     def _state(self, row: str, column: Column, by_seed: Mapping[int, float]) -> str:
         parts = self._of(row, column)
-        states = {self.view.states[part.job] for part in parts}
+        # A target in trained languages only has nothing to average: its jobs say how it stands.
+        jobs = parts or self.parts.get((row, column.target, column.split), [])
+        states = {self.view.states[part.job] for part in jobs}
         if len(by_seed) == len(self.view.plan.study.seeds) or (states == {DONE} and not parts):
             return DONE
         some = any(

@@ -74,9 +74,11 @@ def where(trials: Iterable[Mapping[str, Any]]) -> Where:
     """Where the time went, from rows of the ``trials`` table (as dictionaries).
 
     Several runs into one store are told apart by their pauses; each has slots of its own, and
-    the time between them counts nowhere.
+    the time between them counts nowhere. A worker that died without a word left no name, and its
+    time is counted as waiting.
     """
-    runs = [_Run(attempts) for attempts in _runs([_attempt(row) for row in trials])]
+    named = [_attempt(row) for row in trials if row["worker"]]
+    runs = [_Run(attempts) for attempts in _runs(named)]
     seconds = dict.fromkeys((*PHASES, OTHER, LOST, COLD, WAITING), 0.0)
     for run in runs:
         for name, value in run.seconds().items():

@@ -27,7 +27,7 @@ from sweeper.tuning.searches import Searches
 log = logging.getLogger("sweeper")
 
 LIMITS = {
-    "data": 1, "bug": 1, "model": 1, "out_of_memory": 6, "infrastructure": 3, "preempted": 20,
+    "data": 1, "bug": 1, "model": 1, "out_of_memory": 6, "infrastructure": 3
 }  # fmt: skip
 """Attempts at a job, per class of the error that ended them. A worker that vanished is
 infrastructure; repeating a bug or bad data only repeats it."""
@@ -90,6 +90,7 @@ class Dispatcher:
         self.listener = listener or _log_event
         self.pools: dict[str, Pool] = {}
         self.stopping = ""  # why no more jobs are handed out
+        self.stop_marker = f"stops/{uuid.uuid4().hex}.json"  # tells the workers to save and end
         self._pool_of = pool_of
         self._pool_of_kind = {job.kind: pool_of(job) for job in progress.plan.jobs.values()}
         self._slots = slots
@@ -97,6 +98,7 @@ class Dispatcher:
         self._attempts: Counter[tuple[str, str]] = Counter()
         self._micro_batch: dict[str, int] = {}
         self._released: dict[str, float] = {}
+        self._deaths: dict[str, str] = {}  # trial id -> what Ray says of its worker's death
 
     # -- handing out ---------------------------------------------------------------------------
 
@@ -134,8 +136,10 @@ class Dispatcher:
         """Whether nothing runs and nothing more will."""
         if any(pool.running for pool in self.pools.values()):
             return False
+        if self.stopping:
+            return True
         self._drain_ready()
-        return bool(self.stopping) or not any(self._queued.values())
+        return not any(self._queued.values())
 
     def yields(self, trial_id: str) -> bool:
         """Whether a hold should end now, since a job wants its slot or nothing ever will."""
@@ -168,7 +172,7 @@ class Dispatcher:
         while (key := self.progress.take()) is not None:
             self._released[key] = time.time()
             name = self._pool_of(self.progress.plan.jobs[key])
-            entry = (-self.progress.priority[key], key)
+            entry = (-self.progress.urgency[key], key)
             heapq.heappush(self._queued.setdefault(name, []), entry)
 
     def _start(self, key: str) -> JobSpec | None:
@@ -224,9 +228,13 @@ class Dispatcher:
             pool.stopping.discard(trial_id)
             spec = pool.running.pop(trial_id, None)
             if spec is not None:
-                self._settle(spec, result or {})
+                self._settle(spec, result or {}, self._deaths.pop(trial_id, ""))
 
-    def _settle(self, spec: JobSpec, result: dict[str, Any]) -> None:
+    def died(self, trial_id: str, message: str) -> None:
+        """Ray's own word on why a trial's worker died; `ended` follows."""
+        self._deaths[trial_id] = message
+
+    def _settle(self, spec: JobSpec, result: dict[str, Any], death: str) -> None:
         """Judge an attempt by the store first: a worker may die after its commit."""
         failed = len(self.progress.failures)
         if self.progress.committed(spec.key, spec.address, spec.generation):
@@ -237,7 +245,7 @@ class Dispatcher:
         elif result.get("status") == "stopped" or (self.stopping and not result):
             self.progress.give_back(spec.key)
         else:
-            self._retry(spec, result)
+            self._retry(spec, result, death)
 
     def _committed(self, spec: JobSpec, result: dict[str, Any]) -> None:
         job = self.progress.plan.jobs[spec.key]
@@ -249,18 +257,18 @@ class Dispatcher:
         what = "diverged" if outcome["status"] == "diverged" else "done"
         self._say(what, spec.key, outcome.get("message", ""), seconds=result.get("seconds", 0.0))
 
-    def _retry(self, spec: JobSpec, result: dict[str, Any]) -> None:
+    def _retry(self, spec: JobSpec, result: dict[str, Any], death: str) -> None:
         try:
-            self._judge(spec, result)
+            self._judge(spec, result, death)
         except StoreError as error:  # not even the failure can be written: nothing can
             self.stop(str(error))
             self.progress.give_back(spec.key)
 
-    def _judge(self, spec: JobSpec, result: dict[str, Any]) -> None:
+    def _judge(self, spec: JobSpec, result: dict[str, Any], death: str) -> None:
         files = self.progress.files
         said = result or failures.last_words(files, spec)
         kind = said.get("error") or "infrastructure"
-        silent = "its worker died without a word (killed, or out of memory)"
+        silent = f"its worker died: {death or 'killed, or out of memory'}"
         message = said.get("message") or silent
         if not said:
             failures.record(files, spec, kind, message)
@@ -285,8 +293,14 @@ class Dispatcher:
         self._say("failed", key, message)
 
     def stop(self, why: str) -> None:
-        """Hand out nothing more; what runs is to be saved."""
-        self.stopping = self.stopping or why
+        """Hand out nothing more; what runs saves, as soon as it next looks."""
+        if self.stopping:
+            return
+        self.stopping = why
+        try:
+            self.progress.files.create(self.stop_marker, {"why": why})
+        except StoreError as error:  # what runs then goes on to its end, or fails as this did
+            log.error("%s", error)
 
     def _spec_of(self, trial_id: str) -> JobSpec | None:
         for pool in self.pools.values():

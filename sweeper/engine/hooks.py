@@ -51,6 +51,7 @@ class PlanSearcher(_Unpickled, Searcher):
     """Gives Tune the next job of the plan as the config of a new trial."""
 
     def __init__(self, dispatcher: Dispatcher, store: str, threads: dict[str, int]) -> None:
+        """Threads are those of a job, per pool."""
         super().__init__(metric=None, mode=None)
         self.dispatcher = dispatcher
         self.store = store
@@ -61,7 +62,7 @@ class PlanSearcher(_Unpickled, Searcher):
         """The next job's config, a hold's, None for not now, or FINISHED."""
         given = self.dispatcher.next(trial_id)
         if isinstance(given, str):
-            return {"hold": True, "pool": given}
+            return {"hold": True, "pool": given, "threads": self.threads[given]}
         if given is not None:
             pool = self.dispatcher.pool_of(given.key)
             return {
@@ -69,6 +70,7 @@ class PlanSearcher(_Unpickled, Searcher):
                 "pool": pool,
                 "store": self.store,
                 "job": f"attempts/{given.address}/{given.attempt}/job.json",
+                "stop": self.dispatcher.stop_marker,
                 "threads": self.threads[pool],
             }
         return Searcher.FINISHED if self.dispatcher.finished else None
@@ -98,7 +100,7 @@ class PlanSearcher(_Unpickled, Searcher):
 
 
 class HoldScheduler(_Unpickled, FIFOScheduler):
-    """First in, first out; ends a hold when a job wants its slot, and everything on a stop."""
+    """First in, first out; ends a hold when a job wants its slot, and hears why trials died."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         super().__init__()
@@ -106,9 +108,13 @@ class HoldScheduler(_Unpickled, FIFOScheduler):
 
     @guarded(TrialScheduler.STOP)
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """STOP for a hold whose slot is wanted, and for a job when the sweep stops."""
-        if trial.config["hold"]:
-            stop = self.dispatcher.yields(trial.trial_id)
-        else:
-            stop = bool(self.dispatcher.stopping)
+        """STOP for a hold whose slot is wanted; a job ends by itself, having saved on a stop."""
+        stop = trial.config["hold"] and self.dispatcher.yields(trial.trial_id)
         return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
+
+    @guarded(None)
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """Remember what Ray says of a worker that died; Tune tells the searcher only that."""
+        lines = str(trial.get_error() or "").strip().splitlines()
+        if lines:
+            self.dispatcher.died(trial.trial_id, lines[-1].strip())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
@@ -108,7 +109,6 @@ def _listening(
 _RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_AUTO_INIT": "1",
@@ -171,17 +171,25 @@ def _tune(dispatcher: Dispatcher, shapes: _Shapes, files: StoreFiles, scratch: s
 
 
 class _Shapes:
-    """The two resource shapes: a GPU (or, without GPUs, a core) for training, a core for data."""
+    """The two resource shapes: a GPU (or, without GPUs, a core) for training, a core for data.
+
+    Which of the two trains is decided once: hosts with GPUs must be there when a sweep starts.
+    """
 
     def __init__(self) -> None:
-        self._read = 0.0
+        self._read = -math.inf
         self._slots: dict[str, int] = {}
-        totals = self._totals()
-        self.gpus = int(totals.get("GPU", 0))
-        cores = int(totals.get("CPU", 1))
-        # A GPU job leaves a core per node for the jobs that prepare data.
-        self.cores = min(8, max(0, (cores - 1) // self.gpus)) if self.gpus else 1
+        nodes = self._nodes()
+        self.gpus = any(node.get("GPU") for node in nodes)
+        # A GPU job leaves a core of its host to the jobs that prepare data.
+        cores = [(int(n.get("CPU", 0)) - 1) // int(n["GPU"]) for n in nodes if n.get("GPU")]
+        self.cores = min(8, max(0, min(cores))) if cores else 1
         self.threads = {"data": 1, "training": max(1, self.cores)}
+        if not any(self.slots().values()):
+            raise EngineError(
+                "The cluster has neither cores nor GPUs for jobs (`ray status` shows what it "
+                "has). Add a host to it (see cluster/README.md), then start again."
+            )
 
     def pool_of(self, job: Job) -> str:
         """Pool "data" for jobs that need no GPU where there are GPUs, else pool "training"."""
@@ -198,22 +206,31 @@ class _Shapes:
     def slots(self) -> dict[str, int]:
         """How many jobs of each shape the cluster as it is now can run at once."""
         if time.monotonic() - self._read > 2.0:
-            totals = self._totals()
             self._read = time.monotonic()
-            cores = int(totals.get("CPU", 0))
-            gpus = int(totals.get("GPU", 0))
+            nodes = self._nodes()
+            cores = sum(int(node.get("CPU", 0)) for node in nodes)
+            gpus = sum(int(node.get("GPU", 0)) for node in nodes)
             if self.gpus:
-                spare = max(1, cores - gpus * self.cores)
+                spare = max(1, cores - gpus * self.cores) if cores else 0
                 self._slots = {"training": gpus, "data": spare}
             else:
                 self._slots = {"training": cores}
         return self._slots
 
-    def _totals(self) -> dict[str, float]:
+    def _nodes(self) -> list[dict[str, float]]:
+        """The resources of each host that is alive."""
         import ray
 
-        totals: dict[str, float] = ray.cluster_resources()
-        return totals
+        return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def cores_here() -> int:
+    """The cores that this process may use: its affinity, and its container's limit if any."""
+    own = len(os.sched_getaffinity(0))
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        own = min(own, max(1, int(quota) // int(period)))
+    return own
 
 
 @contextlib.contextmanager
@@ -227,8 +244,9 @@ def _connected(address: str | None) -> Iterator[None]:
     if ours:
         try:
             ray.init(
-                address=address,
-                num_cpus=None if address else len(os.sched_getaffinity(0)),
+                # "local": a cluster that this host belongs to is used only when it is named.
+                address=address or "local",
+                num_cpus=None if address else cores_here(),
                 include_dashboard=None if address else False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,

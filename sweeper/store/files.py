@@ -10,6 +10,7 @@ dropped/<address>.<generation>          its checkpoint was deleted, having lost 
 failures/<address>/<attempt>.json       an attempt that died, and why
 failed/<address>/<attempt>.json         the job was given up after that attempt
 resume/<address>/                       resume points of a job in flight
+stops/<run>.json                        a run is to save and stop
 logs/<job key>/<attempt>.log
 """
 
@@ -98,7 +99,7 @@ class StoreFiles:
         path = self.path(relative)
         draft = path.parent / f"{DRAFT}{uuid.uuid4().hex}"
         with explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             try:
                 with draft.open("xb") as stream:
                     stream.write(canonical(data))
@@ -140,7 +141,7 @@ class StoreFiles:
         """The folder for what one attempt makes; no other attempt writes there."""
         path = self.path(f"attempts/{address}/{attempt}")
         with explained(path):
-            path.mkdir(parents=True, exist_ok=True)
+            make_folder(path)
         return path
 
     def resume_folder(self, address: str) -> Path:
@@ -224,6 +225,14 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file's content, in hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably: what lies in it is no safer than its name."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

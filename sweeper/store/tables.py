@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweeper.errors import StoreError
-from sweeper.store.files import StoreFiles, explained, sync_folder
+from sweeper.store.files import StoreFiles, explained, make_folder, sync_folder
 from sweeper.store.schema import TABLES
 
 
@@ -27,7 +27,7 @@ def write(files: StoreFiles, table: str, name: str, rows: list[dict[str, Any]]) 
     relative = f"tables/{table}/{name}.parquet"
     path = files.path(relative)
     with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, compression="zstd")
         sync_file(path)
         sync_folder(path.parent)

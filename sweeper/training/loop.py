@@ -6,6 +6,7 @@ that weights, optimizer state and the number of steps are all that a resume poin
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -13,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from sweeper.jobs import Clock, Progress
@@ -21,6 +23,8 @@ from sweeper.training.batches import Collated, Features, Ints, Masker, collate, 
 from sweeper.training.models import Heads
 from sweeper.training.resume import Point, ResumePoints, Tensors
 from sweeper.training.schedule import Schedule
+
+log = logging.getLogger("sweeper")
 
 UNREAD = {"cpu": 1, "cuda": 32}
 """How many steps' losses are left on the device before they are read (and checked)."""
@@ -131,7 +135,7 @@ class Trainer:
                     said = now
                     yield Progress("train", self.state.step, self.schedule.steps)
                 if now - saved >= pace.resume:
-                    self._save(points, end, clock)
+                    self._save_if_it_fits(points, end, clock)
                     saved = time.monotonic()
         except Diverged as error:
             return str(error)
@@ -264,6 +268,13 @@ class Trainer:
         except Diverged:
             return
 
+    def _save_if_it_fits(self, points: ResumePoints, end: EpochEnd | None, clock: Clock) -> None:
+        """A point that cannot be written costs time after a fault, and not the training."""
+        try:
+            self._save(points, end, clock)
+        except (OSError, SafetensorError) as error:
+            log.warning("no resume point at step %d: %s", self.state.step, error)
+
     def _save(self, points: ResumePoints, end: EpochEnd | None, clock: Clock) -> None:
         with clock("save"):
             self._read()
@@ -280,6 +291,7 @@ class Trainer:
         if point is None:
             return
         self.state = State(**point.data["state"])
+        log.info("resumes at step %d", self.state.step)
         if end is not None:
             end.restore(point.data["end"], point.kept)
         named = dict(self.model.named_parameters())

@@ -110,10 +110,14 @@ class ResumePoints:
     def _write(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         path = self.folder / f"{name}.safetensors"
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        save_file(dict(tensors), temporary)
-        entry = {"file": path.name, "size": temporary.stat().st_size, "sha256": _hash(temporary)}
-        _replace(temporary, path)
-        return entry
+        try:
+            save_file(dict(tensors), temporary)
+            size, digest = temporary.stat().st_size, _hash(temporary)
+            _replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)  # half a point on a full disk helps nobody
+            raise
+        return {"file": path.name, "size": size, "sha256": digest}
 
     def _read(self, entry: dict[str, Any]) -> Tensors | None:
         path = self.folder / entry["file"]

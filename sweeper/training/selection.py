@@ -14,7 +14,7 @@ from sweeper.jobs import Progress
 from sweeper.tasks import kinds
 from sweeper.tasks.card import Card
 from sweeper.training import scoring
-from sweeper.training.loop import weights
+from sweeper.training.loop import Diverged, weights
 from sweeper.training.models import Head, Heads
 from sweeper.training.resume import Tensors
 
@@ -92,6 +92,9 @@ class BestEpochs:
             selection.card, selection.examples, selection.features, scored.outputs
         )
         value = float(evaluation.metrics[self._metric])
+        loss = scored.loss
+        if not math.isfinite(value) or not (loss is None or math.isfinite(loss)):
+            raise Diverged(f"epoch {epoch}: {self._metric} or loss on {name} is not finite")
         return {"epoch": epoch, "metric": self._metric, "value": value, "loss": scored.loss}
 
     def _rank(self, record: dict[str, Any]) -> tuple[float, float]:

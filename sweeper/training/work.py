@@ -14,7 +14,7 @@ import resource
 import shutil
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from sweeper import failures
 from sweeper.errors import DataError, ModelError, StoreError, SweeperError
@@ -47,16 +48,16 @@ class Result:
     tainted: bool = False  # the device may be in any state: no other job on this process
 
 
-def work(spec: JobSpec, files: StoreFiles) -> Iterator[Progress | Result]:
+def work(spec: JobSpec, files: StoreFiles) -> Generator[Progress | Result]:
     """Run one attempt; the last item is its `Result`. Closing it early saves a resume point.
 
     Never raises: an error becomes a failed result, recorded in the store with its traceback in
     the job's log.
     """
     clock = Clock()
-    _forget_peak_memory()
     with _logging(spec, files):
         try:
+            _forget_peak_memory()
             folder = files.attempt_folder(spec.address, spec.attempt)
             outcome = yield from handler(spec.kind)(spec, files, folder, clock)
             _commit(spec, files, folder, clock, outcome)
@@ -76,7 +77,7 @@ def classify(error: BaseException) -> str:
     written, so no job can end. ``out_of_memory``: the device's. ``infrastructure``: the system's
     or the network's, likely to pass. ``bug``: everything else.
     """
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "ALLOC_FAILED" in str(error):
         return "out_of_memory"
     if isinstance(error, DataError):
         return "data"
@@ -84,7 +85,7 @@ def classify(error: BaseException) -> str:
         return "store"
     if isinstance(error, ModelError):
         return "model"
-    if isinstance(error, OSError | TimeoutError | torch.AcceleratorError):
+    if isinstance(error, OSError | SafetensorError | torch.AcceleratorError):
         return "infrastructure"
     return "bug"
 
@@ -135,14 +136,16 @@ def _failed(spec: JobSpec, files: StoreFiles, clock: Clock, error: Exception) ->
     full = files.full()
     if full:  # what failed to be written names its cause in many ways, or in none
         kind, message = "store", full
-    row = _trial_row(spec, clock, "failed", message, Outcome())
+    # After a fault of the device even asking it for its memory may raise; so may any job on it.
+    tainted = isinstance(error, MemoryError)
+    tainted |= torch.cuda.is_available() and isinstance(error, RuntimeError)
+    row = None if tainted else _trial_row(spec, clock, "failed", message, Outcome())
     try:
         failures.record(files, spec, kind, message, row)
     except (SweeperError, OSError) as second:
         # The store itself fails: the driver hears of it, and stops.
         log.error("the failure of %s could not be recorded: %s", spec.key, second)
         kind, message = "store", str(second)
-    tainted = isinstance(error, torch.AcceleratorError | torch.OutOfMemoryError | MemoryError)
     return Result("failed", kind, message, time.time() - clock.started, tainted)
 
 

@@ -161,7 +161,7 @@ def _lives(name: str, files: StoreFiles, slots: int, chance: random.Random) -> s
                 deaths[key] += 1
                 cluster.end(trial, None, commits=False)
             elif fate < 0.2:
-                error = {"status": "failed", "error": "preempted", "message": "taken away"}
+                error = {"status": "failed", "error": "out_of_memory", "message": "too large"}
                 if deaths[key] < 2:
                     deaths[key] += 1
                     cluster.end(trial, error, commits=False)
@@ -257,7 +257,7 @@ def _fail(cluster: Cluster, culprit: str, result: dict[str, Any] | None, most: i
 
 @pytest.mark.parametrize(
     ("error", "attempts"),
-    [("bug", 1), ("data", 1), ("model", 1), ("infrastructure", 3), ("preempted", 20), (None, 3)],
+    [("bug", 1), ("data", 1), ("model", 1), ("infrastructure", 3), (None, 3)],
 )
 def test_a_job_is_tried_as_its_error_deserves(
     files: StoreFiles, error: str | None, attempts: int
@@ -269,7 +269,7 @@ def test_a_job_is_tried_as_its_error_deserves(
     assert _said(cluster, "failed") == [culprit]
     assert len(_said(cluster, "retry")) == attempts - 1
     assert cluster.progress.failures[culprit] == ("why" if error else (
-        "its worker died without a word (killed, or out of memory)"
+        "its worker died: killed, or out of memory"
     ))  # fmt: skip
     below = {key for key in cluster.progress.plan.jobs if "surface>" in key}
     assert set(cluster.progress.blocked()) == below
@@ -291,7 +291,7 @@ def test_a_job_that_failed_too_seldom_is_done(files: StoreFiles) -> None:
 
 def test_errors_of_different_classes_are_counted_apart(files: StoreFiles) -> None:
     cluster = _cluster(small_study(**SMALLEST), files)
-    for error in ["infrastructure", "preempted", "infrastructure", "preempted", "preempted"]:
+    for error in ["infrastructure", "out_of_memory", "infrastructure", "out_of_memory"]:
         cluster.fill()
         (trial,) = cluster.flying
         cluster.end(trial, {"status": "failed", "error": error, "message": ""}, commits=False)
