@@ -1,1 +1,1 @@
-"""Every number that the README and the docs quote, as a command."""
+"""Longer measurements than the test suite has time for, a command each."""

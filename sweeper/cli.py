@@ -83,7 +83,7 @@ StudyOption = Annotated[
 
 
 def main() -> NoReturn:
-    """Run the command line; exits with 0, 1 (an error), 2 (wrong usage) or 130 (Ctrl-C)."""
+    """Run the command line; exits with 0, 1 (an error), 2 (wrong usage), 130 or 143 (stopped)."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without ± is no reason to fail

@@ -71,8 +71,9 @@ def cluster() -> Iterator[dict[str, str]]:
             wait_for(nodes[-1], "Ray runtime started")
         yield {**env, "ADDRESS": f"127.0.0.1:{port}"}
     finally:
-        for node in reversed(nodes):
+        for node in nodes:  # all at once: each takes its time
             os.killpg(node.pid, signal.SIGTERM)
+        for node in nodes:
             node.wait(timeout=60)
         shutil.rmtree(folder, ignore_errors=True)
 
