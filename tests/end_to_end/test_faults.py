@@ -89,7 +89,7 @@ def test_a_diverged_trial_is_reported_and_its_search_goes_on(tmp_path: Path) -> 
 def test_a_full_disk_stops_the_sweep_with_a_sentence_and_loses_nothing(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(disk)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a small file system cannot be mounted here (it needs root)")
     try:
