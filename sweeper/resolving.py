@@ -139,7 +139,7 @@ def _reusable(
     return (
         known is not None
         and known["source"] == source
-        and sources.matches(known, card, split, code)
+        and sources.matches(known, card, split, code, root)
         and sources.fresh(known, root)
     )
 

@@ -60,13 +60,13 @@ def data_state(card: Card, root: Path | None) -> str:
     if root is None or local is None:
         return "your own files: set SWEEPER_DATA to their folder"
     wanted = [
-        root / fill(pattern, code)
-        for split in local.files
+        fill(pattern, code)
+        for split in local.told()
         for code in card.splits[split].languages
         for pattern in local.patterns(split)
     ]
     files = list(dict.fromkeys(wanted))
-    there = sum(file.is_file() for file in files)
+    there = sum(any(root.glob(f)) if "*" in f else (root / f).is_file() for f in files)
     if there == len(files):
         return f"local files, all {there} there"
     return f"local files, {there} of {len(files)} there"
