@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sweeper import overlaps
 from sweeper.checks import Checks
 from sweeper.errors import StudyError
 from sweeper.graph import BASE, TOKENIZER, Cell, Job, Plan, Search, selection_name
@@ -32,7 +33,8 @@ def plan(study: Study, *, cards: Mapping[str, Card] | None = None) -> Plan:
 
     Raises:
         StudyError: an unknown task or language, a task without the split or the kind that its
-            role needs; the message names the study's line.
+            role needs, a row or a selection that shares examples with what a column tests; the
+            message names the study's line.
     """
     known = dict(cards) if cards is not None else known_cards(study)
     return _Planner(study, known).plan()
@@ -75,6 +77,7 @@ class _Planner:
                 for column in self.plan_.columns:
                     self._cell(row, column, seed, parent)
         self._finish_preparation()
+        overlaps.check(self.plan_)
         self.plan_.checkpoint_bytes = checkpoint_bytes(self.study)
         return self.plan_
 
