@@ -1,4 +1,4 @@
-"""Formats with structure: SQuAD, XQuAD-R, BUCC, CoNLL-U, Parquet, nested JSON; sources in parts."""
+"""Formats with structure: SQuAD, BUCC, CoNLL-U, Parquet, nested JSON; sources in parts."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def test_a_question_without_answer(read: Reader) -> None:
         (squad(WHERE, WHERE), r"ids must be unique .*'q1' is not"),
         (
             squad({**WHERE, "answers": [{"text": "London", "answer_start": 12}]}),
-            r"question:1: an answer must stand in its text where it says: at character 12 there is "
-            r"' Londo', not 'London'. Mend the offset",
+            r"question:1: an answer must stand in its text where it says: at character 12 there "
+            r"is ' Londo', not 'London'. Mend the offset",
         ),
         (squad({**WHERE, "answers": [{"text": "London"}]}), "must have a 'text' and an 'answer_s"),
         (squad({**WHERE, "answers": [{"text": "London", "answer_start": -7}]}), "-7 there is"),
@@ -98,7 +98,9 @@ def test_exactly_so_many_rows(read: Reader) -> None:
     two = squad(WHERE, {**WHERE, "id": "q2"})
     assert len(read(task, two)) == 2
     assert len(read(task, two, limit=1)) == 1
-    with pytest.raises(DataError, match=r"must have exactly 2 rows in the language 'de', it has 1"):
+    with pytest.raises(
+        DataError, match=r"must have exactly 2 rows in the language 'de', it has 1"
+    ):
         read(task, squad(WHERE), limit=1)
 
 
