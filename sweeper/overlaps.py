@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from sweeper.errors import StudyError
 from sweeper.graph import Job, Plan
 from sweeper.study import CONTROL
-from sweeper.tasks.card import Card, Overlap
+from sweeper.tasks import overlaps
+from sweeper.tasks.card import Card
+from sweeper.tasks.overlaps import Shared
 
 EXAMPLES, DOCUMENTS, DATA = "same_examples", "same_documents", "same_data"
-LEVELS = (EXAMPLES, DOCUMENTS, DATA)
 
 SAME_DATA = "same data as the training task"
 
@@ -33,25 +34,16 @@ class Part:
         return f"{self.task}/{self.split}"
 
 
-def shared(cards: Mapping[str, Card], one: Part, other: Part) -> Overlap | None:
+def shared(cards: Mapping[str, Card], one: Part, other: Part) -> Shared | None:
     """The gravest overlap of two parts that either card tells of; None if they share nothing.
 
     A part shares its examples with itself in a language that both have. What cards tell holds
     across languages, since a translated example is the same example.
     """
-    if (one.task, one.split) == (other.task, other.split):
-        same = one.languages & other.languages
-        return Overlap(task=other.task, level=EXAMPLES, note="the same split") if same else None
-    found = [*_told(cards, one, other), *_told(cards, other, one)]
-    return min(found, key=lambda overlap: LEVELS.index(overlap.level), default=None)
-
-
-def _told(cards: Mapping[str, Card], teller: Part, other: Part) -> Iterator[Overlap]:
-    for overlap in cards[teller.task].overlaps:
-        mine = not overlap.splits or teller.split in overlap.splits
-        theirs = not overlap.with_splits or other.split in overlap.with_splits
-        if overlap.task == other.task and mine and theirs:
-            yield overlap
+    mine, theirs = overlaps.Part(one.task, one.split), overlaps.Part(other.task, other.split)
+    if mine == theirs and not one.languages & other.languages:
+        return None
+    return overlaps.shared(cards, mine, theirs)
 
 
 # ---- before a plan ----------------------------------------------------------------------------

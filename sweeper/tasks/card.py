@@ -5,7 +5,7 @@ A card is a YAML file. The shipped ones lie in ``sweeper/tasks/cards``; a study 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -15,7 +15,8 @@ from pydantic import Field, field_validator, model_validator
 from sweeper import yamlfile
 from sweeper.errors import StudyError, SweeperError, suggest
 from sweeper.languages import language
-from sweeper.tasks import formats, kinds, without
+from sweeper.tasks import kinds
+from sweeper.tasks.consistency import faults
 from sweeper.tasks.places import (
     HubParts,
     HubSource,
@@ -50,9 +51,6 @@ __all__ = [
 ]
 
 SourceName = Literal["local", "hub", "synthetic"]
-
-RESERVED_FIELDS = ("id", "language")
-"""Fields of every kind: a row's name, and the language of a row in a file of several."""
 
 
 Provenance = Literal["native", "human-translated", "machine-translated", "synthetic"]
@@ -112,7 +110,7 @@ class Overlap(Model):
     note: str = ""
 
 
-class _Fields(Model):
+class Fields(Model):
     """A card's fields, each right in itself."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
@@ -151,7 +149,7 @@ class _Fields(Model):
         return given
 
 
-class Card(_Fields):
+class Card(Fields):
     """A task: what it is, in which languages, and where its rows are found.
 
     ``training_task`` (targets only) names the task on whose ``train`` split the target's head is
@@ -163,7 +161,7 @@ class Card(_Fields):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for location, problem in _faults(self):
+        for location, problem in faults(self):
             raise ValueError(f"{'.'.join(map(str, location))}: {problem}")
         return self
 
@@ -208,140 +206,19 @@ class Card(_Fields):
         return found
 
 
-# ---- what must fit together -------------------------------------------------------------------
-
-Place = tuple[str | int, ...]
-Fault = tuple[Place, str]
-
-
-def _faults(card: _Fields) -> Iterator[Fault]:
-    """Where the card contradicts itself: place and problem."""
-    kind = kinds.get(card.kind)
-    if kind.label_field and len(card.labels) < 2:
-        yield ("labels",), f"a {kind.name} task needs at least two labels"
-    if not kind.label_field and card.labels:
-        yield ("labels",), f"a {kind.name} task has no labels"
-    if len(set(card.labels)) != len(card.labels):
-        yield ("labels",), "a label may stand here once only"
-    if any(not label or len(label.split()) != 1 for label in card.labels):
-        yield ("labels",), "a label must be one word"
-    yield from _setting_faults(card, kind)
-    chosen = card.selection
-    if chosen and chosen.task in (None, card.name):
-        yield from _missing_unit(card, ("selection",), chosen.split, chosen.language)
-    if card.training_task == card.name and "train" not in card.splits:
-        yield ("training_task",), f"the card has no split 'train'.{suggest('train', card.splits)}"
-    for number, overlap in enumerate(card.overlaps):
-        for split in overlap.splits:
-            if split not in card.splits:
-                problem = f"the card has no split {split!r}.{suggest(split, card.splits)}"
-                yield ("overlaps", number, "splits"), problem
-    for name, part in card.splits.items():
-        yield from _split_faults(kind, name, part)
-    for name, source in card.sources.items():
-        yield from _source_faults(card, kind, name, source)
-
-
-def _split_faults(kind: kinds.Kind, name: str, split: Split) -> Iterator[Fault]:
-    if split.exact and any(split.rows_in(code) is None for code in split.languages):
-        yield ("splits", name, "exact"), "`rows` must say how many there are"
-    if split.without and split.without not in without.names():
-        known = suggest(split.without, without.names())
-        yield ("splits", name, "without"), f"there is no such list.{known}"
-    if split.without and kind.document_field is None:
-        yield ("splits", name, "without"), f"rows of a {kind.name} task have no document"
-
-
-def _setting_faults(card: _Fields, kind: kinds.Kind) -> Iterator[Fault]:
-    if card.metric is not None and card.metric not in kind.metrics:
-        known = suggest(card.metric, kind.metrics) if kind.metrics else ""
-        yield ("metric",), f"a {kind.name} task has no metric {card.metric!r} to choose.{known}"
-    for name, value in card.options.items():
-        if name not in kind.options:
-            yield ("options", name), f"there is no such option.{suggest(name, kind.options)}"
-        elif type(value) is not type(kind.options[name]):
-            wanted = type(kind.options[name]).__name__
-            yield ("options", name), f"it must be of the type {wanted}, it is {value!r}"
-        elif isinstance(value, int) and value < 1 and not isinstance(value, bool):
-            yield ("options", name), f"it must be at least 1, it is {value}"
-
-
-def _missing_unit(card: _Fields, place: Place, split: str, code: str) -> Iterator[Fault]:
-    if split not in card.splits:
-        yield place, f"the card has no split {split!r}.{suggest(split, card.splits)}"
-    elif code not in card.splits[split].languages:
-        known = card.splits[split].languages
-        yield place, f"the split {split!r} has no language {code!r}.{suggest(code, known)}"
-
-
-def _source_faults(card: _Fields, kind: kinds.Kind, name: str, source: Any) -> Iterator[Fault]:
-    if isinstance(source, SyntheticSource):
-        return
-    for part, member in source.members():
-        place = ("sources", name, "parts", part) if part else ("sources", name)
-        yield from _member_faults(card, kind, place, member)
-
-
-def _member_faults(
-    card: _Fields, kind: kinds.Kind, place: Place, source: LocalSource | HubSource
-) -> Iterator[Fault]:
-    mapped = source.labels.values() if isinstance(source.labels, dict) else source.labels or ()
-    for label in mapped:
-        if label not in card.labels:
-            yield (*place, "labels"), f"{label!r} is no label.{suggest(label, card.labels)}"
-    for split in source.told():
-        if split not in card.splits:
-            where = (*place, "files" if isinstance(source, LocalSource) else "splits", split)
-            yield where, f"the card has no split {split!r}.{suggest(split, card.splits)}"
-    known = (*kind.fields, *kind.optional, *RESERVED_FIELDS)
-    for field in source.columns:
-        if field not in known:
-            yield (*place, "columns", field), f"there is no such field.{suggest(field, known)}"
-    if isinstance(source, LocalSource):
-        yield from _format_faults(kind, place, source)
-    else:
-        yield from _missing_columns(kind, place, source.columns)
-
-
-def _format_faults(kind: kinds.Kind, place: Place, source: LocalSource) -> Iterator[Fault]:
-    known = {**formats.PARSERS, **kind.formats}
-    if source.format not in known:
-        problem = f"there is no format {source.format!r}.{suggest(source.format, known)}"
-        yield (*place, "format"), problem
-        return
-    if source.format in formats.WITH_COLUMNS:
-        yield from _missing_columns(kind, place, source.columns)
-    wanted = formats.TOGETHER.get(source.format)
-    for split in source.files:
-        if wanted and len(source.patterns(split)) != wanted:
-            yield (*place, "files", split), f"the format {source.format!r} takes {wanted} path(s)"
-        if wanted and any("*" in pattern for pattern in source.patterns(split)):
-            yield (*place, "files", split), f"a path of the format {source.format!r} has no *"
-
-
-def _missing_columns(
-    kind: kinds.Kind, place: Place, columns: Mapping[str, Any]
-) -> Iterator[Fault]:
-    for field in kind.fields:
-        if field not in columns:
-            yield (*place, "columns"), f"a {kind.name} task needs a column for {field!r}"
-    if len({isinstance(column, int) for column in columns.values()}) > 1:
-        yield (*place, "columns"), "columns are all names or all positions"
-
-
 # ---- reading cards ----------------------------------------------------------------------------
 
 
 def load_card(path: Path) -> Card:
     """The card in a YAML file; `StudyError` lists every fault with its line."""
     data, marks = yamlfile.load(path)
-    fields = yamlfile.validate(_Fields, data, marks)
-    faults = [
+    fields = yamlfile.validate(Fields, data, marks)
+    found = [
         f"{marks.where(place)}: {'.'.join(map(str, place))}: {text}"
-        for place, text in _faults(fields)
+        for place, text in faults(fields)
     ]
-    if faults:
-        raise StudyError("\n".join(faults))
+    if found:
+        raise StudyError("\n".join(found))
     return Card.model_construct(**dict(fields))
 
 

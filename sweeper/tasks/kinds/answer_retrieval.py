@@ -48,7 +48,7 @@ POOL = "candidates"
 def parse_mentions(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
     """Mewsli-X's mentions: articles (JSON lines) of one language, a question per mention.
 
-    The text of a question is the sentence around the mention, which is marked by " { " and " } ".
+    The text of a question is the sentence around the mention, which stands in braces.
     """
     columns = {"context": "context", "mentions": "mentions"}
     for record in parse_jsonl(paths, source.model_copy(update={"columns": columns}), language):
@@ -76,7 +76,7 @@ def _marked(record: Record, context: Mapping[str, Any], span: Mapping[str, Any])
     around = [(a, b) for a, b in context["sentence_spans"] if a <= begin < b]
     first, last = around[0] if around else (0, len(text))
     last = max(last, end)
-    return f"{text[first:begin]} {{ {span['text']} }} {text[end:last]}".strip()
+    return f"{text[first:begin]}{{ {span['text']} }}{text[end:last]}".strip()
 
 
 def parse_entities(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
