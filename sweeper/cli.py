@@ -49,6 +49,13 @@ class Axis(StrEnum):
     language = "language"
 
 
+class Benchmark(StrEnum):
+    """A benchmark whose averages can be shown."""
+
+    xtreme = "xtreme"
+    xtreme_r = "xtreme-r"
+
+
 class Format(StrEnum):
     """A format of an export."""
 
@@ -244,12 +251,21 @@ def matrix(
     store: StoreArgument = None,
     value: Annotated[Value, typer.Option(help="Scores, or gains over none.")] = Value.score,
     by: Annotated[Axis, typer.Option(help="A column per target, or per language.")] = Axis.task,
+    aggregate: Annotated[
+        Benchmark | None, typer.Option(help="Show the averages of a benchmark in its place.")
+    ] = None,
     study: StudyOption = None,
 ) -> None:
     """Show the transfer matrix: intermediates by targets."""
     from sweeper.analysis.averaging import transfer
     from sweeper.report.terminal import console, print_matrix
 
+    if aggregate is not None:
+        from sweeper.analysis.aggregates import aggregate as averaged
+        from sweeper.report.benchmarks import print_aggregate
+
+        print_aggregate(console(), averaged(_view(store, study), aggregate))
+        return
     print_matrix(console(), transfer(_view(store, study), value, by))
 
 
