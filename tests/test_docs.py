@@ -33,9 +33,16 @@ from sweeper.study import (
     Training,
 )
 from sweeper.tasks import formats, kinds
-from sweeper.tasks.card import Card, Split, load_card, shipped_cards
+from sweeper.tasks.card import Card, Fields, Overlap, Split, load_card, shipped_cards
 from sweeper.tasks.card import Selection as CardSelection
-from sweeper.tasks.places import HubSource, LocalSource, Model, SyntheticSource
+from sweeper.tasks.places import (
+    HubParts,
+    HubSource,
+    LocalParts,
+    LocalSource,
+    Model,
+    SyntheticSource,
+)
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "cluster" / "README.md", *sorted(ROOT.glob("docs/*.md"))]
@@ -43,7 +50,10 @@ MODELS = [
     Study, Training, Scratch, Base, Stage, Intermediate, Selection, Representation, Target, Range,
     Space, Limits,
 ]  # fmt: skip
-CARD_MODELS = [Card, Split, CardSelection, LocalSource, HubSource, SyntheticSource]
+CARD_MODELS = [
+    Card, Fields, Split, CardSelection, Overlap, LocalSource, LocalParts, HubSource, HubParts,
+    SyntheticSource,
+]  # fmt: skip
 
 
 def page(name: str) -> str:

@@ -26,6 +26,7 @@ def read(
     resolution: Resolution,
     root: Path | None,
     limit: int | None = None,
+    skipped: list[str] | None = None,
 ) -> list[Row]:
     """The rows of one unit: the fields of the card's kind, and ``id``.
 
@@ -33,13 +34,17 @@ def read(
     lines are not counted, dropped rows are). ``limit`` takes the first rows that are left after
     dropping.
 
+    With a list as ``skipped``, a row that breaks a rule is left out and what is wrong with it is
+    added to the list. Files that are broken as a whole, or whose lines belong together (parallel,
+    BUCC, CoNLL, SQuAD's structure), are errors all the same.
+
     Raises:
         DataError: a file is missing, has changed since it was resolved, or breaks a rule.
     """
     wanted = card.split(split, language)
     # To say that a split has exactly so many rows, all must be counted.
     most = None if wanted.exact else limit
-    rows = list(islice(_rows(card, split, language, resolution, root), most))
+    rows = list(islice(_rows(card, split, language, resolution, root, skipped), most))
     origin = _origin(resolution, root)
     if wanted.exact and len(rows) != wanted.rows_in(language):
         raise DataError(
@@ -54,39 +59,67 @@ def read(
             f"the language {language!r}; there is none. Get the data again, or leave the "
             "language out."
         )
-    seen: set[str] = set()
-    for row in rows:
-        if row["id"] in seen:
-            raise DataError(
-                f"{origin}: ids must be unique in a split and language; {row['id']!r} is not. "
-                "Mend the data, or leave the `id` column out of the card."
-            )
-        seen.add(row["id"])
     return rows
 
 
 def _rows(
-    card: Card, split: str, language: str, resolution: Resolution, root: Path | None
+    card: Card,
+    split: str,
+    language: str,
+    resolution: Resolution,
+    root: Path | None,
+    skipped: list[str] | None,
 ) -> Iterator[Row]:
     kind = kinds.get(card.kind)
     excluded = card.split(split, language).without
     left_out = without.listed(excluded) if excluded else frozenset()
+    seen: set[str] = set()
     for stream in _streams(card, split, language, resolution, root):
         for number, record in enumerate(stream.records):
-            values = dict(record.values)
-            if "language" in values and values.pop("language") != language:
-                continue
             try:
-                if kind.label_field and not stream.translation.apply(values, kind.label_field):
+                row = _row(card, kind, stream, record, language)
+                if row is None or (left_out and _is_listed(row, kind, left_out)):
                     continue
-                row = kind.row(values, card)
-            except RowFault as error:
-                where = record.where(error.index)
-                raise DataError(f"{where}: {error.broken}. {error.advice.rstrip('.')}.") from None
-            if left_out and without.mark(str(row[str(kind.document_field)])) in left_out:
+                named = record.values.get("id", number)
+                row["id"] = f"{stream.prefix}{named}"
+                _check_new(row["id"], seen, record)
+            except DataError as error:
+                if skipped is None:
+                    raise
+                skipped.append(str(error))
                 continue
-            row["id"] = stream.prefix + (str(values["id"]) if "id" in values else str(number))
             yield row
+
+
+def _row(
+    card: Card, kind: kinds.Kind, stream: _Stream, record: Record, language: str
+) -> Row | None:
+    """The row of a record; None if it is of another language or its label is dropped."""
+    if record.fault:
+        raise record.fault
+    values = dict(record.values)
+    if "language" in values and values.pop("language") != language:
+        return None
+    try:
+        if kind.label_field and not stream.translation.apply(values, kind.label_field):
+            return None
+        return kind.row(values, card)
+    except RowFault as error:
+        where = record.where(error.index)
+        raise DataError(f"{where}: {error.broken}. {error.advice.rstrip('.')}.") from None
+
+
+def _is_listed(row: Row, kind: kinds.Kind, marks: frozenset[str]) -> bool:
+    return without.mark(str(row[str(kind.document_field)])) in marks
+
+
+def _check_new(name: str, seen: set[str], record: Record) -> None:
+    if name in seen:
+        raise DataError(
+            f"{record.where()}: ids must be unique in a split and language; {name!r} is not. Mend "
+            "the data, or leave the `id` column out of the card."
+        )
+    seen.add(name)
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 class Record:
     """One raw row: field -> raw value, and where it stands.
 
-    ``step`` is 1 when the entries of a list field stand on consecutive lines, else 0.
+    ``step`` is 1 when the entries of a list field stand on consecutive lines, else 0. ``fault`` is
+    what is wrong with a row that could not be parsed, and that can be left out without the others
+    changing their meaning; such a row has no values.
     """
 
     origin: str
     line: int
     values: Mapping[str, Any]
     step: int = 0
+    fault: DataError | None = None
 
     def where(self, index: int = 0) -> str:
         """``file:line`` of the row, or of an entry of its list fields."""
@@ -44,26 +47,41 @@ def fault(path: Path | str, line: int, broken: str, advice: str) -> DataError:
     return DataError(f"{path}:{line}: {broken}. {advice.rstrip('.')}.")
 
 
+def bad(path: Path, line: int, error: DataError) -> Record:
+    """The record of a row that could not be parsed."""
+    return Record(str(path), line, {}, fault=error)
+
+
 def lines(path: Path) -> Iterator[tuple[int, str, bool]]:
     """(1-based number, line without its end, whether it has an end)."""
+    for number, line, ended in decoded(path):
+        if isinstance(line, DataError):
+            raise line
+        yield number, line, ended
+
+
+def decoded(path: Path) -> Iterator[tuple[int, str | DataError, bool]]:
+    """As `lines`, but a line that is not UTF-8 is given as its fault, not raised."""
     try:
         with path.open("rb") as stream:
             for number, raw in enumerate(stream, 1):
-                try:
-                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-                except UnicodeDecodeError as error:
-                    raise fault(
-                        path,
-                        number,
-                        f"a line must be UTF-8, its byte {error.start} is "
-                        f"0x{raw[error.start]:02x}",
-                        "Re-save the file as UTF-8",
-                    ) from None
-                yield number, line.rstrip("\r\n"), raw.endswith(b"\n")
+                yield number, _decoded(path, number, raw), raw.endswith(b"\n")
     except OSError as error:
         raise DataError(
             f"A data file must be readable; {path} is not: {error.strerror}. Mend the file."
         ) from None
+
+
+def _decoded(path: Path, number: int, raw: bytes) -> str | DataError:
+    try:
+        return raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        return fault(
+            path,
+            number,
+            f"a line must be UTF-8, its byte {error.start} is 0x{raw[error.start]:02x}",
+            "Re-save the file as UTF-8",
+        )
 
 
 def pick(values: Mapping[str, Any], column: str | int | Sequence[str], where: str) -> Any:

@@ -6,10 +6,10 @@ import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import DataError, suggest
-from sweeper.tasks.formats.base import Record, fault, lines, pick
+from sweeper.tasks.formats.base import Record, bad, decoded, fault, lines, pick
 
 if TYPE_CHECKING:
     from sweeper.tasks.card import LocalSource
@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 Columns = Mapping[str, "str | int | tuple[str, ...]"]
 
 
-def _tsv(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _tsv(path: Path) -> Iterator[tuple[int, list[str] | DataError]]:
     """Cells of every line that is not blank. A quotation mark is a character like any other."""
-    for number, line, _ in lines(path):
-        if line:
+    for number, line, _ in decoded(path):
+        if isinstance(line, DataError):
+            yield number, line
+        elif line:
             yield number, line.split("\t")
 
 
-def _csv(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _csv(path: Path) -> Iterator[tuple[int, list[str] | DataError]]:
     """Cells of every record, which begins at the line given and may span several."""
     reader = csv.reader((f"{line}\n" for _, line, _ in lines(path)), strict=True)
     start = 1
@@ -40,7 +42,7 @@ def _csv(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _table(
-    path: Path, rows: Iterator[tuple[int, list[str]]], columns: Columns
+    path: Path, rows: Iterator[tuple[int, list[str] | DataError]], columns: Columns
 ) -> Iterator[Record]:
     width = None
     at: dict[str, int | list[int]]
@@ -48,20 +50,38 @@ def _table(
         head = next(rows, None)
         if head is None:
             return
+        if isinstance(head[1], DataError):
+            raise head[1]
         width = len(head[1])
         at = {field: _positions(path, head[0], head[1], given) for field, given in columns.items()}
     else:
         at = {field: place for field, place in columns.items() if isinstance(place, int)}
     for number, cells in rows:
-        if width is not None and len(cells) != width:
-            raise fault(
-                path,
-                number,
-                f"a row must have {width} columns like the header, it has {len(cells)}",
-                "Mend the row",
-            )
-        values = {field: _cells(path, number, cells, field, place) for field, place in at.items()}
+        try:
+            values = _values(path, number, cells, at, width)
+        except DataError as error:
+            yield bad(path, number, error)
+            continue
         yield Record(str(path), number, values)
+
+
+def _values(
+    path: Path,
+    number: int,
+    cells: list[str] | DataError,
+    at: Mapping[str, int | list[int]],
+    width: int | None,
+) -> dict[str, str | list[str]]:
+    if isinstance(cells, DataError):
+        raise cells
+    if width is not None and len(cells) != width:
+        raise fault(
+            path,
+            number,
+            f"a row must have {width} columns like the header, it has {len(cells)}",
+            "Mend the row",
+        )
+    return {field: _cells(path, number, cells, field, place) for field, place in at.items()}
 
 
 def _cells(
@@ -113,29 +133,40 @@ def parse_csv(paths: Sequence[Path], source: LocalSource, language: str) -> Iter
 def parse_jsonl(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
     """One JSON object per line."""
     path = paths[0]
-    for number, line, ended in lines(path):
-        if not line.strip():
-            continue
+    for number, line, ended in decoded(path):
         try:
-            found = json.loads(line)
-        except json.JSONDecodeError as error:
-            broken = (
-                f"a line must be a JSON object; {error.msg} at column {error.colno}"
-                if ended
-                else "the last line must be a whole JSON object; it is cut off"
-            )
-            advice = "Mend the line" if ended else "Get the file again"
-            raise fault(path, number, broken, advice) from None
-        if not isinstance(found, dict):
-            raise fault(
-                path,
-                number,
-                f"a line must be a JSON object, it is a {type(found).__name__}",
-                "Mend the line",
-            )
-        where = f"{path}:{number}"
-        values = {field: pick(found, column, where) for field, column in source.columns.items()}
+            if isinstance(line, DataError):
+                raise line
+            if not line.strip():
+                continue
+            found = _object(path, number, line, ended)
+            where = f"{path}:{number}"
+            values = {f: pick(found, column, where) for f, column in source.columns.items()}
+        except DataError as error:
+            yield bad(path, number, error)
+            continue
         yield Record(str(path), number, values)
+
+
+def _object(path: Path, number: int, line: str, ended: bool) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except json.JSONDecodeError as error:
+        broken = (
+            f"a line must be a JSON object; {error.msg} at column {error.colno}"
+            if ended
+            else "the last line must be a whole JSON object; it is cut off"
+        )
+        advice = "Mend the line" if ended else "Get the file again"
+        raise fault(path, number, broken, advice) from None
+    if not isinstance(found, dict):
+        raise fault(
+            path,
+            number,
+            f"a line must be a JSON object, it is a {type(found).__name__}",
+            "Mend the line",
+        )
+    return found
 
 
 def parse_parquet(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:

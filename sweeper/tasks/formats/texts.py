@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweeper.errors import DataError
-from sweeper.tasks.formats.base import Record, fault, lines, load_json
+from sweeper.tasks.formats.base import Record, bad, decoded, fault, lines, load_json
 
 if TYPE_CHECKING:
     from sweeper.tasks.card import LocalSource
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 def parse_lines(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
     """One text per line; blank lines are passed over."""
-    for number, line, _ in lines(paths[0]):
-        if line.strip():
+    for number, line, _ in decoded(paths[0]):
+        if isinstance(line, DataError):
+            yield bad(paths[0], number, line)
+        elif line.strip():
             yield Record(str(paths[0]), number, {"text": line})
 
 
