@@ -38,6 +38,7 @@ class Features:
 
     def __init__(self, tables: Sequence[pa.Table]) -> None:
         self._tables = tables
+        self._columns: dict[str, Ints] = {}
         self._tokens: list[npt.NDArray[Any]] = []
         self._labels: list[npt.NDArray[Any]] = []
         parts: list[Ints] = []
@@ -77,7 +78,10 @@ class Features:
 
     def column(self, name: str) -> Ints:
         """A column of one integer per row, shape (rows,)."""
-        return np.concatenate([np.asarray(one[name], dtype=np.int64) for one in self._tables])
+        if name not in self._columns:
+            parts = [np.asarray(table[name], dtype=np.int64) for table in self._tables]
+            self._columns[name] = np.concatenate(parts)
+        return self._columns[name]
 
     def token_labels(self, rows: Ints) -> Ints:
         """The labels of ``rows``, one per subword, padded with `IGNORE`."""

@@ -33,7 +33,7 @@ def decode(
         features[name].to_pylist() for name in ("example", "offset", "first", "own_from", "own_to")
     ]
     lengths = features["input_ids"].combine_chunks().value_lengths().to_pylist()
-    counts = [len(ends) for ends in examples["ends"].to_pylist()]
+    counts = examples["ends"].combine_chunks().value_lengths().to_pylist()
     for place, output in enumerate(outputs):
         example, offset, first, own_from, own_to = (column[place] for column in columns)
         last = min(lengths[place], offset + counts[example] - first)

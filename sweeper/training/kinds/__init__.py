@@ -27,9 +27,7 @@ def names() -> tuple[str, ...]:
 def get(name: str) -> TorchKind:
     """The torch side of the kind called ``name``; `ModelError` if it has none."""
     if name not in names():
-        raise ModelError(
-            f"There is no model for tasks of kind {name!r}.{suggest(name, names())}"
-        )
+        raise ModelError(f"There is no model for tasks of kind {name!r}.{suggest(name, names())}")
     kind: TorchKind = importlib.import_module(f"{__name__}.{name}").KIND
     return kind
 

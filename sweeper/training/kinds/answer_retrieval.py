@@ -7,7 +7,7 @@ from typing import Any
 
 from sweeper.tasks.kinds.answer_retrieval import CANDIDATE, QUESTION
 from sweeper.training.kinds.base import Embedded, Head
-from sweeper.training.retrieval import Sides
+from sweeper.training.vectors import Sides
 
 
 class AnswerRetrieval(Embedded):

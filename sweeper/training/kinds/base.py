@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -18,7 +19,8 @@ from transformers import PreTrainedModel
 from sweeper.tasks import kinds
 from sweeper.training.batches import Collated, Features, Ints, Masker, Rows, spans
 from sweeper.training.forward import Batch, encode
-from sweeper.training.retrieval import Representation, Sides, embeddings
+from sweeper.training.retrieval import Representation, embeddings
+from sweeper.training.vectors import Sides
 
 Numbers = npt.NDArray[Any]
 
@@ -183,9 +185,7 @@ def _logits(model: PreTrainedModel, batch: Batch) -> Tensor:
 class _Predictions:
     """Keeps what a head says on the device until the end: a batch never waits for another."""
 
-    def __init__(
-        self, kind: Trained, head: Head, model: PreTrainedModel, features: Rows
-    ) -> None:
+    def __init__(self, kind: Trained, head: Head, model: PreTrainedModel, features: Rows) -> None:
         self._kind, self._head, self._model, self._features = kind, head, model, features
         self._columns: list[tuple[Tensor, ...]] = []
         self._losses: list[Tensor] = []
@@ -213,7 +213,7 @@ class _Predictions:
         losses = torch.cat(self._losses).cpu().double().numpy()
         entries = _Entries(np.concatenate(self._counts))
         items = _Entries(np.concatenate(self._items))
-        for start, stop in zip(starts[:-1], starts[1:], strict=True):
+        for start, stop in pairwise(starts):
             mine = place[start:stop]
             mean = losses[items.of(mine)]
             at = entries.of(mine)

@@ -7,14 +7,14 @@ from typing import Any
 
 from sweeper.tasks.kinds.bitext_mining import ENGLISH, FOREIGN
 from sweeper.training.kinds.base import Embedded, Head
-from sweeper.training.retrieval import Sides
+from sweeper.training.vectors import Sides
 
 
 class BitextMining(Embedded):
     """Ratio margins over the neighbours of both ways, by `sweeper.tasks.metrics.mining`."""
 
     def find(self, head: Head, sides: Sides) -> Iterator[list[Any]]:
-        """See `Embedded.find`: of a mined foreign sentence the English one's number, the margin."""
+        """See `Embedded.find`: of a foreign sentence that is in a pair (number, margin)."""
         for unit in sides.units():
             foreign, english = unit.vectors[FOREIGN], unit.vectors[ENGLISH]
             found = sides.mine(foreign, english, head.option("neighbours"))

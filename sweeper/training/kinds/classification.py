@@ -22,9 +22,7 @@ class Classification(Logits):
     def collate(self, features: Features, rows: Ints, padding: int) -> Collated:
         """See `TorchKind.collate`."""
         labels = features.column("label")[rows]
-        return Collated(
-            features.tokens(rows, padding), features.lengths[rows], labels, len(rows)
-        )
+        return Collated(features.tokens(rows, padding), features.lengths[rows], labels, len(rows))
 
     def outputs(self, columns: Sequence[Numbers], counts: Ints) -> list[Any]:
         """The numbers of the labels."""

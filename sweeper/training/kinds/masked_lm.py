@@ -41,7 +41,10 @@ class MaskedLm(Trained):
     def predict(
         self, head: Head, model: PreTrainedModel, batch: Batch
     ) -> tuple[tuple[Tensor, ...], Tensor]:
-        """One column: the cross-entropies. In blocks: all logits of a large batch would not fit."""
+        """One column: the cross-entropies.
+
+        In blocks: all logits of a large batch would not fit.
+        """
         hidden = _hidden(model, batch)
         block = max(1, LOGITS // int(model.config.vocab_size))
         losses = []

@@ -7,7 +7,7 @@ from typing import Any
 
 from sweeper.tasks.kinds.sentence_retrieval import FOREIGN, PIVOT
 from sweeper.training.kinds.base import Embedded, Head
-from sweeper.training.retrieval import Sides
+from sweeper.training.vectors import Sides
 
 
 class SentenceRetrieval(Embedded):

@@ -29,9 +29,7 @@ class SpanExtraction(Trained):
     def collate(self, features: Features, rows: Ints, padding: int) -> Collated:
         """See `TorchKind.collate`."""
         spans = np.stack([features.column(name)[rows] for name in ("start", "end")], axis=1)
-        return Collated(
-            features.tokens(rows, padding), features.lengths[rows], spans, len(rows)
-        )
+        return Collated(features.tokens(rows, padding), features.lengths[rows], spans, len(rows))
 
     def loss(self, model: PreTrainedModel, batch: Batch) -> Tensor:
         """See `Trained.loss`: the mean of the start's and the end's cross-entropy, summed."""
