@@ -145,9 +145,11 @@ def test_yaml_blocks_are_valid(block: str, tmp_path: Path) -> None:
         load_card(file)
         return
     if "tasks_path" in said:
-        card = next(b for b in blocks(page("tasks.md"), "yaml") if "\nkind:" in b)
-        (tmp_path / said["tasks_path"]).mkdir()
-        (tmp_path / said["tasks_path"] / "card.yaml").write_text(card, encoding="utf-8")
+        here = next(text for path in PAGES if block in (text := path.read_text("utf-8")))
+        folder = tmp_path / said["tasks_path"]
+        folder.mkdir()
+        for number, card in enumerate(b for b in blocks(here, "yaml") if "\nkind:" in b):
+            (folder / f"{number}.yaml").write_text(card, encoding="utf-8")
     if not {"name", "base", "targets"} <= set(said):
         small = {"name": "part", "base": {"model": "xlm-roberta-base"}, "targets": {"xnli": None}}
         file.write_text(yaml.safe_dump({**small, **said}), encoding="utf-8")
