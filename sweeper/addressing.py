@@ -20,7 +20,7 @@ from sweeper.store.commits import Commit, Commits
 from sweeper.store.files import canonical, digest
 from sweeper.study import Training
 from sweeper.tasks import kinds
-from sweeper.tasks.card import Card
+from sweeper.tasks.card import Card, SyntheticSource
 from sweeper.tasks.encoding import ENCODING_VERSION
 from sweeper.tasks.metrics import METRIC_VERSION
 from sweeper.tasks.sources import identity
@@ -192,7 +192,10 @@ class Addressing:
             "content": identity(resolution),
             "kind": card.kind,
             "labels": list(card.labels),
-            "reading": _reading(card, resolution["source"]),
+            "reading": _reading(card, resolution["source"], split),
+            "without": card.split(split).without,
+            "options": card.options,
+            "metric": card.scorer,
             "limit": self.plan.study.limit(task, split),
         }
 
@@ -326,7 +329,11 @@ def architecture(scratch: Any) -> dict[str, Any]:
     return found
 
 
-def _reading(card: Card, source: str) -> dict[str, Any]:
-    """A card's rules for reading a source: where its files lie is none of them."""
+def _reading(card: Card, source: str, split: str) -> Any:
+    """A card's rules for reading a split: where its files lie is none of them."""
     told = {"files", "dataset", "config", "revision", "splits"}
-    return card.source(source).model_dump(mode="json", exclude=told)
+    found = card.source(source)
+    if isinstance(found, SyntheticSource):
+        return found.model_dump(mode="json")
+    members = found.members(split)
+    return [[part, member.model_dump(mode="json", exclude=told)] for part, member in members]

@@ -49,6 +49,13 @@ class Axis(StrEnum):
     language = "language"
 
 
+class Benchmark(StrEnum):
+    """A benchmark whose averages can be shown."""
+
+    xtreme = "xtreme"
+    xtreme_r = "xtreme-r"
+
+
 class Format(StrEnum):
     """A format of an export."""
 
@@ -56,6 +63,7 @@ class Format(StrEnum):
     parquet = "parquet"
     markdown = "markdown"
     latex = "latex"
+    xtreme = "xtreme"
 
 
 class What(StrEnum):
@@ -65,6 +73,7 @@ class What(StrEnum):
     scores = "scores"
     examples = "examples"
     trials = "trials"
+    predictions = "predictions"
 
 
 StudyArgument = Annotated[str, typer.Argument(help="A study file, or a shipped study: demo.")]
@@ -76,6 +85,16 @@ StoreOption = Annotated[
 ]
 NoLimitsOption = Annotated[
     bool, typer.Option("--no-limits", help="Use every example: the study's limits do not count.")
+]
+TasksOption = Annotated[
+    Path | None, typer.Option("--tasks", help="A folder of your own task cards (*.yaml).")
+]
+KeepGoingOption = Annotated[
+    bool, typer.Option("--keep-going", help="Leave broken rows out, and count them.")
+]
+DataOption = Annotated[
+    str | None,
+    typer.Option("--data", help="The data files' folder. Default: SWEEPER_DATA, else the hub."),
 ]
 StudyOption = Annotated[
     str | None, typer.Option("--study", help="A study of the store; default: the only one.")
@@ -102,11 +121,19 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-def _load(study: str, no_limits: bool) -> Study:
+def _load(study: str, no_limits: bool, tasks: Path | None = None) -> Study:
     from sweeper.study import Study
 
     loaded = Study.load(study)
+    if tasks is not None:
+        loaded = loaded.with_tasks(tasks)
     return loaded.unlimited() if no_limits else loaded
+
+
+def _root(data: str | None) -> Path | None:
+    """The folder of the data files; None: the hub."""
+    said = data or os.environ.get("SWEEPER_DATA") or "hub"
+    return None if said == "hub" else Path(said).expanduser()
 
 
 def _view(store: Path | None, study: str | None) -> View:
@@ -117,7 +144,10 @@ def _view(store: Path | None, study: str | None) -> View:
 
 @app.command()
 def plan(
-    study: StudyArgument, store: StoreOption = None, no_limits: NoLimitsOption = False
+    study: StudyArgument,
+    store: StoreOption = None,
+    no_limits: NoLimitsOption = False,
+    tasks: TasksOption = None,
 ) -> None:
     """Show a study's jobs, what is done and left, and if its disk will do."""
     from sweeper.disk import check_disk
@@ -128,7 +158,7 @@ def plan(
     from sweeper.resolving import resolved_already
     from sweeper.store.files import StoreFiles
 
-    planned = make_plan(_load(study, no_limits))
+    planned = make_plan(_load(study, no_limits, tasks))
     folder = store or Path("runs") / planned.study.name
     progress = None
     if (folder / "store.json").is_file():
@@ -147,6 +177,7 @@ def run(
         str | None, typer.Option(help="A Ray cluster's address, or auto; default: this machine.")
     ] = None,
     no_limits: NoLimitsOption = False,
+    tasks: TasksOption = None,
 ) -> None:
     """Do what a study asks for and its store lacks; show the results."""
     from sweeper.analysis.store import Store
@@ -155,7 +186,7 @@ def run(
     from sweeper.report.overview import print_results
     from sweeper.report.terminal import console, duration
 
-    loaded = _load(study, no_limits)
+    loaded = _load(study, no_limits, tasks)
     folder = store or Path("runs") / loaded.name
     summary = sweep(loaded, folder, address=address, watch=live.watch)
     view = Store(folder).view(loaded.name)
@@ -244,32 +275,107 @@ def matrix(
     store: StoreArgument = None,
     value: Annotated[Value, typer.Option(help="Scores, or gains over none.")] = Value.score,
     by: Annotated[Axis, typer.Option(help="A column per target, or per language.")] = Axis.task,
+    aggregate: Annotated[
+        Benchmark | None, typer.Option(help="Show the averages of a benchmark in its place.")
+    ] = None,
     study: StudyOption = None,
 ) -> None:
     """Show the transfer matrix: intermediates by targets."""
     from sweeper.analysis.averaging import transfer
     from sweeper.report.terminal import console, print_matrix
 
+    if aggregate is not None:
+        from sweeper.analysis.aggregates import aggregate as averaged
+        from sweeper.report.benchmarks import print_aggregate
+
+        print_aggregate(console(), averaged(_view(store, study), aggregate))
+        return
     print_matrix(console(), transfer(_view(store, study), value, by))
 
 
 @app.command()
 def export(
-    store: StoreArgument = None,
-    format: Annotated[Format, typer.Option(help="csv, parquet: a row per cell.")] = Format.csv,
-    what: Annotated[What, typer.Option(help="What to export.")] = What.matrix,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[WHAT] [STORE]",
+            help="matrix, scores, examples, trials or predictions; then the store's folder.",
+        ),
+    ] = None,
+    format: Annotated[
+        Format | None,
+        typer.Option(help="csv, parquet: a row per cell. Default: csv; predictions: xtreme."),
+    ] = None,
+    what: Annotated[What | None, typer.Option(help="The same as WHAT.")] = None,
     value: Annotated[Value, typer.Option(help="For a matrix.")] = Value.score,
     by: Annotated[Axis, typer.Option(help="For a matrix.")] = Axis.task,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Default: standard output.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="A file, for predictions a folder. Default: standard output."
+        ),
     ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="For predictions; default: every target.")
+    ] = None,
+    intermediate: Annotated[
+        str | None, typer.Option(help="For predictions; default: the best row of each target.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="For predictions: a seed of the row.")] = None,
     study: StudyOption = None,
 ) -> None:
-    """Write the matrix or a table as CSV, Parquet, Markdown or LaTeX."""
+    """Write the matrix or a table to a file, or predictions in XTREME's layout to a folder."""
+    chosen, store = _what_and_store(words or [], what)
+    _check_format(chosen, format)
+    view = _view(store, study)
+    if chosen is What.predictions:
+        from sweeper.report.submission import export_predictions
+
+        if output is None:
+            raise StoreError("Predictions are a folder of files. Give `--output FOLDER`.")
+        made = export_predictions(
+            view, output, targets=target, intermediate=intermediate, seed=seed
+        )
+        for name, reason in made.left_out.items():
+            typer.echo(f"left out {name}: {reason}", err=True)
+        typer.echo(f"{output}: {made.files} files of {', '.join(made.targets)}", err=True)
+        return
+    if target or intermediate or seed is not None:
+        raise StoreError(
+            "`--target`, `--intermediate` and `--seed` choose whose predictions are exported. "
+            "Say `sweeper export predictions`, or leave them out."
+        )
+    _write_table(view, chosen, format or Format.csv, value, by, output)
+
+
+def _what_and_store(words: list[str], what: What | None) -> tuple[What, Path | None]:
+    """The words of `export`: first what, unless it is a folder's name, then the store."""
+    left = list(words)
+    if left and what is None and left[0] in What.__members__ and not Path(left[0]).is_dir():
+        what = What(left.pop(0))
+    if len(left) > 1:
+        raise StoreError(
+            f"`export` takes one of {', '.join(What)} and a store's folder, not "
+            f"{' '.join(words)!r}."
+        )
+    return what or What.matrix, Path(left[0]) if left else None
+
+
+def _check_format(what: What, format: Format | None) -> None:
+    predictions = what is What.predictions
+    if format is not None and predictions != (format is Format.xtreme):
+        raise StoreError(
+            "The format xtreme is that of predictions, and they have no other: `sweeper export "
+            f"predictions --format xtreme`. You asked for {what} as {format}."
+        )
+
+
+def _write_table(
+    view: View, what: What, format: Format, value: Value, by: Axis, output: Path | None
+) -> None:
     from sweeper.analysis.averaging import transfer
     from sweeper.report.export import export as exported
 
-    view = _view(store, study)
     tables: dict[What, Callable[[], TransferMatrix | pd.DataFrame]] = {
         What.matrix: lambda: transfer(view, value, by),
         What.scores: lambda: view.scores(metric="all"),
@@ -290,14 +396,70 @@ def export(
 
 
 @app.command()
-def tasks() -> None:
-    """List the tasks that have a card, and whether their data is there."""
+def score(
+    folder: Annotated[Path, typer.Argument(help="Has a folder per task: xnli/test-de.tsv.")],
+    data: DataOption = None,
+    tasks: TasksOption = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write every score there, as CSV.")
+    ] = None,
+) -> None:
+    """Score predictions in XTREME's layout, whoever made them, against the tasks' data."""
+    from sweeper.planning import cards_with
+    from sweeper.report.scores import csv_of, print_scores
+    from sweeper.report.submitted import score_folder
+    from sweeper.report.terminal import console
+
+    scored = score_folder(folder, cards_with(tasks), _root(data))
+    print_scores(console(), scored)
+    if output:
+        try:
+            output.write_bytes(csv_of(scored))
+        except OSError as error:
+            raise StoreError(f"{output} could not be written: {error.strerror}.") from None
+
+
+tasks_app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app.add_typer(tasks_app, name="tasks", help="List the tasks that have a card; check their data.")
+
+
+@tasks_app.callback()
+def tasks(context: typer.Context, tasks: TasksOption = None, data: DataOption = None) -> None:
+    """List the tasks that have a card: role, kind, languages, sizes, licence, and their data."""
+    if context.invoked_subcommand is not None:
+        context.obj = (tasks, data)
+        return
+    from sweeper.planning import cards_with
     from sweeper.report.tasklist import print_tasks
     from sweeper.report.terminal import console
-    from sweeper.tasks.card import shipped_cards
 
-    root = os.environ.get("SWEEPER_DATA")
-    print_tasks(console(), shipped_cards(), Path(root).expanduser() if root else None)
+    print_tasks(console(), cards_with(tasks), _root(data))
+
+
+@tasks_app.command()
+def check(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all that are there.")
+    ] = None,
+    tasks: TasksOption = None,
+    data: DataOption = None,
+    keep_going: KeepGoingOption = False,
+) -> None:
+    """Read every row of the tasks whose data is there, and hold it against their cards.
+
+    A task on the hub is read only where it is named. Exits with 1 if anything does not fit.
+    """
+    from sweeper.planning import cards_with
+    from sweeper.report.taskcheck import check_tasks, print_check
+    from sweeper.report.terminal import console
+
+    above, folder = context.obj
+    cards = cards_with(tasks or above)
+    out = console()
+    checks = check_tasks(cards, names or [], _root(data or folder), keep_going=keep_going)
+    if not print_check(out, checks):
+        raise typer.Exit(1)
 
 
 @app.command()

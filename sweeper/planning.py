@@ -11,12 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sweeper import overlaps
 from sweeper.checks import Checks
 from sweeper.errors import StudyError
 from sweeper.graph import BASE, TOKENIZER, Cell, Job, Plan, Search, selection_name
 from sweeper.sizes import checkpoint_bytes
 from sweeper.study import CONTROL, Stage, Study, Target, Training
 from sweeper.tasks.card import Card, load_cards, shipped_cards
+from sweeper.tasks.overlaps import check as check_overlaps
 
 _EXAMPLES_UNKNOWN = 10_000
 _EVALUATION = 1 / 3  # a forward pass beside a forward, a backward and a step
@@ -32,7 +34,8 @@ def plan(study: Study, *, cards: Mapping[str, Card] | None = None) -> Plan:
 
     Raises:
         StudyError: an unknown task or language, a task without the split or the kind that its
-            role needs; the message names the study's line.
+            role needs, a row or a selection that shares examples with what a column tests; the
+            message names the study's line.
     """
     known = dict(cards) if cards is not None else known_cards(study)
     return _Planner(study, known).plan()
@@ -40,20 +43,34 @@ def plan(study: Study, *, cards: Mapping[str, Card] | None = None) -> Plan:
 
 def known_cards(study: Study) -> dict[str, Card]:
     """The shipped cards, and the user's own, which may not take a shipped name."""
-    cards = shipped_cards()
     if study.tasks_path is None:
-        return cards
+        return cards_with(None)
     folder = study.folder / Path(study.tasks_path).expanduser()
     if not folder.is_dir():
         raise StudyError(
             f"{study.where('tasks_path')}: tasks_path must be a folder of cards; {folder} is "
             "none. Mend the path (it is relative to the study's file)."
         )
-    own = load_cards(folder)
+    return cards_with(folder)
+
+
+def cards_with(folder: Path | None) -> dict[str, Card]:
+    """The shipped cards and those of a folder.
+
+    Raises:
+        StudyError: there is no such folder, a card of it is wrong or has a shipped name, or tells
+            of an overlap with a task that there is not.
+    """
+    cards = shipped_cards()
+    if folder is None:
+        return cards
+    own = load_cards(folder.expanduser())
     taken = sorted(set(own) & set(cards))
     if taken:
         raise StudyError(f"{folder}: the card name {taken[0]!r} is a shipped one. Rename yours.")
-    return {**cards, **own}
+    known = {**cards, **own}
+    check_overlaps(known)
+    return known
 
 
 class _Planner:
@@ -75,6 +92,7 @@ class _Planner:
                 for column in self.plan_.columns:
                     self._cell(row, column, seed, parent)
         self._finish_preparation()
+        overlaps.check(self.plan_)
         self.plan_.checkpoint_bytes = checkpoint_bytes(self.study)
         return self.plan_
 

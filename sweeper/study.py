@@ -335,6 +335,10 @@ class Study(Strict):
         name = f"{self.name}-no-limits"
         return self.model_copy(update={"name": name, "limits": Limits(), "task_limits": {}})
 
+    def with_tasks(self, folder: Path) -> Study:
+        """This study with another folder of the user's own cards (relative to where we are)."""
+        return self.model_copy(update={"tasks_path": str(folder.expanduser().absolute())})
+
     def space(self, training_task: str) -> Space:
         """The search space of a training task; without one, a single trial of the defaults."""
         return self.spaces.get(training_task, Space())

@@ -11,6 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from analysis.world import TINY, World, study
+from report.submission_world import Predicted, write_data
+from report.submission_world import study as made_study
 
 from sweeper import cli
 from sweeper.engine import sweep
@@ -65,6 +67,9 @@ def test_a_finished_store_answers_every_command(folder: Path, capsys: Capture) -
         ("logs", "train/base"): "the log of train/base",
         ("logs", "score/none>demo_retrieval/seed=2"): "the log of score/none>demo_retrieval",
         ("tasks",): "XNLI: classification; target (from mnli); 15 languages",
+        ("tasks", "check", "topic"): "all as their cards say",
+        ("export", "matrix", "runs/tiny"): "tiny,supersense,tagging,,score,f1,percent,58.0",
+        ("export", "trials"): "train/base",
     }.items():
         assert sweeper(*words) == 0, words
         assert said in capsys.readouterr().out, words
@@ -77,6 +82,67 @@ def test_export_to_a_file(folder: Path, capsys: Capture) -> None:
     assert len(pd.read_parquet("scores.parquet")) == 2 * 36
     assert sweeper("export", "-o", "no/such/folder.csv") == 1
     assert "could not be written" in capsys.readouterr().err
+
+
+def test_predictions_are_exported_and_scored(folder: Path, capsys: Capture) -> None:
+    write_data(folder / "data")
+    of = made_study(
+        folder / "data", targets={"xnli": {"languages": ["de"]}, "tatoeba": {"languages": ["fi"]}}
+    )
+    Predicted(Path("runs/made"), of, folder / "prepared").run(dev=lambda *_: (5.0, 1.0, 1))
+    assert sweeper("export", "predictions", "--format", "xtreme", "-o", "out") == 0
+    assert "out: 2 files of xnli, tatoeba" in capsys.readouterr().err
+    assert sweeper("score", "out", "--data", "data", "-o", "scores.csv") == 0
+    said = capsys.readouterr().out
+    stored = pd.read_csv("scores.csv").set_index("task")["value"]
+    assert f"fi {stored['tatoeba']:.1f}" in said
+    words = ("--intermediate", "mnli", "--seed", "0", "--target", "xnli", "-o", "named")
+    assert sweeper("export", "predictions", "runs/made", *words) == 0
+    assert json.loads(Path("named/predictions.json").read_text())["targets"]["xnli"]["seed"] == 0
+    for wrong, why in {
+        ("export", "predictions"): "Give `--output FOLDER`",
+        ("export", "predictions", "--format", "csv", "-o", "x"): "The format xtreme is that of",
+        ("export", "scores", "--format", "xtreme"): "The format xtreme is that of",
+        ("export", "scores", "--target", "xnli"): "Say `sweeper export predictions`",
+        ("export", "scores", "one", "two"): "and a store's folder",
+        ("score", "nowhere"): "no folder of predictions",
+    }.items():
+        assert sweeper(*wrong) == 1, wrong
+        assert why in capsys.readouterr().err, wrong
+
+
+def test_averages_of_a_benchmark(folder: Path, capsys: Capture) -> None:
+    World(Path("runs/tiny")).run()
+    assert sweeper("matrix", "--aggregate", "xtreme") == 1
+    assert "has no target of xtreme" in capsys.readouterr().err
+    assert sweeper("matrix", "--aggregate", "xtrem") == 2
+
+
+def test_own_cards_are_listed_checked_and_planned(folder: Path, capsys: Capture) -> None:
+    Path("cards").mkdir()
+    card = {
+        "name": "mine", "title": "Mine", "kind": "classification", "licence": "none",
+        "labels": ["a", "b"], "splits": {"train": {"languages": ["en"], "rows": 1}},
+        "sources": {"local": {"format": "tsv", "files": {"train": "mine.tsv"},
+                              "columns": {"text": 0, "label": 1}}},
+    }  # fmt: skip
+    Path("cards/mine.yaml").write_text(json.dumps(card))
+    Path("mine.tsv").write_text("x\ta\n")
+    assert sweeper("tasks", "--tasks", "cards", "--data", ".") == 0
+    assert "Mine: classification; intermediate; en" in capsys.readouterr().out
+    assert sweeper("tasks", "check", "mine", "--tasks", "cards", "--data", ".") == 0
+    assert sweeper("tasks", "--tasks", "cards", "--data", ".", "check", "mine") == 0
+    Path("mine.tsv").write_text("x\ta\ny\tc\nz\tb\n")
+    assert sweeper("tasks", "check", "mine", "--tasks", "cards", "--data", ".") == 1
+    words = ("tasks", "check", "mine", "--tasks", "cards", "--data", ".", "--keep-going")
+    capsys.readouterr()
+    assert sweeper(*words) == 1
+    said = capsys.readouterr().out
+    assert "en: 2 rows, the card says 1" in said and "1 broken rows left out" in said
+    file = write_study(folder / "tiny.yaml", intermediates={"mine": None})
+    assert sweeper("plan", str(file)) == 1
+    assert "unknown task 'mine'" in capsys.readouterr().err
+    assert sweeper("plan", str(file), "--tasks", "cards") == 0
 
 
 def test_errors_are_one_sentence_and_exit_with_1(folder: Path, capsys: Capture) -> None:

@@ -33,9 +33,16 @@ from sweeper.study import (
     Training,
 )
 from sweeper.tasks import formats, kinds
-from sweeper.tasks.card import Card, Split, load_card, shipped_cards
+from sweeper.tasks.card import Card, Fields, Overlap, Split, load_card, shipped_cards
 from sweeper.tasks.card import Selection as CardSelection
-from sweeper.tasks.places import HubSource, LocalSource, Model, SyntheticSource
+from sweeper.tasks.places import (
+    HubParts,
+    HubSource,
+    LocalParts,
+    LocalSource,
+    Model,
+    SyntheticSource,
+)
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "cluster" / "README.md", *sorted(ROOT.glob("docs/*.md"))]
@@ -43,7 +50,10 @@ MODELS = [
     Study, Training, Scratch, Base, Stage, Intermediate, Selection, Representation, Target, Range,
     Space, Limits,
 ]  # fmt: skip
-CARD_MODELS = [Card, Split, CardSelection, LocalSource, HubSource, SyntheticSource]
+CARD_MODELS = [
+    Card, Fields, Split, CardSelection, Overlap, LocalSource, LocalParts, HubSource, HubParts,
+    SyntheticSource,
+]  # fmt: skip
 
 
 def page(name: str) -> str:
@@ -135,9 +145,11 @@ def test_yaml_blocks_are_valid(block: str, tmp_path: Path) -> None:
         load_card(file)
         return
     if "tasks_path" in said:
-        card = next(b for b in blocks(page("tasks.md"), "yaml") if "\nkind:" in b)
-        (tmp_path / said["tasks_path"]).mkdir()
-        (tmp_path / said["tasks_path"] / "card.yaml").write_text(card, encoding="utf-8")
+        here = next(text for path in PAGES if block in (text := path.read_text("utf-8")))
+        folder = tmp_path / said["tasks_path"]
+        folder.mkdir()
+        for number, card in enumerate(b for b in blocks(here, "yaml") if "\nkind:" in b):
+            (folder / f"{number}.yaml").write_text(card, encoding="utf-8")
     if not {"name", "base", "targets"} <= set(said):
         small = {"name": "part", "base": {"model": "xlm-roberta-base"}, "targets": {"xnli": None}}
         file.write_text(yaml.safe_dump({**small, **said}), encoding="utf-8")

@@ -176,6 +176,20 @@ def test_where_a_task_is_read_from(root: Path) -> None:
     assert source_of(cards["panx"], None) == "hub"
 
 
+def test_a_folder_may_have_some_tasks_only(tmp_path: Path) -> None:
+    """BUCC is not on the hub: its files do not take the other tasks' from there."""
+    cards = shipped_cards()
+    (tmp_path / "bucc2018").mkdir()
+    for name in ("de", "en", "gold"):
+        (tmp_path / f"bucc2018/de-en.test.{name}").touch()
+    assert source_of(cards["bucc2018"], tmp_path) == "local"
+    assert source_of(cards["bucc2018"], None) == "local", "so that what is missing is named"
+    assert source_of(cards["xnli"], tmp_path) == "hub"
+    (tmp_path / "xnli").mkdir()
+    (tmp_path / "xnli/dev-de.tsv").touch()
+    assert source_of(cards["xnli"], tmp_path) == "local"
+
+
 def test_the_hub_is_asked_once(files: StoreFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
@@ -186,8 +200,8 @@ def test_the_hub_is_asked_once(files: StoreFiles, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sources, "_look_up", look_up)
     planned = plan(_panx(Path("unused"), data="hub"))
     found = resolve(planned, files)
-    assert found.sources["panx/test/de"]["revision"] == SHA
-    assert found.sources["panx/test/de"]["config"] == "PAN-X.de"
+    panx = found.sources["panx/test/de"]["parts"]["xtreme"]
+    assert (panx["revision"], panx["config"]) == (SHA, "PAN-X.de")
     count = len(asked)
     assert resolve(planned, files) == found and len(asked) == count
 
@@ -352,8 +366,8 @@ def test_a_task_without_local_files_comes_from_the_hub(root: Path) -> None:
 
 def test_a_task_without_a_source_that_fits_is_said(files: StoreFiles, root: Path) -> None:
     cards = shipped_cards()
-    hub = {"hub": cards["panx"].sources["hub"].model_copy(update={"splits": {}})}
+    hub = {"hub": cards["xnli"].sources["hub"].model_copy(update={"splits": {}})}
     card = cards["panx"].model_copy(update={"sources": hub})
     planned = plan(_panx(root), cards={**cards, "panx": card})
-    with pytest.raises(DataError, match="panx"):
+    with pytest.raises(DataError, match="'panx' has no hub data for its split"):
         resolve(planned, files)

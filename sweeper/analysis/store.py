@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeper.analysis.aggregates import Aggregate, aggregate
 from sweeper.analysis.averaging import transfer
 from sweeper.analysis.best import Best
 from sweeper.analysis.best import best as best_of
@@ -145,6 +146,14 @@ class Store:
     ) -> pd.DataFrame:
         """The transfer matrix's values: intermediates by targets (or targets and languages)."""
         return self.transfer(value, by, study, target_languages).values
+
+    def aggregate(self, benchmark: str = "xtreme", study: str | None = None) -> Aggregate:
+        """The averages of XTREME ("xtreme") or XTREME-R ("xtreme-r") of every row, over seeds.
+
+        Over all languages of each task's test set, as the official script has it, and not over
+        the zero-shot ones as in `matrix`; see `sweeper.analysis.aggregates.Aggregate`.
+        """
+        return aggregate(self.view(study), benchmark)
 
 
 def only_store(given: Path | None) -> Path:

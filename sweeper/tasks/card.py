@@ -5,7 +5,7 @@ A card is a YAML file. The shipped ones lie in ``sweeper/tasks/cards``; a study 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -15,13 +15,16 @@ from pydantic import Field, field_validator, model_validator
 from sweeper import yamlfile
 from sweeper.errors import StudyError, SweeperError, suggest
 from sweeper.languages import language
-from sweeper.tasks import formats, kinds
+from sweeper.tasks import kinds
+from sweeper.tasks.consistency import faults
 from sweeper.tasks.places import (
+    HubParts,
     HubSource,
+    Labels,
+    LocalParts,
     LocalSource,
     Model,
     Names,
-    RawLabels,
     Source,
     Sources,
     SyntheticSource,
@@ -30,8 +33,12 @@ from sweeper.tasks.places import (
 
 __all__ = [
     "Card",
+    "HubParts",
     "HubSource",
+    "LocalParts",
     "LocalSource",
+    "Overlap",
+    "Provenance",
     "Selection",
     "Source",
     "SourceName",
@@ -45,15 +52,23 @@ __all__ = [
 
 SourceName = Literal["local", "hub", "synthetic"]
 
-RESERVED_FIELDS = ("id", "language")
-"""Fields of every kind: a row's name, and the language of a row in a file of several."""
+
+Provenance = Literal["native", "human-translated", "machine-translated", "synthetic"]
+
+Level = Literal["same_examples", "same_documents", "same_data"]
 
 
 class Split(Model):
-    """A part of a task: its languages, and how many rows each has where that is known."""
+    """A part of a task: its languages, and how many rows each has where that is known.
+
+    ``exact`` makes another number of rows an error, whatever the source. ``without`` names a list
+    of documents (``cards/without/<name>.txt``) whose rows are left out.
+    """
 
     languages: Names = Field(min_length=1)
     rows: int | dict[str, int] | None = None
+    exact: bool = False
+    without: str | None = None
 
     @field_validator("languages")
     @classmethod
@@ -80,17 +95,38 @@ class Selection(Model):
     language: str = "en"
 
 
-class _Fields(Model):
+class Overlap(Model):
+    """What a task shares with another one.
+
+    ``same_examples``: examples that the two have in common. ``same_documents``: other examples
+    about the same texts. ``same_data``: the one contains, or continues, the training data of the
+    other. ``splits`` are this task's and ``with_splits`` the other's; empty means all.
+    """
+
+    task: str
+    level: Level
+    splits: Names = ()
+    with_splits: Names = ()
+    note: str = ""
+
+
+class Fields(Model):
     """A card's fields, each right in itself."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     title: str
     kind: str
     licence: str
-    labels: RawLabels = ()
+    labels: Labels = ()
     description: str = ""
+    how_to_get: str = ""
+    """Told when a file is missing: where data that cannot simply be downloaded comes from."""
     training_task: str | None = None
     selection: Selection | None = None
+    metric: str | None = None
+    options: dict[str, bool | int | float | str | dict[str, str]] = Field(default_factory=dict)
+    provenance: Provenance | dict[str, Provenance] | None = None
+    overlaps: tuple[Overlap, ...] = Field((), strict=False)
     splits: dict[str, Split] = Field(min_length=1)
     sources: Sources = Field(min_length=1)
 
@@ -101,19 +137,49 @@ class _Fields(Model):
             raise ValueError(f"there is no such kind.{suggest(name, kinds.names())}")
         return name
 
+    @field_validator("provenance")
+    @classmethod
+    def _known_languages(cls, given: Any) -> Any:
+        for code in given if isinstance(given, dict) else ():
+            if code != "other":
+                try:
+                    language(code)
+                except SweeperError as error:
+                    raise ValueError(str(error)) from None
+        return given
 
-class Card(_Fields):
+
+class Card(Fields):
     """A task: what it is, in which languages, and where its rows are found.
 
     ``training_task`` (targets only) names the task on whose ``train`` split the target's head is
     trained; ``selection`` says by which split a checkpoint is chosen.
+    ``metric`` chooses among the scorers of a kind that has several, ``options`` change the kind's
+    settings. ``provenance`` says how the texts came about, per language where that differs (the
+    key "other" stands for the rest); ``overlaps`` what the task shares with others.
     """
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for location, problem in _faults(self):
-            raise ValueError(f"{'.'.join(location)}: {problem}")
+        for location, problem in faults(self):
+            raise ValueError(f"{'.'.join(map(str, location))}: {problem}")
         return self
+
+    def option(self, name: str) -> Any:
+        """The card's value of one of the kind's options, or the kind's own."""
+        return self.options.get(name, kinds.get(self.kind).options[name])
+
+    @property
+    def scorer(self) -> str | None:
+        """The card's `metric`, or the kind's first; None for a kind with one way to score."""
+        known = kinds.get(self.kind).metrics
+        return self.metric or (known[0] if known else None)
+
+    def provenance_of(self, code: str) -> Provenance | None:
+        """How the texts of a language came about, if the card says so."""
+        if isinstance(self.provenance, dict):
+            return self.provenance.get(code, self.provenance.get("other"))
+        return self.provenance
 
     def source(self, name: str) -> Source:
         """One of the card's sources; `StudyError` if it has none of that name."""
@@ -140,100 +206,19 @@ class Card(_Fields):
         return found
 
 
-# ---- what must fit together -------------------------------------------------------------------
-
-Fault = tuple[tuple[str, ...], str]
-
-
-def _faults(card: _Fields) -> Iterator[Fault]:
-    """Where the card contradicts itself: place and problem."""
-    kind = kinds.get(card.kind)
-    if kind.label_field and len(card.labels) < 2:
-        yield ("labels",), f"a {kind.name} task needs at least two labels"
-    if not kind.label_field and card.labels:
-        yield ("labels",), f"a {kind.name} task has no labels"
-    if len(set(card.labels)) != len(card.labels):
-        yield ("labels",), "a label may stand here once only"
-    if any(not label or len(label.split()) != 1 for label in card.labels):
-        yield ("labels",), "a label must be one word"
-    chosen = card.selection
-    if chosen and chosen.task in (None, card.name):
-        yield from _missing_unit(card, ("selection",), chosen.split, chosen.language)
-    if card.training_task == card.name and "train" not in card.splits:
-        yield ("training_task",), f"the card has no split 'train'.{suggest('train', card.splits)}"
-    for name, source in card.sources.items():
-        yield from _source_faults(card, kind, name, source)
-
-
-def _missing_unit(card: _Fields, place: tuple[str, ...], split: str, code: str) -> Iterator[Fault]:
-    if split not in card.splits:
-        yield place, f"the card has no split {split!r}.{suggest(split, card.splits)}"
-    elif code not in card.splits[split].languages:
-        known = card.splits[split].languages
-        yield place, f"the split {split!r} has no language {code!r}.{suggest(code, known)}"
-
-
-def _source_faults(card: _Fields, kind: kinds.Kind, name: str, source: Any) -> Iterator[Fault]:
-    place = ("sources", name)
-    if isinstance(source, SyntheticSource):
-        return
-    mapped = source.labels.values() if isinstance(source.labels, dict) else source.labels or ()
-    for label in mapped:
-        if label not in card.labels:
-            yield (*place, "labels"), f"{label!r} is no label.{suggest(label, card.labels)}"
-    parts = source.files if isinstance(source, LocalSource) else source.splits
-    for split in parts:
-        if split not in card.splits:
-            where = (*place, "files" if isinstance(source, LocalSource) else "splits", split)
-            yield where, f"the card has no split {split!r}.{suggest(split, card.splits)}"
-    known = (*kind.fields, *kind.optional, *RESERVED_FIELDS)
-    for field in source.columns:
-        if field not in known:
-            yield (*place, "columns", field), f"there is no such field.{suggest(field, known)}"
-    if isinstance(source, LocalSource):
-        yield from _format_faults(kind, place, source)
-    else:
-        yield from _missing_columns(kind, place, source.columns)
-
-
-def _format_faults(
-    kind: kinds.Kind, place: tuple[str, ...], source: LocalSource
-) -> Iterator[Fault]:
-    known = {**formats.PARSERS, **kind.formats}
-    if source.format not in known:
-        problem = f"there is no format {source.format!r}.{suggest(source.format, known)}"
-        yield (*place, "format"), problem
-        return
-    if source.format in formats.WITH_COLUMNS:
-        yield from _missing_columns(kind, place, source.columns)
-    wanted = 2 if source.format == "parallel" else 1
-    for split in source.files:
-        if len(source.patterns(split)) != wanted:
-            yield (*place, "files", split), f"the format {source.format!r} takes {wanted} path(s)"
-
-
-def _missing_columns(
-    kind: kinds.Kind, place: tuple[str, ...], columns: Mapping[str, Any]
-) -> Iterator[Fault]:
-    for field in kind.fields:
-        if field not in columns:
-            yield (*place, "columns"), f"a {kind.name} task needs a column for {field!r}"
-    if len({isinstance(column, str) for column in columns.values()}) > 1:
-        yield (*place, "columns"), "columns are all names or all positions"
-
-
 # ---- reading cards ----------------------------------------------------------------------------
 
 
 def load_card(path: Path) -> Card:
     """The card in a YAML file; `StudyError` lists every fault with its line."""
     data, marks = yamlfile.load(path)
-    fields = yamlfile.validate(_Fields, data, marks)
-    faults = [
-        f"{marks.where(place)}: {'.'.join(place)}: {text}" for place, text in _faults(fields)
+    fields = yamlfile.validate(Fields, data, marks)
+    found = [
+        f"{marks.where(place)}: {'.'.join(map(str, place))}: {text}"
+        for place, text in faults(fields)
     ]
-    if faults:
-        raise StudyError("\n".join(faults))
+    if found:
+        raise StudyError("\n".join(found))
     return Card.model_construct(**dict(fields))
 
 

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+)
 from typing_extensions import TypedDict
 
 from sweeper.errors import suggest
@@ -29,6 +38,15 @@ def _text_keys(value: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
+
+
+def _numbered(value: Any) -> Any:
+    """A number of labels stands for the numbers from 0."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return tuple(map(str, range(value))) if whole else _text_items(value)
+
+
+Labels = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_numbered)]
 RawLabels = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_text_items)]
 LabelMap = Annotated[dict[str, str], BeforeValidator(_text_keys)]
 
@@ -67,14 +85,16 @@ class LocalSource(Model):
     """Files below the data folder.
 
     ``files`` gives per split a path with {language} (XTREME's code), {iso} (ISO 639-3), {name} or
-    {flores} for the language; the format "parallel" takes two, foreign and English. ``columns``
-    maps fields to column names, or to positions from 0 in a file without header. ``labels`` maps
-    raw labels to the card's; rows with a raw label in ``drop_labels`` are left out.
+    {flores} for the language, and perhaps * for any text. The format "parallel" takes two paths,
+    foreign and English, and "bucc" three; of other formats, several files are read one after the
+    other. ``columns`` maps fields to column names, or to positions from 0 in a file without
+    header; a list of them makes a list field; "a.b" is b inside a. ``labels`` maps raw labels to
+    the card's; rows with a raw label in ``drop_labels`` are left out.
     """
 
     format: str
     files: dict[str, str | Names]
-    columns: dict[str, str | int] = {}
+    columns: dict[str, str | int | Names] = {}
     labels: LabelMap | None = None
     drop_labels: RawLabels = ()
     language_prefix: bool = False
@@ -91,14 +111,45 @@ class LocalSource(Model):
         return files
 
     def patterns(self, split: str) -> tuple[str, ...]:
-        """The split's path patterns: one, or two for parallel files."""
+        """The split's path patterns."""
         return _patterns_of(self.files[split])
+
+    def told(self) -> tuple[str, ...]:
+        """The splits that the source has."""
+        return tuple(self.files)
+
+    def members(self, split: str | None = None) -> Iterator[tuple[str, LocalSource]]:
+        """The parts of the source (itself, unnamed), those that have ``split``."""
+        if split is None or split in self.files:
+            yield "", self
+
+
+class LocalParts(Model):
+    """Several local sources whose rows follow one another, such as ANLI, SNLI and MultiNLI."""
+
+    parts: dict[str, LocalSource] = Field(min_length=1)
+
+    def patterns(self, split: str) -> tuple[str, ...]:
+        """The split's path patterns, of all parts."""
+        return tuple(p for _, part in self.members(split) for p in part.patterns(split))
+
+    def told(self) -> tuple[str, ...]:
+        """The splits that some part has."""
+        return tuple(dict.fromkeys(split for part in self.parts.values() for split in part.told()))
+
+    def members(self, split: str | None = None) -> Iterator[tuple[str, LocalSource]]:
+        """Name and source of the parts, those that have ``split``."""
+        for name, part in self.parts.items():
+            if split is None or split in part.files:
+                yield name, part
 
 
 class HubSource(Model):
     """A dataset of the Hugging Face hub; ``splits`` maps the card's splits to the hub's.
 
-    ``labels`` maps the hub's labels to the card's: a list by number, or a mapping by raw label.
+    "a+b" is the hub's split a followed by b. Where one config holds all languages, ``id_prefix``
+    (with {name} and so on, in any case) keeps the rows of one. ``labels`` maps
+    the hub's labels to the card's: a list by number, or a mapping by raw label.
     Without ``revision`` the newest commit is looked up once and recorded.
     """
 
@@ -106,16 +157,47 @@ class HubSource(Model):
     config: str | None = None
     revision: str | None = None
     splits: dict[str, str]
-    columns: dict[str, str] = {}
+    columns: dict[str, str | Names] = {}
     labels: Names | LabelMap | None = None
     drop_labels: RawLabels = ()
+    id_prefix: str | None = None
 
-    @field_validator("config")
+    @field_validator("config", "id_prefix")
     @classmethod
     def _pattern(cls, config: str | None) -> str | None:
         if config is not None:
             _check_placeholders(config)
         return config
+
+    def told(self) -> tuple[str, ...]:
+        """The splits that the source has."""
+        return tuple(self.splits)
+
+    def members(self, split: str | None = None) -> Iterator[tuple[str, HubSource]]:
+        """The parts of the source (itself, unnamed), those that have ``split``."""
+        if split is None or split in self.splits:
+            yield "", self
+
+
+class HubParts(Model):
+    """Several datasets of the hub whose rows follow one another."""
+
+    parts: dict[str, HubSource] = Field(min_length=1)
+
+    @property
+    def dataset(self) -> str:
+        """The names of all datasets."""
+        return ", ".join(dict.fromkeys(part.dataset for part in self.parts.values()))
+
+    def told(self) -> tuple[str, ...]:
+        """The splits that some part has."""
+        return tuple(dict.fromkeys(split for part in self.parts.values() for split in part.told()))
+
+    def members(self, split: str | None = None) -> Iterator[tuple[str, HubSource]]:
+        """Name and source of the parts, those that have ``split``."""
+        for name, part in self.parts.items():
+            if split is None or split in part.splits:
+                yield name, part
 
 
 class SyntheticSource(Model):
@@ -124,13 +206,24 @@ class SyntheticSource(Model):
     generator: str
 
 
-Source = LocalSource | HubSource | SyntheticSource
+Source = LocalSource | LocalParts | HubSource | HubParts | SyntheticSource
+
+
+def _one_or_parts(value: Any) -> str:
+    has = "parts" in value if isinstance(value, dict) else hasattr(value, "parts")
+    return "parts" if has else "one"
 
 
 class Sources(TypedDict, total=False):
     """The places where a task's rows are found, by name."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
-    local: LocalSource
-    hub: HubSource
+    local: Annotated[
+        Annotated[LocalSource, Tag("one")] | Annotated[LocalParts, Tag("parts")],
+        Discriminator(_one_or_parts),
+    ]
+    hub: Annotated[
+        Annotated[HubSource, Tag("one")] | Annotated[HubParts, Tag("parts")],
+        Discriminator(_one_or_parts),
+    ]
     synthetic: SyntheticSource

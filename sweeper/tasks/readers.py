@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.errors import DataError, suggest
-from sweeper.tasks import formats, kinds
-from sweeper.tasks.card import Card, HubSource, LocalSource
+from sweeper.tasks import formats, kinds, without
+from sweeper.tasks.card import Card, HubSource, LocalSource, fill
 from sweeper.tasks.formats import Record
 from sweeper.tasks.kinds.base import Row, RowFault, shown
 from sweeper.tasks.sources import Resolution, check_unchanged, hub_errors
@@ -26,6 +26,7 @@ def read(
     resolution: Resolution,
     root: Path | None,
     limit: int | None = None,
+    skipped: list[str] | None = None,
 ) -> list[Row]:
     """The rows of one unit: the fields of the card's kind, and ``id``.
 
@@ -33,55 +34,92 @@ def read(
     lines are not counted, dropped rows are). ``limit`` takes the first rows that are left after
     dropping.
 
+    With a list as ``skipped``, a row that breaks a rule is left out and what is wrong with it is
+    added to the list. Files that are broken as a whole, or whose lines belong together (parallel,
+    BUCC, CoNLL, SQuAD's structure), are errors all the same.
+
     Raises:
         DataError: a file is missing, has changed since it was resolved, or breaks a rule.
     """
-    rows = list(islice(_rows(card, split, language, resolution, root), limit))
+    wanted = card.split(split, language)
+    # To say that a split has exactly so many rows, all must be counted.
+    most = None if wanted.exact else limit
+    rows = list(islice(_rows(card, split, language, resolution, root, skipped), most))
     origin = _origin(resolution, root)
+    if wanted.exact and len(rows) != wanted.rows_in(language):
+        raise DataError(
+            f"{origin}: the split {split!r} of the task {card.name!r} must have exactly "
+            f"{wanted.rows_in(language)} rows in the language {language!r}, it has {len(rows)}. "
+            "Get the right data: with other rows, scores mean something else."
+        )
+    rows = rows[:limit]
     if not rows and limit != 0:
         raise DataError(
             f"{origin}: the task {card.name!r} needs at least one row in the split {split!r} and "
             f"the language {language!r}; there is none. Get the data again, or leave the "
             "language out."
         )
-    seen: set[str] = set()
-    for row in rows:
-        if row["id"] in seen:
-            raise DataError(
-                f"{origin}: ids must be unique in a split and language; {row['id']!r} is not. "
-                "Mend the data, or leave the `id` column out of the card."
-            )
-        seen.add(row["id"])
     return rows
 
 
 def _rows(
-    card: Card, split: str, language: str, resolution: Resolution, root: Path | None
+    card: Card,
+    split: str,
+    language: str,
+    resolution: Resolution,
+    root: Path | None,
+    skipped: list[str] | None,
 ) -> Iterator[Row]:
     kind = kinds.get(card.kind)
-    source: Any = card.source(resolution["source"])
-    if resolution["source"] == "local":
-        records = _local_records(card, source, language, check_unchanged(resolution, root))
-        translate = _Translation.of(source)
-    elif resolution["source"] == "hub":
-        records = _hub_records(source, resolution)
-        translate = _Translation.of(source)
-    else:
-        records = _synthetic_records(resolution, split, language)
-        translate = _Translation({}, frozenset())
-    for number, record in enumerate(records):
-        values = dict(record.values)
-        if "language" in values and values.pop("language") != language:
-            continue
-        try:
-            if kind.label_field and not translate.apply(values, kind.label_field):
+    excluded = card.split(split, language).without
+    left_out = without.listed(excluded) if excluded else frozenset()
+    seen: set[str] = set()
+    for stream in _streams(card, split, language, resolution, root):
+        for number, record in enumerate(stream.records):
+            try:
+                row = _row(card, kind, stream, record, language)
+                if row is None or (left_out and _is_listed(row, kind, left_out)):
+                    continue
+                named = record.values.get("id", number)
+                row["id"] = f"{stream.prefix}{named}"
+                _check_new(row["id"], seen, record)
+            except DataError as error:
+                if skipped is None:
+                    raise
+                skipped.append(str(error))
                 continue
-            row = kind.row(values, card)
-        except RowFault as error:
-            where = record.where(error.index)
-            raise DataError(f"{where}: {error.broken}. {error.advice.rstrip('.')}.") from None
-        row["id"] = str(values["id"]) if "id" in values else str(number)
-        yield row
+            yield row
+
+
+def _row(
+    card: Card, kind: kinds.Kind, stream: _Stream, record: Record, language: str
+) -> Row | None:
+    """The row of a record; None if it is of another language or its label is dropped."""
+    if record.fault:
+        raise record.fault
+    values = dict(record.values)
+    if "language" in values and values.pop("language") != language:
+        return None
+    try:
+        if kind.label_field and not stream.translation.apply(values, kind.label_field):
+            return None
+        return kind.row(values, card)
+    except RowFault as error:
+        where = record.where(error.index)
+        raise DataError(f"{where}: {error.broken}. {error.advice.rstrip('.')}.") from None
+
+
+def _is_listed(row: Row, kind: kinds.Kind, marks: frozenset[str]) -> bool:
+    return without.mark(str(row[str(kind.document_field)])) in marks
+
+
+def _check_new(name: str, seen: set[str], record: Record) -> None:
+    if name in seen:
+        raise DataError(
+            f"{record.where()}: ids must be unique in a split and language; {name!r} is not. Mend "
+            "the data, or leave the `id` column out of the card."
+        )
+    seen.add(name)
 
 
 @dataclass(frozen=True)
@@ -92,7 +130,9 @@ class _Translation:
     drop: frozenset[str]
 
     @classmethod
-    def of(cls, source: LocalSource | HubSource) -> _Translation:
+    def of(cls, source: LocalSource | HubSource | None) -> _Translation:
+        if source is None:
+            return cls({}, frozenset())
         labels = source.labels or {}
         if not isinstance(labels, dict):
             labels = {str(number): label for number, label in enumerate(labels)}
@@ -131,18 +171,51 @@ def _origin(resolution: Resolution, root: Path | None) -> str:
     if resolution["source"] == "local" and root is not None:
         return ", ".join(str(root / file["path"]) for file in resolution["files"])
     if resolution["source"] == "hub":
-        return _hub_origin(resolution)
+        return ", ".join(map(_hub_origin, resolution.get("parts", {"": resolution}).values()))
     return f"synthetic generator {resolution.get('generator')}"
 
 
 # ---- sources ----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Stream:
+    """The records of a part of a source, how their labels are translated, how ids begin."""
+
+    records: Iterator[Record]
+    translation: _Translation
+    prefix: str = ""
+
+
+def _streams(
+    card: Card, split: str, language: str, resolution: Resolution, root: Path | None
+) -> Iterator[_Stream]:
+    source: Any = card.source(resolution["source"])
+    if resolution["source"] == "synthetic":
+        records = _synthetic_records(resolution, split, language)
+        yield _Stream(records, _Translation.of(None))
+        return
+    for part, member in source.members(split):
+        # Rows are numbered in each part: their ids must tell the parts apart.
+        prefix = f"{part}:" if part else ""
+        if resolution["source"] == "local":
+            paths = check_unchanged(resolution, root, part)
+            records = _local_records(card, member, language, paths)
+        else:
+            records = _hub_records(member, resolution["parts"][part] if part else resolution)
+        yield _Stream(records, _Translation.of(member), prefix)
+
+
 def _local_records(
     card: Card, source: LocalSource, language: str, paths: Sequence[Path]
 ) -> Iterator[Record]:
     parsers = {**formats.PARSERS, **kinds.get(card.kind).formats}
-    return parsers[source.format](paths, source, language)
+    parse = parsers[source.format]
+    if source.format in formats.TOGETHER:
+        yield from parse(paths, source, language)
+        return
+    for path in paths:
+        yield from parse([path], source, language)
 
 
 def _synthetic_records(resolution: Resolution, split: str, language: str) -> Iterator[Record]:
@@ -167,25 +240,35 @@ def _hub_records(source: HubSource, resolution: Resolution) -> Iterator[Record]:
     """Rows of a hub dataset; lines are row numbers from 0, as the hub's viewer counts."""
     table = _load(resolution)
     origin = _hub_origin(resolution)
-    for column in source.columns.values():
+    fields = list(source.columns.items())
+    tops = {field: [path.split(".")[0] for path in _paths(given)] for field, given in fields}
+    for column in dict.fromkeys(top for given in tops.values() for top in given):
         if column not in table.column_names:
             raise DataError(
                 f"{origin}: the dataset must have the column {column!r}."
                 f"{suggest(column, table.column_names)} Mend the card's `columns:`."
             )
-    fields = list(source.columns.items())
-    named = {field: _label_names(table, column) for field, column in fields}
+    named = {field: _label_names(table, tops[field][0]) for field, _ in fields}
     for field, names in named.items():
         _check_label_order(source, origin, field, names)
     by_name = {field: names for field, names in named.items() if names and not _by_number(source)}
+    prefix = fill(source.id_prefix, resolution["language"]).lower() if source.id_prefix else ""
+    columns = list(dict.fromkeys(top for given in tops.values() for top in given))
     number = 0
-    for batch in table.select_columns([column for _, column in fields]).iter(batch_size=1000):
-        for values in zip(*(batch[column] for _, column in fields), strict=True):
-            row = {field: value for (field, _), value in zip(fields, values, strict=True)}
+    for batch in table.select_columns(columns).iter(batch_size=1000):
+        for cells in zip(*(batch[column] for column in columns), strict=True):
+            whole = dict(zip(columns, cells, strict=True))
+            where = f"{origin}, row:{number}"
+            row = {field: formats.pick(whole, given, where) for field, given in fields}
             for field, names in by_name.items():
                 row[field] = _named(row[field], names)
-            yield Record(f"{origin}, row", number, row)
+            if not prefix or str(row.get("id", "")).lower().startswith(prefix):
+                yield Record(f"{origin}, row", number, row)
             number += 1
+
+
+def _paths(given: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else given
 
 
 def _load(resolution: Resolution) -> Any:

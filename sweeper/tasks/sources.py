@@ -10,11 +10,19 @@ import hashlib
 import re
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sweeper.errors import DataError
-from sweeper.tasks.card import Card, HubSource, LocalSource, SyntheticSource, fill
+from sweeper.tasks.card import (
+    Card,
+    HubParts,
+    HubSource,
+    LocalParts,
+    LocalSource,
+    SyntheticSource,
+    fill,
+)
 
 Resolution = dict[str, Any]
 
@@ -30,9 +38,10 @@ def resolve(
     A resolution is one of::
 
         {"source": "local", "language", "files": [{"path" (below root), "size", "mtime_ns",
-         "sha256"}, ...]}
+         "sha256", "part" (where the source has parts)}, ...]}
         {"source": "hub", "language", "dataset", "config", "split" (the hub's),
          "revision" (a commit), "asked" (the card's revision)}
+        {"source": "hub", "language", "split", "parts": {name: the same as above}}
         {"source": "synthetic", "language", "split", "generator", "version"}
 
     Args:
@@ -52,16 +61,15 @@ def resolve(
         card.split(split, code)
     if isinstance(found, SyntheticSource):
         return {code: _synthetic(found, split, code) for code in codes}
-    parts = found.files if isinstance(found, LocalSource) else found.splits
-    if split not in parts:
+    if split not in found.told():
         raise DataError(
             f"The task {card.name!r} has no {source} data for its split {split!r}. Add the split "
             f"to `sources: {source}:` in its card, or use another source."
         )
-    if isinstance(found, LocalSource):
+    if isinstance(found, LocalSource | LocalParts):
         return {code: _local(card, found, split, code, root) for code in codes}
-    revision = _revision(found)
-    return {code: _hub(found, split, code, revision) for code in codes}
+    revisions = {part: _revision(member) for part, member in found.members(split)}
+    return {code: _hubs(found, split, code, revisions) for code in codes}
 
 
 def identity(resolution: Resolution) -> dict[str, Any]:
@@ -69,9 +77,14 @@ def identity(resolution: Resolution) -> dict[str, Any]:
 
     The language is part of it, since one file or hub config may hold the rows of several.
     """
-    told = {key: value for key, value in resolution.items() if key not in ("files", "asked")}
+    left_out = ("files", "asked", "parts")
+    told = {key: value for key, value in resolution.items() if key not in left_out}
     if resolution["source"] == "local":
         told["sha256"] = [file["sha256"] for file in resolution["files"]]
+        parts = [file["part"] for file in resolution["files"] if "part" in file]
+        told |= {"parts": parts} if parts else {}
+    elif "parts" in resolution:
+        told["parts"] = {name: identity(part) for name, part in resolution["parts"].items()}
     return told
 
 
@@ -82,28 +95,59 @@ def fresh(resolution: Resolution, root: Path | None) -> bool:
     return root is not None and all(_untouched(file, root) for file in resolution["files"])
 
 
-def matches(resolution: Resolution, card: Card, split: str, code: str) -> bool:
-    """Whether a recorded resolution is of the files, dataset or generator that the card names."""
+def matches(
+    resolution: Resolution, card: Card, split: str, code: str, root: Path | None = None
+) -> bool:
+    """Whether a recorded resolution is of the files, dataset or generator that the card names.
+
+    With ``root`` a new file that a pattern with * matches is noticed too.
+    """
     found = card.source(resolution["source"])
     if isinstance(found, SyntheticSource):
         return resolution == _synthetic(found, split, code)
-    if split not in (found.files if isinstance(found, LocalSource) else found.splits):
+    if split not in found.told():
         return False
-    if isinstance(found, LocalSource):
-        paths = [fill(pattern, code) for pattern in found.patterns(split)]
-        return [file["path"] for file in resolution["files"]] == paths
+    if isinstance(found, LocalSource | LocalParts):
+        return _same_files(resolution, found, split, code, root)
     # A commit once looked up is kept, unless the card asks for another revision now.
-    return resolution == _hub(found, split, code, resolution["revision"])
+    known = resolution.get("parts", {"": resolution})
+    revisions = {part: one.get("revision", "") for part, one in known.items()}
+    named = {part for part, _ in found.members(split)}
+    return named == set(known) and resolution == _hubs(found, split, code, revisions)
 
 
-def check_unchanged(resolution: Resolution, root: Path | None) -> list[Path]:
-    """The files of a local resolution, after making sure that their content is the recorded one.
+def _same_files(
+    resolution: Resolution,
+    source: LocalSource | LocalParts,
+    split: str,
+    code: str,
+    root: Path | None,
+) -> bool:
+    left = [(file.get("part", ""), file["path"]) for file in resolution["files"]]
+    for part, member in source.members(split):
+        for pattern in member.patterns(split):
+            wanted = fill(pattern, code)
+            mine = [place for place in left if place == (part, wanted)]
+            if "*" in wanted:
+                mine = [(p, f) for p, f in left if p == part and PurePosixPath(f).match(wanted)]
+                if root is not None and [f for _, f in mine] != _expanded(root, wanted):
+                    return False
+            if not mine:
+                return False
+            left = [place for place in left if place not in mine]
+    return not left
+
+
+def check_unchanged(resolution: Resolution, root: Path | None, part: str = "") -> list[Path]:
+    """The files of (a part of) a local resolution, of which the content is the recorded one.
 
     Size and time are compared first. A copy on another machine has another time, so then the
     content decides. Raises `DataError` for a file that is missing or has changed.
     """
     paths = []
     for file in resolution["files"]:
+        if file.get("part", "") != part:
+            continue
         path = _root(root) / file["path"]
         if not path.is_file():
             raise DataError(
@@ -137,20 +181,38 @@ def _root(root: Path | None) -> Path:
 
 
 def _local(
-    card: Card, source: LocalSource, split: str, code: str, root: Path | None
+    card: Card, source: LocalSource | LocalParts, split: str, code: str, root: Path | None
 ) -> Resolution:
     files = []
-    for pattern in source.patterns(split):
-        relative = fill(pattern, code)
-        path = _root(root) / relative
-        if not path.is_file():
-            raise DataError(
-                f"The task {card.name!r} needs a file for its split {split!r} in the language "
-                f"{code!r}; there is no {path.absolute()}. Put it there, set SWEEPER_DATA or the "
-                "study's `data:` to the folder that holds it, or leave the language out."
-            )
-        files.append({"path": relative, **_fingerprint(path)})
+    for part, member in source.members(split):
+        for pattern in member.patterns(split):
+            for relative in _found(card, split, code, _root(root), fill(pattern, code)):
+                named = {"part": part} if part else {}
+                files.append({"path": relative, **_fingerprint(_root(root) / relative), **named})
     return {"source": "local", "language": code, "files": files}
+
+
+def _found(card: Card, split: str, code: str, root: Path, wanted: str) -> list[str]:
+    """The paths below the data folder that are wanted; `DataError` if there is none."""
+    found = _expanded(root, wanted) if "*" in wanted else [wanted]
+    if not found or not all((root / path).is_file() for path in found):
+        raise DataError(
+            f"The task {card.name!r} needs a file for its split {split!r} in the language "
+            f"{code!r}; there is no {(root / wanted).absolute()}. {_advice(card)}"
+        )
+    return found
+
+
+def _advice(card: Card) -> str:
+    said = f"{card.how_to_get.strip()} " if card.how_to_get else ""
+    return (
+        f"{said}Put it there, set SWEEPER_DATA or the study's `data:` to the folder that holds "
+        "it, or leave the language out."
+    )
+
+
+def _expanded(root: Path, wanted: str) -> list[str]:
+    return sorted(path.relative_to(root).as_posix() for path in root.glob(wanted))
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:
@@ -175,6 +237,15 @@ def _fingerprint(path: Path) -> dict[str, Any]:
         "mtime_ns": after.st_mtime_ns,
         "sha256": digest.hexdigest(),
     }
+
+
+def _hubs(
+    source: HubSource | HubParts, split: str, code: str, revisions: dict[str, str]
+) -> Resolution:
+    found = {p: _hub(one, split, code, revisions[p]) for p, one in source.members(split)}
+    if isinstance(source, HubSource):
+        return found[""]
+    return {"source": "hub", "language": code, "split": split, "parts": found}
 
 
 def _hub(source: HubSource, split: str, code: str, revision: str) -> Resolution:

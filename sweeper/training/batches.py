@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,21 +30,28 @@ class Features:
 
     Attributes:
         lengths: subwords per row, shape (rows,).
+        sizes: subwords that a row takes on the device, shape (rows,): here its length.
         example: the example a row belongs to, shape (rows,); distinct across units.
+        starts: where the units begin and the last one ends, shape (units + 1,).
+        examples_before: per unit the number that its first example has in ``example``.
     """
 
     def __init__(self, tables: Sequence[pa.Table]) -> None:
+        self._tables = tables
+        self._columns: dict[str, Ints] = {}
         self._tokens: list[npt.NDArray[Any]] = []
         self._labels: list[npt.NDArray[Any]] = []
         parts: list[Ints] = []
         starts: list[Ints] = []
         lengths: list[Ints] = []
         examples: list[Ints] = []
-        names = set(tables[0].column_names)
+        self.examples_before: list[int] = []
+        names = set(tables[0].column_names) if tables else set()
         seen = 0
         for table in tables:
             number = np.asarray(table["example"], dtype=np.int64)
             examples.append(number + seen)
+            self.examples_before.append(seen)
             seen += int(number.max()) + 1 if len(number) else 0
             for batch in table.to_batches():
                 ids = batch.column("input_ids")
@@ -55,13 +62,12 @@ class Features:
                 self._tokens.append(np.asarray(ids.values))
                 if "labels" in names:
                     self._labels.append(_token_labels(batch, offsets))
-        self._part = np.concatenate(parts) if parts else np.empty(0, np.int64)
-        self._start = np.concatenate(starts) if starts else np.empty(0, np.int64)
-        self.lengths = np.concatenate(lengths) if lengths else np.empty(0, np.int64)
-        self.example = np.concatenate(examples)
-        self.label = _scalar(tables, "label") if "label" in names else None
-        self.side = _scalar(tables, "side") if "side" in names else None
-        self.has_labels = "labels" in names
+        self._part = _concatenated(parts)
+        self._start = _concatenated(starts)
+        self.lengths = _concatenated(lengths)
+        self.sizes = self.lengths
+        self.example = _concatenated(examples)
+        self.starts: Ints = np.cumsum([0, *(table.num_rows for table in tables)])
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -69,6 +75,13 @@ class Features:
     def tokens(self, rows: Ints, fill: int) -> Ints:
         """The subwords of ``rows``, padded with ``fill``: shape (rows, longest of them)."""
         return self._padded(self._tokens, rows, fill)
+
+    def column(self, name: str) -> Ints:
+        """A column of one integer per row, shape (rows,)."""
+        if name not in self._columns:
+            parts = [np.asarray(table[name], dtype=np.int64) for table in self._tables]
+            self._columns[name] = np.concatenate(parts)
+        return self._columns[name]
 
     def token_labels(self, rows: Ints) -> Ints:
         """The labels of ``rows``, one per subword, padded with `IGNORE`."""
@@ -83,8 +96,56 @@ class Features:
         return padded
 
 
-def _scalar(tables: Sequence[pa.Table], column: str) -> Ints:
-    return np.concatenate([np.asarray(table[column], dtype=np.int64) for table in tables])
+class Groups:
+    """The examples of some features as rows, each with all its sequences (its choices).
+
+    Attributes:
+        sequences: the features.
+        counts: sequences per row, shape (rows,).
+        lengths: subwords of a row's longest sequence, shape (rows,).
+        sizes: subwords that a row takes on the device, shape (rows,).
+        example: as in `Features`; every row is another one.
+        starts: as in `Features`.
+    """
+
+    def __init__(self, features: Features) -> None:
+        self.sequences = features
+        self._first = np.flatnonzero(np.diff(features.example, prepend=-1))
+        self.counts: Ints = np.diff(np.append(self._first, len(features)))
+        self.lengths = _longest(features.lengths, self._first)
+        self.sizes = self.lengths * self.counts
+        self.example = features.example[self._first]
+        self.starts: Ints = np.searchsorted(self._first, features.starts)
+
+    def __len__(self) -> int:
+        return len(self._first)
+
+    def first(self, rows: Ints) -> Ints:
+        """The first sequence of each of ``rows``."""
+        return self._first[rows]
+
+    def members(self, rows: Ints) -> Ints:
+        """All sequences of ``rows``, row by row."""
+        return spans(self._first[rows], self.counts[rows])
+
+
+Rows: TypeAlias = Features | Groups
+"""What training draws its batches from, and evaluation runs over."""
+
+
+def spans(starts: Ints, counts: Ints) -> Ints:
+    """Runs of ``counts`` whole numbers from each of ``starts``, one after the other."""
+    before = np.cumsum(counts) - counts
+    return np.repeat(starts - before, counts) + np.arange(int(counts.sum()))
+
+
+def _concatenated(parts: list[Ints]) -> Ints:
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def _longest(lengths: Ints, first: Ints) -> Ints:
+    # reduceat wants a place at least.
+    return np.maximum.reduceat(lengths, first) if len(first) else np.empty(0, np.int64)
 
 
 def _token_labels(batch: pa.RecordBatch, offsets: Ints) -> npt.NDArray[Any]:
@@ -104,29 +165,45 @@ def _token_labels(batch: pa.RecordBatch, offsets: Ints) -> npt.NDArray[Any]:
 class Collated:
     """One padded batch.
 
+    A row is what is drawn and counted; it is one sequence, or several (the choices of an example).
+
     Attributes:
-        ids: shape (rows, length).
-        lengths: subwords per row, shape (rows,).
-        labels: shape (rows,) or (rows, length); `IGNORE` where nothing is predicted.
+        ids: shape (sequences, length).
+        lengths: subwords per sequence, shape (sequences,).
+        labels: shape (rows, ...), or the shape of ``ids`` if they are ``aligned`` with it.
         items: how many are predicted: the divisor of the batch's loss.
+        aligned: whether there is a label per subword; `IGNORE` where nothing is predicted.
+        sequences: sequences per row, shape (rows,); None: one each.
     """
 
     ids: Ints
     lengths: Ints
     labels: Ints
     items: int
+    aligned: bool = False
+    sequences: Ints | None = None
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.lengths if self.sequences is None else self.sequences)
+
+    @property
+    def predicted(self) -> Ints:
+        """How many items each row predicts, shape (rows,)."""
+        return (self.labels != IGNORE).sum(1) if self.aligned else np.ones(len(self), np.int64)
 
     def piece(self, start: int, stop: int) -> Collated:
         """Rows ``start`` to ``stop``, cut to the longest of them."""
-        lengths = self.lengths[start:stop]
+        first, last, counts = start, stop, None
+        if self.sequences is not None:
+            first, last = (int(self.sequences[:at].sum()) for at in (start, stop))
+            counts = self.sequences[start:stop]
+        lengths = self.lengths[first:last]
         longest = int(lengths.max())
         labels = self.labels[start:stop]
-        if labels.ndim == 2:
+        if self.aligned:
             labels = labels[:, :longest]
-        return Collated(self.ids[start:stop, :longest], lengths, labels, self.items)
+        ids = self.ids[first:last, :longest]
+        return Collated(ids, lengths, labels, self.items, self.aligned, counts)
 
 
 class Masker:
@@ -164,19 +241,14 @@ class Masker:
         return labels
 
 
-def collate(features: Features, rows: Ints, kind: str, padding: int) -> Collated:
-    """``rows`` as a batch of ``kind``; a masked-LM batch is masked by the caller."""
-    ids = features.tokens(rows, padding)
-    lengths = features.lengths[rows]
-    if kind == "token_classification":
-        labels = features.token_labels(rows)
-        return Collated(ids, lengths, labels, int((labels != IGNORE).sum()))
-    if kind == "classification" and features.label is not None:
-        return Collated(ids, lengths, features.label[rows], len(rows))
-    return Collated(ids, lengths, np.empty((len(rows), 0), np.int64), len(rows))
+def mask(collated: Collated, masker: Masker, draws: npt.NDArray[Any], probability: float) -> None:
+    """Mask a batch in place; ``draws`` has shape (2, sequences, length), see `Masker`."""
+    collated.labels = masker(collated.ids, draws[0], draws[1], probability)
+    collated.items = int((collated.labels != IGNORE).sum())
+    collated.aligned = True
 
 
-def draw(features: Features, examples: int | None, rng: int) -> Ints:
+def draw(features: Rows, examples: int | None, rng: int) -> Ints:
     """The rows of ``examples`` examples drawn by ``rng``, or all rows; in the data's order.
 
     Draws are nested: a larger draw with the same ``rng`` contains the smaller one.
@@ -189,7 +261,7 @@ def draw(features: Features, examples: int | None, rng: int) -> Ints:
 
 
 def epoch_order(
-    features: Features, rows: Ints, batch: int, *, group: bool, rng: int, place: tuple[int, ...]
+    features: Rows, rows: Ints, batch: int, *, group: bool, rng: int, place: tuple[int, ...]
 ) -> list[Ints]:
     """The batches of one epoch: every row once, in an order that depends on (rng, place) only.
 
@@ -210,6 +282,9 @@ def epoch_order(
 
 def by_length(lengths: Ints, tokens: int, most: int | None = None) -> list[Ints]:
     """All rows, longest first, in batches of at most ``tokens`` padded subwords and ``most`` rows.
+
+    Where a row is several sequences, ``lengths`` are the rows' `sizes`, and ``tokens`` is exact
+    only for rows of equally many sequences.
 
     Longest first, so that what does not fit the device fails at once.
     """

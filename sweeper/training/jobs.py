@@ -7,7 +7,8 @@ that diverges is an outcome.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,8 +17,11 @@ import pyarrow as pa
 from sweeper.errors import DataError, EngineError, ModelError, suggest
 from sweeper.jobs import KINDS, Clock, JobSpec, Outcome, Progress
 from sweeper.tasks import kinds
+from sweeper.tasks.card import Card
+from sweeper.tasks.kinds.base import Unit
 from sweeper.training import checkpoints, forward, scoring
-from sweeper.training.batches import Features, draw
+from sweeper.training import kinds as torch_kinds
+from sweeper.training.batches import draw
 from sweeper.training.loop import Pace, Task, Trainer
 from sweeper.training.models import Head, Heads, build, load
 from sweeper.training.prepare import prepare
@@ -32,13 +36,16 @@ from sweeper.training.references import (
     tokenizer_of,
     unit_of,
 )
-from sweeper.training.retrieval import Representation
+from sweeper.training.retrieval import REFERENCE, Representation
 from sweeper.training.schedule import Schedule
 from sweeper.training.selection import BestEpochs, Selection, checkpoint
 
 Handler: TypeAlias = Callable[[JobSpec, Files, Path, Clock], Run]
 
 PACE = Pace()
+
+BESIDE = "@14/24"
+"""What the metrics of `sweeper.training.retrieval.REFERENCE` end in."""
 
 
 def handler(kind: str) -> Handler:
@@ -111,11 +118,7 @@ def _trainer(spec: JobSpec, files: Files, clock: Clock) -> tuple[Trainer, Any]:
     cards = [card_of(task["card"]) for task in inputs["tasks"]]
     heads = [head_of(card) for card in cards]
     for head in heads:
-        if not kinds.get(head.kind).needs_training:
-            raise ModelError(
-                f"{head.task} is of kind {head.kind}, which has no head to train. Leave it out "
-                "of the training tasks."
-            )
+        torch_kinds.trained(head)
     tokenizer = tokenizer_of(inputs["tokenizer"], files)
     source = source_of(inputs["parent"], files)
     model = build(source, heads, tokenizer, inputs["rng"], settings["dropout"])
@@ -136,7 +139,7 @@ def _trainer(spec: JobSpec, files: Files, clock: Clock) -> tuple[Trainer, Any]:
 def _task(
     head: Head, data: list[str], files: Files, model: Heads, examples: int | None, rng: int
 ) -> Task:
-    features = Features([unit_of(reference, files)[0] for reference in data])
+    features = torch_kinds.get(head.kind).rows([unit_of(one, files)[0] for one in data])
     rows = draw(features, examples, rng)
     if not len(rows):
         raise DataError(f"{head.task} has no training examples in {data}. Check its train split.")
@@ -160,46 +163,110 @@ def _outcome(trainer: Trainer, trouble: str | None) -> Outcome:
 
 
 def score(spec: JobSpec, files: Files, folder: Path, clock: Clock) -> Run:
-    """Score a checkpoint, zero-shot, on all units that the store lacks, in one stream."""
+    """Score a checkpoint, zero-shot, on all units that the store lacks, in one stream.
+
+    The inputs may have more units than are asked for: those without which the others cannot be
+    scored (see `sweeper.tasks.kinds.Kind.companions`) are run too, and no rows are made of them.
+    """
     inputs = spec.inputs
     card = card_of(inputs["card"])
     yield Progress("load", message="the checkpoint and its data")
     with clock("setup"):
         tokenizer = tokenizer_of(inputs["tokenizer"], files)
         model = load(source_of(inputs["checkpoint"], files), head_of(card), tokenizer)
-        model.to(forward.device())
+        where = forward.device()
+        model.to(where)
         how = Representation(**(inputs.get("representation") or {}))
-        runner = scoring.Runner(tokenizer, forward.device(), spec.micro_batch, representation=how)
+        # A layer and a pooling are a choice: what is comparable everywhere stands beside it.
+        beside = REFERENCE if torch_kinds.get(card.kind).bare and how != REFERENCE else None
+        runner = scoring.Runner(
+            tokenizer, where, spec.micro_batch, representation=how, beside=beside
+        )
+    wanted = [name for name in inputs["data"] if not spec.units or name in spec.units]
     with clock("data"):
-        names = [name for name in inputs["data"] if not spec.units or name in spec.units]
-        units = {name: unit_of(inputs["data"][name], files) for name in names}
+        units = {
+            name: unit_of(inputs["data"][name], files) for name in _needed(card, inputs, wanted)
+        }
         for name, (features, _) in units.items():
-            lengths = Features([features]).lengths
+            lengths = torch_kinds.get(card.kind).rows([features]).lengths
             check_lengths(f"{card.name}/{name}", int(lengths.max(initial=0)), model)
     outcome = Outcome()
     with clock("score"):
         clock.batch()
         tables = {name: features for name, (features, _) in units.items()}
         scored = yield from scoring.run(model, tables, runner)
-        for name, (features, examples) in units.items():
-            evaluation = kinds.get(card.kind).evaluate(
-                card, examples, features, scored[name].outputs
-            )
-            _add(outcome, name, inputs["languages"][name], examples, evaluation)
-    outcome.steps = len(names)
+        outputs = {name: one.outputs for name, one in scored.items()}
+        found = _evaluate(card, inputs, units, outputs)
+        for name in wanted:
+            place = _place(inputs, name)
+            outcome.scores += _scores(place, found[name])
+            outcome.examples += _examples(place, units[name][1], found[name])
+        if beside is not None:
+            others = {name: one.beside or [] for name, one in scored.items()}
+            found = _evaluate(card, inputs, units, others)
+            for name in wanted:
+                rows = _scores(_place(inputs, name), found[name], BESIDE)
+                outcome.scores += [{**row, "representation": asdict(beside)} for row in rows]
+    outcome.steps = len(wanted)
     outcome.examples_seen = sum(examples.num_rows for _, examples in units.values())
     return outcome
 
 
-def _add(
-    outcome: Outcome, unit: str, language: str, examples: pa.Table, evaluation: kinds.Evaluation
-) -> None:
-    """One unit's rows for the store's tables scores and examples."""
-    place = {"unit": unit, "split": unit.split("/")[0], "language": language}
-    count = examples.num_rows
-    for metric, value in evaluation.metrics.items():
-        row = {**place, "metric": metric, "value": float(value), "n": count}
-        outcome.scores.append(row)
+def _needed(card: Card, inputs: Mapping[str, Any], wanted: list[str]) -> list[str]:
+    """The wanted units and those without which they cannot be scored; `DataError` if not given."""
+    needed = set(wanted)
+    for name in wanted:
+        split, language = name.split("/")[0], inputs["languages"][name]
+        for other in kinds.get(card.kind).companions(card, split, language):
+            needed.add("/".join(other))
+            if "/".join(other) not in inputs["data"]:
+                raise DataError(
+                    f"{card.name}/{name} cannot be scored without {card.name}/{'/'.join(other)}, "
+                    "which the job was not given. Add its split and language to the target."
+                )
+    # By name, so that a pool of candidates has one order, whatever the store lacks.
+    return sorted(needed)
+
+
+def _evaluate(
+    card: Card,
+    inputs: Mapping[str, Any],
+    units: Mapping[str, tuple[pa.Table, pa.Table]],
+    outputs: Mapping[str, list[Any]],
+) -> dict[str, kinds.Evaluation]:
+    said = {
+        name: Unit(
+            name.split("/")[0], inputs["languages"][name], examples, features, outputs[name]
+        )
+        for name, (features, examples) in units.items()
+    }
+    return kinds.get(card.kind).evaluate_units(card, said)
+
+
+def _place(inputs: Mapping[str, Any], unit: str) -> dict[str, Any]:
+    """The columns that say which unit a row is about."""
+    return {
+        "unit": unit,
+        "split": unit.split("/")[0],
+        "language": inputs["languages"][unit],
+    }
+
+
+def _scores(
+    place: Mapping[str, Any], evaluation: kinds.Evaluation, suffix: str = ""
+) -> list[dict[str, Any]]:
+    """One unit's rows for the store's table scores."""
+    count = sum(_asked(evaluation))
+    return [
+        {**place, "metric": f"{metric}{suffix}", "value": float(value), "n": count}
+        for metric, value in evaluation.metrics.items()
+    ]
+
+
+def _examples(
+    place: Mapping[str, Any], examples: pa.Table, evaluation: kinds.Evaluation
+) -> list[dict[str, Any]]:
+    """One unit's rows for the store's table examples: of what was asked, not of candidates."""
     columns = zip(
         examples["id"].to_pylist(),
         examples["gold"].to_pylist(),
@@ -209,4 +276,14 @@ def _add(
         strict=True,
     )
     names = ("id", "gold", "predicted", "correct", "score")
-    outcome.examples += [{**place, **dict(zip(names, row, strict=True))} for row in columns]
+    return [
+        {**place, **dict(zip(names, row, strict=True))}
+        for row, asked in zip(columns, _asked(evaluation), strict=True)
+        if asked
+    ]
+
+
+def _asked(evaluation: kinds.Evaluation) -> list[bool]:
+    """Which examples are scored: all, unless right and wrong are known of some only."""
+    known = [right is not None for right in evaluation.correct]
+    return known if any(known) else [bool(evaluation.metrics)] * len(known)

@@ -18,8 +18,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from sweeper.jobs import Clock, Progress
-from sweeper.training import forward, seeds
-from sweeper.training.batches import Collated, Features, Ints, Masker, collate, epoch_order
+from sweeper.training import forward, kinds, seeds
+from sweeper.training.batches import Collated, Ints, Rows, epoch_order, mask
 from sweeper.training.models import Heads
 from sweeper.training.resume import Point, ResumePoints, Tensors
 from sweeper.training.schedule import Schedule
@@ -34,7 +34,7 @@ UNREAD = {"cpu": 1, "cuda": 32}
 class Task:
     """What one task trains on: ``rows`` of ``features``."""
 
-    features: Features
+    features: Rows
     rows: Ints
 
 
@@ -106,8 +106,8 @@ class Trainer:
         self.state = State(sums=[0.0] * len(tasks), counts=[0] * len(tasks))
         self.optimizer = _optimizer(model, settings)
         self._padding = int(tokenizer.pad_token_id)
-        masked = any(head.kind == "masked_lm" for head in model.heads)
-        self._masker = Masker(tokenizer) if masked else None
+        self._kinds = [kinds.trained(head) for head in model.heads]
+        self._maskers = [kind.masker(tokenizer) for kind in self._kinds]
         self._orders: dict[int, tuple[int, list[Ints]]] = {}
         self._unread: list[tuple[int, int, Tensor, Tensor]] = []
         self._parameters = list(model.parameters())
@@ -153,7 +153,7 @@ class Trainer:
         step = self.state.step
         place = self.schedule.place(step)
         collated = self._batch(step)
-        kind, model = self.model.heads[place.task].kind, self.model.model(place.task)
+        kind, model = self._kinds[place.task], self.model.model(place.task)
         if not self.model.training:  # an evaluation came between; it asks every module
             self.model.train()
         total = torch.zeros((), device=self.where)
@@ -164,7 +164,7 @@ class Trainer:
             piece = collated.piece(start, start + size) if self.micro else collated
             batch = forward.to_device(piece, self.where)
             with forward.autocast(self.where):
-                loss = forward.loss_sum(model, kind, batch) / divisor
+                loss = kind.loss(model, batch) / divisor
             loss.backward()
             total += loss.detach()
         norm = torch.nn.utils.clip_grad_norm_(
@@ -183,14 +183,12 @@ class Trainer:
     def _batch(self, step: int) -> Collated:
         """The padded (and masked) batch of ``step``: a function of (rng, step)."""
         place = self.schedule.place(step)
-        kind = self.model.heads[place.task].kind
+        kind, masker = self._kinds[place.task], self._maskers[place.task]
         rows = self._order(place.task, place.epoch)[place.batch]
-        collated = collate(self.tasks[place.task].features, rows, kind, self._padding)
-        if self._masker is not None and kind == "masked_lm":
+        collated = kind.collate(self.tasks[place.task].features, rows, self._padding)
+        if masker is not None:
             draws = seeds.generator(self.rng, seeds.MASK, step).random((2, *collated.ids.shape))
-            probability = self.settings["mask_probability"]
-            collated.labels = self._masker(collated.ids, draws[0], draws[1], probability)
-            collated.items = int((collated.labels >= 0).sum())
+            mask(collated, masker, draws, self.settings["mask_probability"])
         return collated
 
     def _order(self, task: int, epoch: int) -> list[Ints]:

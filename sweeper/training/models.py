@@ -3,6 +3,12 @@
 Between stages only the encoder passes. Hugging Face's ``from_pretrained`` would load a parent's
 head silently where it fits and raise where it does not, so an encoder is always loaded alone, in
 float32, and heads are made around it.
+
+The pooler belongs to the encoder. It passes on from a parent that has one: a stage of multiple
+choice, a mixture with such a task, a published model, and in BERT's family classification. Where a
+head needs a pooler and the parent has none, since its own head needed none, the pooler is new, and
+like all new weights depends on the seed only. Tasks of a mixture share it with the encoder; heads
+that do not use it are not touched by it. A stage saves a pooler only if one of its heads uses it.
 """
 
 from __future__ import annotations
@@ -19,25 +25,9 @@ import transformers
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel, XLMRobertaConfig
 
-from sweeper.errors import ModelError, suggest
-from sweeper.training import seeds
-
-AUTO_MODELS = {
-    "classification": "AutoModelForSequenceClassification",
-    "token_classification": "AutoModelForTokenClassification",
-    "masked_lm": "AutoModelForMaskedLM",
-    "sentence_retrieval": "AutoModel",
-}
-"""The Hugging Face class of each kind's head; retrieval uses the bare encoder."""
-
-
-@dataclass(frozen=True)
-class Head:
-    """What a model predicts for one task: the task's name, its kind, its labels in order."""
-
-    task: str
-    kind: str
-    labels: tuple[str, ...] = ()
+from sweeper.errors import ModelError
+from sweeper.training import kinds, seeds
+from sweeper.training.kinds import Head as Head
 
 
 @dataclass(frozen=True)
@@ -113,14 +103,14 @@ def load(source: Source, head: Head, tokenizer: Any) -> Heads:
     Raises:
         ModelError: weights are missing (no such head), or its labels are not ``head.labels``.
     """
-    if head.kind == "sentence_retrieval":
+    kind = kinds.get(head.kind)
+    if kind.bare:
         return build(source, [head], tokenizer, rng=0)
     with quiet():
         config = _config(source, tokenizer)
-        auto = getattr(transformers, _auto_name(head.kind))
-        model = _from_pretrained(auto, source, config)
+        model = _from_pretrained(_auto(kind), source, config)
     found = tuple(config.id2label[index] for index in sorted(config.id2label))
-    if head.labels and found != head.labels:
+    if kind.labelled and head.labels and found != head.labels:
         raise ModelError(
             f"The checkpoint {source.name} predicts the labels {list(found)}, the task "
             f"{head.task} has {list(head.labels)}. Score it on the task that it was trained for."
@@ -144,11 +134,8 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _auto_name(kind: str) -> str:
-    if kind not in AUTO_MODELS:
-        known = suggest(kind, AUTO_MODELS)
-        raise ModelError(f"There is no model for tasks of kind {kind!r}.{known}")
-    return AUTO_MODELS[kind]
+def _auto(kind: kinds.TorchKind) -> Any:
+    return getattr(transformers, kind.auto)
 
 
 def _config(source: Source, tokenizer: Any) -> Any:
@@ -183,16 +170,14 @@ def _config(source: Source, tokenizer: Any) -> Any:
 
 def _shell(config: Any, head: Head) -> PreTrainedModel:
     """The head's model without memory: its parameters are on the ``meta`` device."""
-    auto = getattr(transformers, _auto_name(head.kind))
+    kind = kinds.get(head.kind)
+    auto = _auto(kind)
     config = type(config).from_dict(config.to_dict())
     # The parent's labels and loss are its head's, and its head does not pass.
-    labels = head.labels or ("LABEL_0", "LABEL_1")
-    config.id2label = dict(enumerate(labels))
-    config.label2id = {label: index for index, label in enumerate(labels)}
-    config.problem_type = "single_label_classification" if head.kind == "classification" else None
+    kind.configure(config, head)
     config.dtype = torch.float32
     with torch.device("meta"):
-        if head.kind == "sentence_retrieval":
+        if kind.bare:
             return auto.from_config(config, **_pooling(auto, config, False))
         return auto.from_config(config)
 
@@ -213,11 +198,13 @@ def _encoder(source: Source, config: Any, pooled: bool, rng: int) -> PreTrainedM
     with seeds.seeded(seeds.seed(rng, seeds.INIT)):
         if source.scratch is not None:
             return AutoModel.from_config(config, dtype=torch.float32, **pooling)
-        return _from_pretrained(AutoModel, source, config, **pooling)
+        return _from_pretrained(AutoModel, source, config, new="pooler.", **pooling)
 
 
-def _from_pretrained(auto: Any, source: Source, config: Any, **more: Any) -> PreTrainedModel:
-    """``auto``'s model with every weight from ``source``; only a pooler may be new.
+def _from_pretrained(
+    auto: Any, source: Source, config: Any, new: str | None = None, **more: Any
+) -> PreTrainedModel:
+    """``auto``'s model with every weight from ``source``; what begins with ``new`` may be new.
 
     transformers warns about weights that the files lack and draws them at random: here it is an
     error, since such a model would be trained and scored as if it were the one asked for.
@@ -233,7 +220,7 @@ def _from_pretrained(auto: Any, source: Source, config: Any, **more: Any) -> Pre
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"The weights of {source.name} cannot be loaded: {error}") from error
-    missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)
+    missing = sorted(key for key in info["missing_keys"] if not (new and key.startswith(new)))
     if missing:
         raise ModelError(
             f"The weights of {source.name} lack {len(missing)} tensors of a "

@@ -11,6 +11,9 @@ from sweeper.tasks import encoding, readers, tokenizers
 from sweeper.tasks.card import Card
 from sweeper.training.references import Files, Run, card_of, root_of, tokenizer_of
 
+TEXTS, LISTS = ("text", "pair", "question", "context", "prompt"), ("tokens", "choices")
+"""The fields of rows, of whatever kind, that are texts, or lists of texts."""
+
 
 def prepare(spec: JobSpec, files: Files, folder: Path, clock: Clock) -> Run:
     """Train a tokenizer into ``folder/tokenizer``, or encode units into ``folder/<language>``."""
@@ -35,9 +38,8 @@ def _texts(card: Card, text: Mapping[str, Any], root: Path | None) -> Iterator[s
     for language, resolution in text["languages"].items():
         rows = readers.read(card, text["split"], language, resolution, root, text["limit"])
         for row in rows:
-            yield from (row[field] for field in ("text", "pair") if field in row)
-            if "tokens" in row:
-                yield " ".join(row["tokens"])
+            yield from (row[field] for field in TEXTS if field in row)
+            yield from (" ".join(row[field]) for field in LISTS if field in row)
 
 
 def _prepare_data(spec: JobSpec, files: Files, folder: Path, clock: Clock) -> Run:

@@ -38,7 +38,7 @@ def card_of(data: Mapping[str, Any]) -> Card:
 
 def head_of(card: Card) -> Head:
     """What a model predicts for a task."""
-    return Head(card.name, card.kind, tuple(card.labels))
+    return Head(card.name, card.kind, tuple(card.labels), dict(card.options))
 
 
 def root_of(inputs: Mapping[str, Any]) -> Path | None:

@@ -1,21 +1,18 @@
-"""Sentence vectors and the nearest among them."""
+"""Sentence vectors: which hidden state of the bare encoder stands for a sentence, and how."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
 from sweeper.errors import ModelError
-from sweeper.training.batches import Ints
-from sweeper.training.forward import Batch, encode
-
-SIMILARITIES = 1 << 24
-"""How many similarities one block may hold (64 MB in float32)."""
+from sweeper.training.forward import KNOWN, Batch, encode
 
 
 @dataclass(frozen=True)
@@ -31,16 +28,32 @@ class Representation:
     pooling: str = "mean"
 
 
+REFERENCE = Representation(14 / 24, "mean")
+"""What every score is reported for, beside the configured one: `hidden_states[14]` of XLM-R
+Large, as jiant has it and XTREME for Tatoeba."""
+
+
 def embed(encoder: PreTrainedModel, batch: Batch, how: Representation) -> Tensor:
     """The sentences' vectors, float32, length 1, shape (sentences, hidden).
 
     Raises:
         ModelError: an unknown pooling.
     """
+    return embeddings(encoder, batch, [how])[0]
+
+
+def embeddings(
+    encoder: PreTrainedModel, batch: Batch, hows: Sequence[Representation]
+) -> list[Tensor]:
+    """`embed` for several representations, in one forward up to the deepest layer wanted."""
+    depth = int(encoder.config.num_hidden_layers)
+    states = _hidden_states(encoder, batch, [round(how.layer * depth) for how in hows])
+    return [_pooled(state.float(), batch, how) for state, how in zip(states, hows, strict=True)]
+
+
+def _pooled(hidden: Tensor, batch: Batch, how: Representation) -> Tensor:
     if how.pooling not in ("mean", "cls"):
         raise ModelError(f"There is no pooling {how.pooling!r}. Use 'mean' or 'cls'.")
-    states = encode(encoder, batch, output_hidden_states=True).hidden_states
-    hidden: Tensor = states[round(how.layer * (len(states) - 1))].float()
     if how.pooling == "cls":
         vectors = hidden[:, 0]
     elif batch.mask is None:
@@ -51,19 +64,40 @@ def embed(encoder: PreTrainedModel, batch: Batch, how: Representation) -> Tensor
     return functional.normalize(vectors, dim=-1)
 
 
-def nearest(queries: Tensor, candidates: Tensor) -> Ints:
-    """Per query the number of the candidate with the largest dot product; ties: the first.
+def _hidden_states(encoder: PreTrainedModel, batch: Batch, wanted: Sequence[int]) -> list[Tensor]:
+    """The hidden states after ``wanted`` layers (0: the embeddings), and no layer above them.
 
-    In blocks of queries, so that the matrix of all similarities never exists.
-
-    Raises:
-        ModelError: there are queries but no candidates.
+    Of a family that we do not know all layers are run: it may do something after the last one.
     """
-    if len(queries) and not len(candidates):
-        raise ModelError("Retrieval needs foreign sentences to choose from, and there are none.")
-    block = max(1, SIMILARITIES // max(1, len(candidates)))
-    found: list[Any] = [np.empty(0, np.int64)]
-    for start in range(0, len(queries), block):
-        similar = queries[start : start + block] @ candidates.T
-        found.append(similar.argmax(1).cpu().numpy())
-    return np.concatenate(found)
+    if encoder.config.model_type not in KNOWN:
+        states = encode(encoder, batch, output_hidden_states=True).hidden_states
+        return [states[number] for number in wanted]
+    found: dict[int, Tensor] = {}
+
+    def keep(number: int) -> Any:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            found[number] = output[0] if isinstance(output, tuple) else output
+
+        return hook
+
+    # Hooks of our own: those of transformers' output_hidden_states are installed once for all, on
+    # the layers that there are at that time.
+    parts = [encoder.embeddings, *encoder.encoder.layer]
+    with ExitStack() as stack:
+        stack.enter_context(_shortened(encoder, max(wanted)))
+        for number in set(wanted):
+            handle = parts[number].register_forward_hook(keep(number))
+            stack.callback(handle.remove)
+        encode(encoder, batch)
+    return [found[number] for number in wanted]
+
+
+@contextmanager
+def _shortened(encoder: PreTrainedModel, layers: int) -> Iterator[None]:
+    """Inside, the encoder ends after ``layers`` layers."""
+    whole = encoder.encoder.layer
+    encoder.encoder.layer = whole[:layers]
+    try:
+        yield
+    finally:
+        encoder.encoder.layer = whole

@@ -13,6 +13,7 @@ from sweeper.errors import ModelError
 from sweeper.jobs import Progress
 from sweeper.tasks import kinds
 from sweeper.tasks.card import Card
+from sweeper.training import kinds as torch_kinds
 from sweeper.training import scoring
 from sweeper.training.loop import Diverged, weights
 from sweeper.training.models import Head, Heads
@@ -44,7 +45,8 @@ class BestEpochs:
     ) -> None:
         for name, selection in selections.items():
             card = selection.card
-            if (card.kind, tuple(card.labels)) != (head.kind, head.labels):
+            labels = tuple(card.labels) if torch_kinds.get(head.kind).labelled else head.labels
+            if (card.kind, labels) != (head.kind, head.labels):
                 raise ModelError(
                     f"The selection split {name} is of kind {card.kind} with labels "
                     f"{list(card.labels)}; {head.task} is trained as {head.kind} with labels "

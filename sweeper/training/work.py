@@ -161,10 +161,14 @@ def _score_rows(spec: JobSpec, outcome: Outcome) -> list[dict[str, Any]]:
             "zero_shot": said["zero_shot"][row["unit"]],
             "overlap": said["overlap"][row["unit"]],
             "checkpoint": said["checkpoint"],
-            "representation": json.dumps(representation) if representation else None,
+            "representation": _json(row.get("representation", representation)),
         }
         for row in outcome.scores
     ]
+
+
+def _json(value: Any) -> str | None:
+    return json.dumps(value) if value else None
 
 
 def _example_rows(spec: JobSpec, outcome: Outcome) -> list[dict[str, Any]]:

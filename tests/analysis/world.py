@@ -137,7 +137,7 @@ class World:
             made.append(
                 tables.write(self.files, "scores", name, [{**shared, **row} for row in rows])
             )
-            examples = [self._example(row) for row in rows if row["main"]]
+            examples = self._examples(job, rows)
             made.append(
                 tables.write(self.files, "examples", name, [{**shared, **row} for row in examples])
             )
@@ -179,6 +179,9 @@ class World:
             {**place, "metric": main, "value": value, "main": True},
             {**place, "metric": "other", "value": value / 2, "main": False},
         ]
+
+    def _examples(self, job: Job, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [self._example(row) for row in rows if row["main"]]
 
     @staticmethod
     def _example(row: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from sweeper import Store
 from sweeper.analysis.where import where
 from sweeper.report.overview import print_plan, print_results, print_status, print_where
-from sweeper.report.tasklist import data_state, print_tasks, role
+from sweeper.report.tasklist import data_state, print_tasks, role, sizes
 from sweeper.report.terminal import (
     console,
     duration,
@@ -131,10 +131,15 @@ def test_tasks_tell_role_and_data(out: Console, tmp_path: Path) -> None:
     assert role(cards["tatoeba"]) == "target"
     assert data_state(cards["tagging"], None) == "made by code"
     assert data_state(cards["xnli"], None) == "from the hub, facebook/xnli"
-    assert data_state(cards["xnli"], tmp_path) == "local files, 0 of 30 there"
+    assert data_state(cards["xnli"], tmp_path) == "from the hub, facebook/xnli"
     (tmp_path / "xnli").mkdir()
     (tmp_path / "xnli/dev-de.tsv").touch()
-    assert data_state(cards["xnli"], tmp_path) == "local files, 1 of 30 there"
+    state = "local files, of dev 1/15, test 0/15 languages"
+    assert data_state(cards["xnli"], tmp_path) == state
+    assert "LDC2005T13" in data_state(cards["ccg"], tmp_path)
+    assert sizes(cards["mnli"]) == "train 392,702, dev 9,815"
+    assert sizes(cards["xnli"]) == "dev 15 x 2,490, test 15 x 5,010"
+    assert sizes(cards["udpos"]).endswith("test 33 x 47 to 20,436, test_r 5 x unknown")
     assert "SWEEPER_DATA" in data_state(cards["text_lines"], None)
 
 

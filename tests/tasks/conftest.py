@@ -61,7 +61,7 @@ def card(kind: str = "classification", **changes: Any) -> Card:
     files = (
         ["test-{language}.txt", "test-en.txt"] if kind == "sentence_retrieval" else "{language}"
     )
-    local = {"files": {"test": files}, **formats[kind], **changes.pop("local", {})}
+    local = {"files": {"test": files}, **formats.get(kind, {}), **changes.pop("local", {})}
     told = {
         "name": "mine",
         "title": "Mine",

@@ -248,3 +248,43 @@ def test_synthetic_rows() -> None:
     assert [row["id"] for row in rows] == [f"test-{n}" for n in range(5)]
     with pytest.raises(DataError, match="generator version 0"):
         readers.read(task, "test", "qad", {**found["qad"], "version": 0}, None)
+
+
+# ---- keep going -------------------------------------------------------------------------------
+
+
+def test_broken_rows_can_be_left_out_and_told(tmp_path: Path) -> None:
+    columns = {"id": "i", "text": "t", "label": "l"}
+    task = card(local={"format": "jsonl", "columns": columns})
+    lines = [
+        b'{"i": 1, "t": "a", "l": "yes"}',
+        b'{"i": 2, "t": "\xff", "l": "yes"}',
+        b'{"i": 3, "t": "c"}',
+        b'{"i": 4, "t": "d", "l": "maybe"}',
+        b'{"i": 1, "t": "e", "l": "no"}',
+        b'{"i": 6, "t": 6, "l": "no"}',
+        b"[7]",
+        b'{"i": 8, "t": "h", "l": "no"}',
+        b'{"i": 9,',
+    ]
+    (tmp_path / "de").write_bytes(b"\n".join(lines))
+    found = sources.resolve(task, "test", ["de"], source="local", root=tmp_path)["de"]
+    skipped: list[str] = []
+    rows = readers.read(task, "test", "de", found, tmp_path, skipped=skipped)
+    assert [row["id"] for row in rows] == ["1", "8"]
+    rules = ["UTF-8", "the key 'l'", "one of the labels", "unique", "a text", "object", "cut off"]
+    numbers = [2, 3, 4, 5, 6, 7, 9]
+    assert len(skipped) == len(rules)
+    for said, rule, number in zip(skipped, rules, numbers, strict=True):
+        assert said.startswith(f"{tmp_path / 'de'}:{number}:") and rule in said
+    with pytest.raises(DataError, match="UTF-8"):
+        readers.read(task, "test", "de", found, tmp_path)
+
+
+def test_short_rows_of_tables_can_be_left_out(tmp_path: Path) -> None:
+    task = card(local={"format": "csv", "columns": {"text": "t", "label": "l"}})
+    (tmp_path / "de").write_text("t,l\na,yes\nb\nc,no\n")
+    found = sources.resolve(task, "test", ["de"], source="local", root=tmp_path)["de"]
+    skipped: list[str] = []
+    rows = readers.read(task, "test", "de", found, tmp_path, skipped=skipped)
+    assert [row["text"] for row in rows] == ["a", "c"] and len(skipped) == 1

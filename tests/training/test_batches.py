@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 
 from sweeper.errors import DataError, ModelError
+from sweeper.training import kinds
 from sweeper.training.batches import (
     IGNORE,
     Features,
     Masker,
     by_length,
-    collate,
     draw,
     epoch_order,
 )
@@ -49,7 +49,7 @@ def test_rows_of_several_units_and_chunks(chunks: int) -> None:
         [100, 9, 9, 9],
     ]
     assert features.token_labels(picked)[1].tolist() == [-100, -101, -102, IGNORE]
-    batch = collate(features, picked, "classification", 9)
+    batch = kinds.get("classification").collate(features, picked, 9)
     assert (batch.labels.tolist(), batch.items) == ([0, 1, 1], 3)
     piece = batch.piece(1, 3)
     assert piece.ids.tolist() == [[100, 101, 102], [100, 9, 9]]

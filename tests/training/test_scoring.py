@@ -11,10 +11,10 @@ from transformers import AutoModelForTokenClassification
 
 from sweeper.errors import ModelError
 from sweeper.tasks.card import Card
-from sweeper.training import checkpoints, retrieval, scoring
+from sweeper.training import checkpoints, scoring
 from sweeper.training.forward import Batch, ready_mask
 from sweeper.training.models import Head, Heads, Source, build
-from sweeper.training.retrieval import Representation, embed, nearest
+from sweeper.training.retrieval import Representation, embed
 
 from .conftest import NER, NLI, PAIRS, TEXT, World, rows
 
@@ -72,16 +72,6 @@ def test_neither_batches_nor_other_languages_change_a_unit(world: World, task: C
         assert alone["b"].outputs == together["b"].outputs
     if task is not PAIRS:
         assert alone["b"].loss == pytest.approx(together["b"].loss, rel=1e-5)
-
-
-def test_nearest_of_known_vectors_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrieval, "SIMILARITIES", 7)
-    candidates = torch.eye(5)[[3, 1, 4, 1, 0]]
-    queries = torch.eye(5)[[0, 1, 3, 4]] + 0.1
-    assert nearest(queries, candidates).tolist() == [4, 1, 0, 2]  # 1 stands twice: the first
-    assert nearest(queries[:0], candidates).tolist() == []
-    with pytest.raises(ModelError, match="there are none"):
-        nearest(queries, candidates[:0])
 
 
 @pytest.mark.parametrize(("layer", "index"), [(0.0, 0), (0.5, 1), (1.0, 2)])

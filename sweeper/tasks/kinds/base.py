@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,16 @@ class Evaluation:
     score: list[float | None]
 
 
+class Unit(NamedTuple):
+    """One unit and a model's outputs for it, which are aligned with the rows of ``features``."""
+
+    split: str
+    language: str
+    examples: pa.Table
+    features: pa.Table
+    outputs: Sequence[Any]
+
+
 class RowFault(Exception):
     """A row breaks a rule; the reader turns this into a `DataError` that names file and line.
 
@@ -83,6 +94,12 @@ class Kind(ABC):
     """Whether a head has to be trained before the task can be scored."""
     formats: ClassVar[Mapping[str, Parser]] = {}
     """File formats that only this kind can read, beside those of `sweeper.tasks.formats`."""
+    metrics: ClassVar[tuple[str, ...]] = ()
+    """The scorers among which a card's `metric` chooses; the first is the default."""
+    options: ClassVar[Mapping[str, Any]] = {}
+    """The settings that a card's `options` can change, with the kind's own values."""
+    document_field: ClassVar[str | None] = None
+    """The field that holds a document, if several rows may be about one."""
 
     @abstractmethod
     def row(self, values: Mapping[str, Any], card: Card) -> Row:
@@ -99,6 +116,24 @@ class Kind(ABC):
         self, card: Card, examples: pa.Table, features: pa.Table, outputs: Sequence[Any]
     ) -> Evaluation:
         """Scores of ``outputs``, which are aligned with the rows of ``features``."""
+
+    def companions(self, card: Card, split: str, language: str) -> tuple[tuple[str, str], ...]:
+        """The other units, as (split, language), without which a unit cannot be scored.
+
+        They have to be given to `evaluate_units` along with it.
+        """
+        return ()
+
+    def evaluate_units(self, card: Card, units: Mapping[str, Unit]) -> dict[str, Evaluation]:
+        """Scores of several units of a checkpoint, by the units' names.
+
+        A kind whose units depend on each other, by a threshold or a common pool of candidates,
+        has its own way here; others score each unit alone.
+        """
+        return {
+            name: self.evaluate(card, unit.examples, unit.features, unit.outputs)
+            for name, unit in units.items()
+        }
 
 
 # ---- rows -------------------------------------------------------------------------------------
@@ -176,6 +211,52 @@ def check_room(tokenizer: Tokenizer, max_length: int, *, pair: bool) -> int:
             f"the text; it is {max_length}. Raise it in the study's `training:`."
         )
     return max_length - special
+
+
+class Frame(NamedTuple):
+    """The special tokens before, between and after the two parts of an input."""
+
+    before: list[int]
+    between: list[int]
+    after: list[int]
+
+
+def pair_frame(tokenizer: Tokenizer) -> Frame:
+    """What ``tokenizer`` puts around a pair: of XLM-R <s>, </s></s> and </s>."""
+    options = {"return_attention_mask": False, "return_token_type_ids": False}
+    bare = tokenizer("a", add_special_tokens=False, **options)["input_ids"]
+    framed = tokenizer("a", "a", **options)["input_ids"]
+    places = [
+        at for at in range(len(framed) - len(bare) + 1) if framed[at : at + len(bare)] == bare
+    ]
+    first, second = places[0], places[-1]
+    end = len(bare)
+    return Frame(framed[:first], framed[first + end : second], framed[second + end :])
+
+
+def bare_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[list[int]]:
+    """The subwords of each text, however many, without special tokens."""
+    for start in range(0, len(texts), CHUNK):
+        encoded = tokenizer(
+            list(texts[start : start + CHUNK]),
+            add_special_tokens=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )
+        yield from encoded["input_ids"]
+
+
+def unit_language(table: pa.Table) -> str:
+    """The language that a prepared unit says it is in; `DataError` if it does not say."""
+    about = (table.schema.metadata or {}).get(b"sweeper")
+    language = json.loads(about).get("language") if about else None
+    if not isinstance(language, str):
+        raise DataError(
+            "This metric depends on the language, and the unit does not say its own. Score units "
+            "that were written by `prepare_unit`."
+        )
+    return language
 
 
 def integer_lists(chunks: Iterable[Sequence[Sequence[int]]]) -> pa.Array:

@@ -1,30 +1,13 @@
-"""Metrics as pure functions; all in percent (0..100)."""
+"""Word by word and span by span: the metrics of tagging, in percent (0..100)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from sweeper.errors import DataError
-
-METRIC_VERSION: int = 1
-"""Part of the address of every score: raise it when any metric's value changes."""
+from sweeper.tasks.metrics.accuracy import accuracy
 
 Span = tuple[str, int, int]
-
-
-def accuracy(gold: Sequence[object], predicted: Sequence[object]) -> float:
-    """The percentage of equal entries.
-
-    Raises:
-        DataError: the lists differ in length or are empty.
-    """
-    if len(gold) != len(predicted) or not gold:
-        raise DataError(
-            "A metric compares two lists of one length, not empty; "
-            f"they have {len(gold)} and {len(predicted)} entries. Score all examples of the unit."
-        )
-    same = sum(right == given for right, given in zip(gold, predicted, strict=True))
-    return 100.0 * same / len(gold)
 
 
 def token_accuracy(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:

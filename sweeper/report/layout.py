@@ -1,0 +1,205 @@
+"""The layout in which XTREME takes predictions: ``<task>/<split>-<language>.tsv`` or ``.json``.
+
+What a file holds depends on the kind, as XTREME's evaluate.py reads it (google-research/xtreme
+838c13b): a label per line; a tag per line and an empty line after a sentence; for retrieval the
+foreign sentence's line number, from 0, per English sentence in the order of their text; mined
+pairs of ids with a tab between; ``{question id: answer}``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweeper.analysis.aggregates import NAMES
+from sweeper.errors import DataError, StoreError
+from sweeper.tasks.card import Card, LocalSource
+
+MANIFEST = "predictions.json"
+"""What was exported from where; evaluate.py passes over it."""
+
+FOLDERS = {ours: theirs for ours, theirs in NAMES.items()}
+TASKS = {theirs: ours for ours, theirs in NAMES.items()}
+
+ADDED = {"test_r": "test", "dev_r": "dev"}
+"""Splits with the languages that XTREME-R adds have the file names of the others."""
+
+JSON_KINDS = ("span_extraction", "answer_retrieval")
+
+KINDS = (
+    "classification",
+    "multiple_choice",
+    "token_classification",
+    "sentence_retrieval",
+    "bitext_mining",
+    "span_extraction",
+)
+"""The kinds whose predictions can be written from what the store has."""
+
+_FILE = re.compile(r"([a-z0-9_]+)-([a-z]{2,3})\.(tsv|json)")
+
+
+def folder_of(task: str) -> str:
+    """The name of a task's folder."""
+    return FOLDERS.get(task, task)
+
+
+def file_of(card: Card, split: str, language: str) -> str:
+    """The path of a unit's file below the folder of predictions."""
+    ending = "json" if card.kind in JSON_KINDS else "tsv"
+    return f"{folder_of(card.name)}/{ADDED.get(split, split)}-{language}.{ending}"
+
+
+def why_not(card: Card) -> str | None:
+    """Why the predictions of a task cannot be written from what the store has, if so."""
+    if card.kind in KINDS:
+        return None
+    if card.kind == "answer_retrieval":
+        return "the store keeps the best candidate alone, the layout wants a ranking"
+    return f"the layout has no files for tasks of the kind {card.kind}"
+
+
+def raw_labels(card: Card) -> dict[str, str]:
+    """Label -> what the card's files have in its place (PAWS-X: 1), which is what is exported."""
+    source: Any = card.sources.get("local")
+    if not isinstance(source, LocalSource) or not isinstance(source.labels, dict):
+        return {}
+    found = {label: raw for raw, label in source.labels.items()}
+    return found if len(found) == len(source.labels) else {}
+
+
+# ---- writing ----------------------------------------------------------------------------------
+
+
+def written(card: Card, ids: Sequence[str], predicted: Sequence[str]) -> str:
+    """The content of a unit's file.
+
+    Args:
+        card: The task.
+        ids: The examples' ids, in the store's order.
+        predicted: What the store has as predicted, in the same order.
+
+    Raises:
+        StoreError: retrieval by ids that are no line numbers.
+    """
+    if card.kind == "span_extraction":
+        return json.dumps(dict(zip(ids, predicted, strict=True)), indent=0) + "\n"
+    if card.kind == "token_classification":
+        return "".join("\n".join(tags.split(" ")) + "\n\n" for tags in predicted)
+    if card.kind == "bitext_mining":
+        pairs = zip(ids, predicted, strict=True)
+        return "".join(f"{one}\t{other}\n" for one, other in pairs if other)
+    if card.kind == "sentence_retrieval":
+        for name in predicted:
+            if not name.isdecimal():
+                raise StoreError(
+                    f"The layout wants line numbers of foreign sentences; {card.name} has ids of "
+                    f"its own, such as {name!r}. Leave the `id` column out of its card."
+                )
+        return "".join(f"{name}\n" for name in predicted)
+    raw = raw_labels(card)
+    return "".join(f"{raw.get(label, label)}\n" for label in predicted)
+
+
+# ---- reading ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file of predictions: of which task, split (by its file name) and language."""
+
+    path: Path
+    task: str
+    split: str
+    language: str
+
+    def split_of(self, card: Card) -> str:
+        """The card's split that the file is of: the one that has the language."""
+        names = [self.split, *(added for added, name in ADDED.items() if name == self.split)]
+        for name in names:
+            if name in card.splits and self.language in card.splits[name].languages:
+                return name
+        raise DataError(
+            f"{self.path}: a file of predictions is of a split and language of its task; "
+            f"{card.name} has no {self.split}/{self.language}. Rename the file or take it away."
+        )
+
+
+def files_in(folder: Path) -> Iterator[Found]:
+    """The files of predictions in a folder, by task and name.
+
+    Raises:
+        DataError: there is none, or a file's name does not say split and language.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder of predictions {folder}. Give an existing folder.")
+    paths = sorted(p for p in folder.glob("*/*") if p.suffix in (".tsv", ".json"))
+    if not paths:
+        raise DataError(
+            f"{folder} has no predictions. They lie in a folder per task, as files named like "
+            "xnli/test-de.tsv and xquad/test-de.json."
+        )
+    for path in paths:
+        named = _FILE.fullmatch(path.name)
+        if not named:
+            raise DataError(
+                f"{path}: a file of predictions is named <split>-<language>.tsv or .json, such as "
+                "test-de.tsv. Rename it or take it away."
+            )
+        task = path.parent.name
+        yield Found(path, TASKS.get(task, task), named[1], named[2])
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of a file, without the space around them, as evaluate.py takes them."""
+    return [line.strip() for line in _text(path).split("\n")]
+
+
+def labels_of(path: Path) -> list[str]:
+    """One label per line; an empty last line is none."""
+    found = lines_of(path)
+    return found[:-1] if found and not found[-1] else found
+
+
+def tags_of(path: Path) -> list[tuple[int, list[str]]]:
+    """The sentences of a file: number of the first line, and the tags."""
+    found: list[tuple[int, list[str]]] = []
+    start, tags = 1, list[str]()
+    for number, line in enumerate(lines_of(path), 1):
+        if line:
+            start = start if tags else number
+            tags.append(line)
+        elif tags:
+            found.append((start, tags))
+            tags = []
+    return [*found, (start, tags)] if tags else found
+
+
+def answers_of(path: Path) -> Mapping[str, Any]:
+    """A JSON object by question."""
+    try:
+        found = json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{path}:{error.lineno}: the file must be a JSON object of answers by question; "
+            f"{error.msg}. Write it again."
+        ) from None
+    if not isinstance(found, dict):
+        raise DataError(
+            f"{path}: the file must be a JSON object of answers by question, it is a "
+            f"{type(found).__name__}. Write it again."
+        )
+    return found
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: the file must be UTF-8; {error.reason}. Save it so.") from None
+    except OSError as error:
+        raise DataError(f"{path} could not be read: {error.strerror}.") from None

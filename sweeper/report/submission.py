@@ -1,0 +1,136 @@
+"""Predictions of a store's checkpoints in XTREME's layout, out of the stored examples."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweeper.analysis.best import best
+from sweeper.analysis.view import Part, View
+from sweeper.errors import StoreError
+from sweeper.report import layout
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass
+class Exported:
+    """What was written: per target the row, seed and files, and what was left out and why."""
+
+    folder: Path
+    targets: dict[str, dict[str, object]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def files(self) -> int:
+        """How many files of predictions there are."""
+        return sum(len(list(_strings(said["files"]))) for said in self.targets.values())
+
+
+def _strings(value: object) -> Sequence[str]:
+    assert isinstance(value, list)
+    return value
+
+
+def export_predictions(
+    view: View,
+    folder: Path,
+    *,
+    targets: Sequence[str] | None = None,
+    intermediate: str | None = None,
+    seed: int | None = None,
+) -> Exported:
+    """Write a submission: the stored predictions of one checkpoint per target.
+
+    The checkpoint is the best one as `sweeper.analysis.best.best` has it (by dev scores, so a
+    target may take another row than its neighbour), of the row named, or of row and seed. No
+    model is run. ``predictions.json`` in the folder says which checkpoint each target's are of.
+
+    Args:
+        view: The study.
+        folder: Where to write; files of the same names are replaced.
+        targets: Default: all; those that cannot be written yet are then left out and named.
+        intermediate: A row of the study.
+        seed: One of its seeds; goes with ``intermediate``.
+
+    Raises:
+        StoreError: an unknown name, a target named that cannot be written, or none can be.
+    """
+    if seed is not None and intermediate is None:
+        raise StoreError("A seed alone names no checkpoint. Give `--intermediate` with it.")
+    view.chosen(target=targets, intermediate=intermediate, seed=seed)  # unknown names
+    made = Exported(folder)
+    for target in targets or view.plan.columns:
+        try:
+            _export(view, made, target, intermediate, seed)
+        except StoreError as error:
+            if targets:
+                raise
+            made.left_out[target] = str(error)
+    if not made.targets:
+        reasons = " ".join(f"{target}: {reason}" for target, reason in made.left_out.items())
+        raise StoreError(f"There are no predictions to export yet. {reasons}")
+    about = {"format": "xtreme", "study": view.plan.study.name, "targets": made.targets}
+    _write(folder / layout.MANIFEST, json.dumps(about, indent=2) + "\n")
+    return made
+
+
+def _export(
+    view: View, made: Exported, target: str, intermediate: str | None, seed: int | None
+) -> None:
+    card = view.plan.cards[target]
+    reason = layout.why_not(card)
+    if reason:
+        raise StoreError(f"{target} cannot be exported: {reason}.")
+    if intermediate is None or seed is None:
+        found = best(view, target, intermediate)
+        intermediate, seed = found.intermediate, found.seed
+    parts = view.chosen(target=target, intermediate=intermediate, seed=seed)
+    _check_scored(view, parts)
+    examples = view.examples(parts)
+    files = [_file(view, made.folder, part, examples) for part in parts]
+    scores = view.scores(parts, "all")
+    limits = {
+        split: limit
+        for split in view.plan.targets[target].splits
+        if (limit := view.plan.study.limit(target, split)) is not None
+    }
+    made.targets[target] = {
+        "intermediate": intermediate,
+        "seed": seed,
+        "checkpoint": str(scores["checkpoint"].iloc[0]),
+        "overlap": sorted({flag for part in parts for flag in part.overlap.split("; ") if flag}),
+        "limits": limits,
+        "files": files,
+    }
+
+
+def _check_scored(view: View, parts: Sequence[Part]) -> None:
+    commits = view.progress.commits.by_unit
+    missing = [f"{part.split}/{part.language}" for part in parts if part.unit not in commits]
+    if missing:
+        raise StoreError(
+            f"{parts[0].intermediate} is not yet scored on {parts[0].target} in "
+            f"{', '.join(missing)}. Go on with `sweeper run` on the same study and store."
+        )
+
+
+def _file(view: View, folder: Path, part: Part, examples: pd.DataFrame) -> str:
+    mine = examples[(examples["split"] == part.split) & (examples["language"] == part.language)]
+    card = view.plan.cards[part.target]
+    name = layout.file_of(card, part.split, part.language)
+    content = layout.written(card, mine["id"].tolist(), mine["predicted"].tolist())
+    _write(folder / name, content)
+    return name
+
+
+def _write(path: Path, content: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise StoreError(f"{path} could not be written: {error.strerror}.") from None

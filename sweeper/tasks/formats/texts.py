@@ -1,0 +1,289 @@
+"""Files of text: a sentence per line, alone, parallel or with ids; a word per line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sweeper.errors import DataError
+from sweeper.tasks.formats.base import Record, bad, decoded, fault, lines, load_json
+
+if TYPE_CHECKING:
+    from sweeper.tasks.card import LocalSource
+
+
+def parse_lines(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
+    """One text per line; blank lines are passed over."""
+    for number, line, _ in decoded(paths[0]):
+        if isinstance(line, DataError):
+            yield bad(paths[0], number, line)
+        elif line.strip():
+            yield Record(str(paths[0]), number, {"text": line})
+
+
+def parse_parallel(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
+    """Two files of one sentence per line; line n of one translates line n of the other."""
+    foreign, pivot = paths
+    ours, theirs = lines(foreign), lines(pivot)
+    number = 0
+    while True:
+        one, other = next(ours, None), next(theirs, None)
+        if one is None and other is None:
+            return
+        if one is None or other is None:
+            raise _unequal(foreign, pivot, number, ours, theirs, short_is_foreign=one is None)
+        number = one[0]
+        yield Record(str(foreign), number, {"text": one[1], "pair": other[1]})
+
+
+def _unequal(
+    foreign: Path,
+    pivot: Path,
+    number: int,
+    ours: Iterator[Any],
+    theirs: Iterator[Any],
+    *,
+    short_is_foreign: bool,
+) -> DataError:
+    short, long = (foreign, pivot) if short_is_foreign else (pivot, foreign)
+    more = number + 1 + sum(1 for _ in (theirs if short_is_foreign else ours))
+    return fault(
+        long,
+        number + 1,
+        f"parallel files must have equally many lines; this one has {more} and {short} has "
+        f"{number}",
+        "Get both files again",
+    )
+
+
+def parse_conll(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
+    """A token and its tag per line, separated by a tab; a blank line ends a sentence."""
+    path = paths[0]
+    at_token = _column(source.columns.get("tokens", 0))
+    at_tag = _column(source.columns.get("tags", 1))
+    prefix = f"{language}:" if source.language_prefix else ""
+    tokens: list[str] = []
+    tags: list[str] = []
+    start = 0
+    for number, line, _ in lines(path):
+        if not line.strip():
+            if tokens:
+                yield Record(str(path), start, {"tokens": tokens, "tags": tags}, step=1)
+            tokens, tags = [], []
+            continue
+        cells = line.split("\t")
+        if len(cells) <= max(at_token, at_tag) or not cells[at_token] or not cells[at_tag]:
+            raise fault(
+                path,
+                number,
+                f"a line must have a token and a tag with a tab between them, it is {line!r}",
+                "Mend the line (XTREME's own download leaves the tags out of its test files)",
+            )
+        if not tokens:
+            start = number
+        tokens.append(cells[at_token].removeprefix(prefix) or cells[at_token])
+        tags.append(cells[at_tag])
+    if tokens:
+        yield Record(str(path), start, {"tokens": tokens, "tags": tags}, step=1)
+
+
+def _column(given: str | int | tuple[str, ...]) -> int:
+    if not isinstance(given, int):
+        raise DataError(
+            f"Columns of the format 'conll' are positions from 0; the card says {given!r}. "
+            "Write a number in the card's `columns:`."
+        )
+    return given
+
+
+# ---- CoNLL-U ----------------------------------------------------------------------------------
+
+HEADS = (
+    "VERB", "NOUN", "PROPN", "PRON", "ADJ", "NUM", "ADV", "INTJ", "AUX", "ADP", "DET", "PART",
+    "SCONJ", "CCONJ", "PUNCT", "X",
+)  # fmt: skip
+"""Which of several equally high words gives a fused form its tag: the first of these."""
+
+
+class _Word(NamedTuple):
+    line: int
+    form: str
+    tag: str
+    head: int
+
+
+def parse_conllu(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
+    """Universal Dependencies' format, read as XTREME's download script does.
+
+    What is written as one word is one token ("del", not "di il"), with the tag of the word that is
+    highest in the tree. A tag that is not given is X. Sentences whose words are withheld ("_") are
+    left out, and zero-width non-joiners are deleted.
+    """
+    path = paths[0]
+    words: dict[int, _Word] = {}
+    fused: dict[int, tuple[int, str, int]] = {}
+    for number, line, _ in lines(path):
+        if line.startswith("#"):
+            continue
+        if line.strip():
+            _take(path, number, line, words, fused)
+            continue
+        yield from _sentence(path, words, fused)
+        words, fused = {}, {}
+    yield from _sentence(path, words, fused)
+
+
+def _take(
+    path: Path,
+    number: int,
+    line: str,
+    words: dict[int, _Word],
+    fused: dict[int, tuple[int, str, int]],
+) -> None:
+    """Put one line into ``words`` (by id) or ``fused`` (first id -> last id, form, line)."""
+    cells = line.split("\t")
+    if len(cells) != 10 or not cells[1]:
+        raise fault(
+            path, number, f"a word must have 10 columns, this has {len(cells)}", "Mend the line"
+        )
+    name = cells[0]
+    if "." in name:  # a word that is understood, not written
+        return
+    try:
+        if "-" in name:
+            first, last = map(int, name.split("-"))
+            fused[first] = (last, cells[1], number)
+            return
+        head = int(cells[6]) if cells[6] != "_" else 0
+        identity = int(name)
+    except ValueError:
+        raise fault(
+            path,
+            number,
+            f"a word's id and head must be numbers, they are {name!r} and {cells[6]!r}",
+            "Mend the line",
+        ) from None
+    if identity != len(words) + 1:
+        raise fault(
+            path,
+            number,
+            f"the words of a sentence must be numbered from 1; {identity} follows {len(words)}",
+            "Mend the line",
+        )
+    words[identity] = _Word(number, cells[1], cells[3] if cells[3] != "_" else "X", head)
+
+
+def _sentence(
+    path: Path, words: dict[int, _Word], fused: dict[int, tuple[int, str, int]]
+) -> Iterator[Record]:
+    tokens, tags = [], []
+    identity = 1
+    while identity <= len(words):
+        last, form, line = fused.get(identity, (identity, words[identity].form, 0))
+        if last > len(words):
+            raise fault(
+                path, line, f"a fused form ends at word {last}, the last one is {len(words)}",
+                "Mend the line",
+            )  # fmt: skip
+        tokens.append(form.replace("\u200c", ""))
+        tags.append(_highest(path, words, range(identity, last + 1)).tag)
+        identity = last + 1
+    withheld = tokens.count("_")
+    if tokens and not (withheld and withheld >= len(tokens) - 1):
+        yield Record(str(path), words[1].line, {"tokens": tokens, "tags": tags})
+
+
+def _highest(path: Path, words: dict[int, _Word], span: range) -> _Word:
+    """The word of the span that is nearest to the root; of several, the first by `HEADS`."""
+    if len(span) == 1:
+        return words[span[0]]
+
+    def rank(identity: int) -> tuple[int, int]:
+        depth, at = 0, identity
+        while at in words and depth <= len(words):
+            depth, at = depth + 1, words[at].head
+        if depth > len(words):
+            line = words[identity].line
+            raise fault(path, line, "a tree must have no circle; this has one", "Mend the heads")
+        tag = words[identity].tag
+        return depth, HEADS.index(tag) if tag in HEADS else len(HEADS)
+
+    return words[min(span, key=rank)]
+
+
+# ---- BUCC -------------------------------------------------------------------------------------
+
+
+def parse_bucc(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
+    """BUCC's three files: foreign and English sentences, and the pairs that translate each other.
+
+    Each line has two parts with a tab between them: id and sentence, or two ids.
+    """
+    foreign, english, gold = paths
+    known: list[set[str]] = []
+    partners: list[dict[str, tuple[int, str]]] = [{}, {}]
+    for number, first, second in _pairs_of(gold, "two ids"):
+        for side, (mine, other) in enumerate(((first, second), (second, first))):
+            if mine in partners[side]:
+                raise fault(gold, number, f"{mine!r} must be in one pair only", "Mend the file")
+            partners[side][mine] = (number, other)
+    for side, path in enumerate((foreign, english)):
+        seen: set[str] = set()
+        for number, name, sentence in _pairs_of(path, "an id and a sentence"):
+            if name in seen:
+                raise fault(path, number, f"ids must be unique; {name!r} is not", "Mend the file")
+            seen.add(name)
+            partner = partners[side].get(name, (0, ""))[1]
+            values = {"id": name, "text": sentence, "side": side, "partner": partner}
+            yield Record(str(path), number, values)
+        known.append(seen)
+    for side, path in enumerate((foreign, english)):
+        for name, (number, _) in partners[side].items():
+            if name not in known[side]:
+                raise fault(
+                    gold, number, f"a pair must be of known sentences; {path} has no {name!r}",
+                    "Get all three files again",
+                )  # fmt: skip
+
+
+def _pairs_of(path: Path, what: str) -> Iterator[tuple[int, str, str]]:
+    for number, line, _ in lines(path):
+        if not line.strip():
+            continue
+        first, tab, second = line.partition("\t")
+        if not tab or not first or not second:
+            broken = f"a line must have {what} with a tab between them, it is {line[:80]!r}"
+            raise fault(path, number, broken, "Mend the line")
+        yield number, first.strip(), second.strip() if what == "two ids" else second
+
+
+# ---- sentences with numbered tags -------------------------------------------------------------
+
+
+def parse_numbered_tags(
+    paths: Sequence[Path], source: LocalSource, language: str
+) -> Iterator[Record]:
+    """A sentence per line: words, a tab, tags, with spaces between; a JSON file numbers the tags.
+
+    A label is the tag's number. That is jiant's form of CCGbank.
+    """
+    path, numbering = paths
+    numbers = load_json(numbering)
+    if not isinstance(numbers, dict):
+        raise fault(numbering, 1, "the file must map tags to numbers", "Mend the file")
+    for number, line, _ in lines(path):
+        if not line.strip():
+            continue
+        words, _, said = line.partition("\t")
+        tags = said.split()
+        for tag in tags:
+            if tag not in numbers:
+                raise fault(
+                    path,
+                    number,
+                    f"a tag must be in {numbering}; {tag!r} is not",
+                    "Mend one of them",
+                )
+        values = {"tokens": words.split(), "tags": [str(numbers[tag]) for tag in tags]}
+        yield Record(str(path), number, values)

@@ -1,0 +1,238 @@
+"""For every question the right answers are looked up among the candidates of all languages.
+
+LAReQA asks for the sentence that answers a question, in any language; Mewsli-X for the entity that
+a mention in a text means, by its description. Candidates are pooled over the units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeper.errors import DataError
+from sweeper.tasks.formats import Record
+from sweeper.tasks.formats.documents import parse_xquad_r
+from sweeper.tasks.formats.tables import parse_jsonl
+from sweeper.tasks.kinds.base import (
+    Encoded,
+    Evaluation,
+    Kind,
+    Row,
+    RowFault,
+    Tokenizer,
+    Unit,
+    check_aligned,
+    integers,
+    shown,
+    strings,
+    text_of,
+    tokenized,
+)
+from sweeper.tasks.metrics import ranking
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sweeper.tasks.card import Card, LocalSource
+
+QUESTION, CANDIDATE = 0, 1
+"""The two values of ``side``."""
+
+ROLES = {"question": QUESTION, "candidate": CANDIDATE}
+
+POOL = "candidates"
+"""The split of a card whose candidates are the same for every language's questions."""
+
+
+def parse_mentions(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
+    """Mewsli-X's mentions: articles (JSON lines) of one language, a question per mention.
+
+    The text of a question is the sentence around the mention, which stands in braces.
+    """
+    columns = {"context": "context", "mentions": "mentions"}
+    for record in parse_jsonl(paths, source.model_copy(update={"columns": columns}), language):
+        context = record.values["context"]
+        if context.get("language") != language:
+            continue
+        for mention in record.values["mentions"]:
+            values = {
+                "id": mention["example_id"],
+                "text": _marked(record, context, mention["mention_span"]),
+                "key": mention["entity_id"],
+                "role": "question",
+            }
+            yield Record(record.origin, record.line, values)
+
+
+def _marked(record: Record, context: Mapping[str, Any], span: Mapping[str, Any]) -> str:
+    text, begin, end = context["text"], span["start"], span["end"]
+    if text[begin:end] != span["text"]:
+        raise DataError(
+            f"{record.where()}: a mention must stand in its text where it says; at {begin} there "
+            f"is {shown(text[begin:end])}, not {shown(span['text'])}. Fill in the articles' text "
+            "by the data set's own script."
+        )
+    around = [(a, b) for a, b in context["sentence_spans"] if a <= begin < b]
+    first, last = around[0] if around else (0, len(text))
+    last = max(last, end)
+    return f"{text[first:begin]}{{ {span['text']} }}{text[end:last]}".strip()
+
+
+def parse_entities(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
+    """Mewsli-X's candidates whose description is in one language (JSON lines)."""
+    columns = {
+        "id": "entity_id",
+        "text": "description",
+        "title": "title",
+        "language": "description_language",
+    }
+    for record in parse_jsonl(paths, source.model_copy(update={"columns": columns}), language):
+        if record.values["language"] == language:
+            name = record.values["id"]
+            text = f"{record.values['title']} : {record.values['text']}"
+            values = {"id": name, "text": text, "answers": [name], "role": "candidate"}
+            yield Record(record.origin, record.line, values)
+
+
+class AnswerRetrieval(Kind):
+    """Rows: ``text`` and ``role``; a question's ``key``, a candidate's ``answers`` (keys).
+
+    A candidate is right for the questions whose key is among its answers. Outputs: for a question
+    the numbers of its best candidates in the pool, best first, at least ``cutoff`` of the card or
+    all; for a candidate None. The pool is all candidates of all units, in the order of the units
+    and of their features (see `pool`).
+    """
+
+    name = "answer_retrieval"
+    fields = ("text", "role")
+    optional = ("key", "answers")
+    metric = "map@20"
+    needs_training = False
+    options = {"cutoff": ranking.CUTOFF}  # noqa: RUF012  (never changed)
+    formats = {  # noqa: RUF012
+        "xquad_r": parse_xquad_r,
+        "mewsli_mentions": parse_mentions,
+        "mewsli_entities": parse_entities,
+    }
+
+    def row(self, values: Mapping[str, Any], card: Card) -> Row:
+        """See `Kind.row`."""
+        role = values.get("role")
+        if role not in ROLES:
+            raise RowFault(
+                f"the field 'role' must be 'question' or 'candidate', it is {shown(role)}",
+                "Mend the row",
+            )
+        if role == "question":
+            keys = [text_of(values, "key")]
+        else:
+            keys = values.get("answers") or []
+            if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+                raise RowFault(
+                    f"the field 'answers' must be a list of texts, it is {shown(keys)}",
+                    "Mend the row",
+                )
+        return {"text": text_of(values, "text"), "role": role, "keys": keys}
+
+    def encode(
+        self, rows: Sequence[Row], card: Card, tokenizer: Tokenizer, max_length: int
+    ) -> Encoded:
+        """Features: ``input_ids``, ``example``, ``side`` (0 question, 1 candidate).
+
+        Examples, one per feature: ``id``, ``gold`` (a question's key), ``side``, ``keys``.
+        """
+        import pyarrow as pa
+
+        sides = pa.array([ROLES[row["role"]] for row in rows], pa.int8())
+        features = {
+            "input_ids": tokenized(tokenizer, [row["text"] for row in rows], max_length),
+            "example": integers(range(len(rows))),
+            "side": sides,
+        }
+        questions = (row["keys"][0] if row["role"] == "question" else "" for row in rows)
+        examples = {
+            "id": strings(row["id"] for row in rows),
+            "gold": strings(questions),
+            "side": sides,
+            "keys": pa.array([row["keys"] for row in rows], pa.list_(pa.string())),
+        }
+        return Encoded(pa.table(features), pa.table(examples))
+
+    def companions(self, card: Card, split: str, language: str) -> tuple[tuple[str, str], ...]:
+        """All languages of the split, and of the split of candidates if the card has one."""
+        splits = [split] + ([POOL] if POOL in card.splits and split != POOL else [])
+        units = [(name, code) for name in splits for code in card.splits[name].languages]
+        return tuple(unit for unit in units if unit != (split, language))
+
+    def evaluate(
+        self, card: Card, examples: pa.Table, features: pa.Table, outputs: Sequence[Any]
+    ) -> Evaluation:
+        """The unit with its own candidates only."""
+        return self.evaluate_units(card, {"": Unit("", "", examples, features, outputs)})[""]
+
+    def evaluate_units(self, card: Card, units: Mapping[str, Unit]) -> dict[str, Evaluation]:
+        """Metrics of each unit's questions against the pool: ``map@20``, ``mrr@20``.
+
+        The numbers are those of the card's ``cutoff``. Per question: the id of the best candidate,
+        whether it is right, and the average precision in percent. A unit of candidates alone has
+        no metrics. For Mewsli-X, which has one right entity, mrr@20 is what XTREME-R calls map@20.
+        """
+        known = pool(units)
+        right: dict[str, set[int]] = {}
+        for number, (_, keys) in enumerate(known):
+            for key in keys:
+                right.setdefault(key, set()).add(number)
+        return {name: self._unit(card, unit, known, right) for name, unit in units.items()}
+
+    def _unit(
+        self,
+        card: Card,
+        unit: Unit,
+        known: Sequence[tuple[str, Sequence[str]]],
+        right: Mapping[str, set[int]],
+    ) -> Evaluation:
+        check_aligned(unit.features, unit.outputs)
+        cutoff = card.option("cutoff")
+        sides = unit.examples["side"].to_pylist()
+        keys = unit.examples["gold"].to_pylist()
+        names = unit.examples["id"].to_pylist()
+        predicted = [""] * len(sides)
+        correct: list[bool | None] = [None] * len(sides)
+        score: list[float | None] = [None] * len(sides)
+        rankings, wanted = [], []
+        for at in (at for at, side in enumerate(sides) if side == QUESTION):
+            ranked = [int(number) for number in unit.outputs[at]]
+            if len(ranked) < min(cutoff, len(known)):
+                raise DataError(
+                    f"A question needs its {cutoff} best candidates ranked; {names[at]!r} has "
+                    f"{len(ranked)}. Score the unit again."
+                )
+            golds = right.get(keys[at], set())
+            if not golds:
+                raise DataError(
+                    f"A question must have a right candidate in the pool; {names[at]!r} has none. "
+                    "Score all languages of the split, and its candidates, at once."
+                )
+            rankings.append(ranked)
+            wanted.append(golds)
+            predicted[at] = known[ranked[0]][0]
+            correct[at] = ranked[0] in golds
+            score[at] = 100.0 * ranking.average_precision(ranked, golds, cutoff)
+        found = {
+            f"map@{cutoff}": ranking.mean_average_precision(rankings, wanted, cutoff),
+            f"mrr@{cutoff}": ranking.mean_reciprocal_rank(rankings, wanted, cutoff),
+        } if rankings else {}  # fmt: skip
+        return Evaluation(found, predicted, correct, score)
+
+
+def pool(units: Mapping[str, Unit]) -> list[tuple[str, list[str]]]:
+    """Id and answered keys of every candidate, in the order that the outputs number them."""
+    found = []
+    for unit in units.values():
+        columns = (unit.examples[name].to_pylist() for name in ("id", "keys", "side"))
+        found += [(i, keys) for i, keys, side in zip(*columns, strict=True) if side == CANDIDATE]
+    return found
+
+
+KIND = AnswerRetrieval()

@@ -1,0 +1,95 @@
+"""Counting the rows of tasks that are there, against what their cards say."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sweeper.errors import StudyError
+from sweeper.planning import cards_with
+from sweeper.report.taskcheck import Checked, check_tasks, print_check
+
+CARD = """
+name: mine
+title: Mine
+kind: classification
+licence: our own
+labels: [good, bad]
+splits:
+  train: {languages: [en], rows: 2}
+  test: {languages: [en, de, fi], rows: {en: 1, de: 3}}
+sources:
+  local:
+    format: tsv
+    files: {train: train.tsv, test: "test-{language}.tsv"}
+    columns: {text: 0, label: 1}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "cards").mkdir()
+    (tmp_path / "cards/mine.yaml").write_text(CARD)
+    (tmp_path / "train.tsv").write_text("a\tgood\nb\tbad\n")
+    (tmp_path / "test-en.tsv").write_text("a\tgood\n")
+    (tmp_path / "test-de.tsv").write_text("a\tgood\nb\tworse\nc\tbad\n")
+    return tmp_path
+
+
+def checked(folder: Path, *names: str, keep_going: bool = False) -> dict[str, Checked]:
+    cards = cards_with(folder / "cards")
+    units = check_tasks(cards, names, folder, keep_going=keep_going)
+    return {f"{u.split}/{u.language}": u for one in units for u in one if u.task == "mine"}
+
+
+def printed(folder: Path, *, keep_going: bool = False) -> tuple[bool, str]:
+    out = io.StringIO()
+    cards = cards_with(folder / "cards")
+    checks = check_tasks(cards, ["mine"], folder, keep_going=keep_going)
+    good = print_check(Console(file=out, width=200), checks)
+    return good, out.getvalue()
+
+
+def test_each_unit_is_counted(folder: Path) -> None:
+    found = checked(folder, "mine")
+    assert (found["train/en"].rows, found["train/en"].good) == (2, True)
+    assert (found["test/fi"].there, found["test/fi"].good) == (False, True)
+    broken = found["test/de"]
+    assert broken.rows is None and not broken.good
+    assert "test-de.tsv:2: a label must be one of" in broken.problem
+
+
+def test_broken_rows_can_be_left_out_and_are_counted(folder: Path) -> None:
+    found = checked(folder, "mine", keep_going=True)["test/de"]
+    assert (found.rows, found.stated, found.good) == (2, 3, False)
+    assert len(found.skipped) == 1 and "test-de.tsv:2" in found.skipped[0]
+
+
+def test_what_is_printed_names_every_mismatch(folder: Path) -> None:
+    good, said = printed(folder)
+    assert not good
+    assert "mine/train: 2 rows\n" in said
+    assert "mine/test: 1 rows, 1 of 2 languages as the card says, not there: fi" in said
+    assert "de: " in said and said.endswith("1 tasks, 3 rows read, not all as their cards say\n")
+    good, said = printed(folder, keep_going=True)
+    assert not good and "de: 2 rows, the card says 3" in said
+    assert "1 broken rows left out" in said and "de: left out: " in said
+    (folder / "test-de.tsv").write_text("a\tgood\nb\tbad\nc\tbad\n")
+    good, said = printed(folder)
+    assert good and "6 rows read, all as their cards say" in said
+
+
+def test_without_names_all_that_is_there_is_read(folder: Path) -> None:
+    cards = cards_with(folder / "cards")
+    made = {name for name, card in cards.items() if "synthetic" in card.sources}
+    few = {name: cards[name] for name in ("mine", "mnli", "ccg", *made)}
+    found = [units[0].task for units in check_tasks(few, [], folder)]
+    assert set(found) == made | {"mine"}
+
+
+def test_an_unknown_task(folder: Path) -> None:
+    with pytest.raises(StudyError, match="Did you mean 'mine'"):
+        list(check_tasks(cards_with(folder / "cards"), ["mines"], folder))

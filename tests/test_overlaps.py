@@ -1,0 +1,136 @@
+"""What rows, selections and columns share: what stops a plan, and what is flagged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeper.errors import StudyError
+from sweeper.graph import Plan
+from sweeper.overlaps import overlap
+from sweeper.planning import plan
+from sweeper.study import Study
+from sweeper.tasks.card import Card, shipped_cards
+
+CARDS = shipped_cards()
+needs_cards = pytest.mark.skipif(
+    not {"squad_v1", "xquad", "mlqa", "anli_plus"} <= set(CARDS), reason="cards of XTREME"
+)
+
+
+def study(**said: Any) -> Study:
+    small = {"name": "s", "base": {"model": "xlm-roberta-base"}, "targets": {"xnli": None}}
+    return Study.model_validate({**small, **said})
+
+
+def flags(planned: Plan, row: str, column: str, unit: str) -> str:
+    return overlap(planned, planned.jobs[f"score/{row}>{column}/seed=0"], unit)
+
+
+def with_overlap(name: str, *told: dict[str, Any]) -> dict[str, Card]:
+    """The shipped cards, one of which tells of other overlaps."""
+    changed = CARDS[name].model_dump(mode="json") | {"overlaps": list(told)}
+    return {**CARDS, name: Card.model_validate(changed)}
+
+
+EVIL = {"task": "xnli", "level": "same_examples", "with_splits": ["test"], "note": "a translation"}
+
+
+def test_a_row_that_trains_on_what_a_column_tests_stops_the_plan(tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(
+        "name: s\nbase: {model: xlm-roberta-base}\n"
+        "intermediates:\n  udpos:\n  bad: {stages: [{tasks: [udpos]}, {tasks: [panx]}]}\n"
+        "targets:\n  xnli:\n  panx:\n"
+    )
+    with pytest.raises(StudyError) as refused:
+        plan(Study.load(file), cards=with_overlap("panx", EVIL))
+    said = str(refused.value)
+    assert f"{file}:5" in said
+    assert "the row bad would train on the examples that the target xnli is tested on" in said
+    assert "panx/train and xnli/test have the same ones (a translation)" in said
+    assert said.endswith("Take panx out of the row, or xnli out of `targets`.")
+
+
+def test_either_card_may_tell() -> None:
+    told = {"task": "panx", "level": "same_examples", "splits": ["test"]}
+    with pytest.raises(StudyError, match="panx/train and xnli/test have the same ones"):
+        plan(study(intermediates={"panx": None}), cards=with_overlap("xnli", told))
+
+
+def test_splits_that_are_not_used_do_not_count() -> None:
+    told = {**EVIL, "splits": ["dev"]}
+    plan(study(intermediates={"panx": None}), cards=with_overlap("panx", told))
+
+
+def test_a_training_task_that_has_the_tested_examples_stops_the_plan() -> None:
+    with pytest.raises(StudyError, match="the target xnli would be trained on the examples"):
+        plan(study(), cards=with_overlap("mnli", EVIL))
+    with pytest.raises(StudyError, match=r"udpos/train and udpos/train .*\(the same split\)"):
+        plan(study(targets={"udpos": {"splits": ["train"]}}))
+
+
+def test_a_base_model_that_has_read_the_tested_examples_stops_the_plan() -> None:
+    scratch = {
+        "text": "demo_text", "vocabulary": 200, "layers": 1, "hidden": 8, "heads": 1,
+        "feed_forward": 8,
+    }  # fmt: skip
+    said = study(base={"scratch": scratch}, targets={"tagging": None})
+    told = {"task": "tagging", "level": "same_examples", "with_splits": ["test"]}
+    with pytest.raises(StudyError, match="the base model would be trained on the examples"):
+        plan(said, cards=with_overlap("demo_text", told))
+
+
+def test_a_selection_on_tested_examples_stops_the_plan_unless_it_is_an_oracle() -> None:
+    told = {**EVIL, "splits": ["dev"]}
+    cards = {**CARDS, **with_overlap("mnli", told)}
+    target = {"xnli": {"selection": {"task": "mnli", "split": "dev"}}}
+    with pytest.raises(StudyError, match="the winners of xnli would be chosen on the examples"):
+        plan(study(targets=target), cards=cards)
+    planned = plan(study(targets=target, oracle=True), cards=cards)
+    assert flags(planned, "none", "xnli", "test/de") == "same examples: selected on mnli/dev"
+
+
+def test_a_dev_score_is_no_test_score_and_says_so() -> None:
+    planned = plan(study(targets={"panx": {"splits": ["dev"]}}))
+    assert flags(planned, "none", "panx", "dev/en") == "selected on"
+    assert flags(planned, "none", "panx", "dev/de") == ""
+
+
+def test_the_same_data_as_the_training_task_is_flagged() -> None:
+    planned = plan(study(intermediates={"mnli": None, "mix": {"tasks": ["udpos", "mnli"]}}))
+    for row in ("mnli", "mix"):
+        assert flags(planned, row, "xnli", "test/de") == "same data as the training task"
+    assert flags(planned, "none", "xnli", "test/de") == ""
+
+
+@needs_cards
+def test_xtreme_flags_what_its_cards_say() -> None:
+    rows = ["mnli", "anli_plus", "squad_v1", "squad_v2", "qqp"]
+    targets = ["xnli", "xquad", "mlqa"]
+    planned = plan(study(intermediates=dict.fromkeys(rows), targets=dict.fromkeys(targets)))
+    same = "same data as the training task"
+    found = {
+        (row, target)
+        for row in ["none", *rows]
+        for target in targets
+        if same in flags(planned, row, target, "test/de").split("; ")
+    }
+    assert found == {
+        ("mnli", "xnli"), ("anli_plus", "xnli"), ("squad_v1", "xquad"), ("squad_v1", "mlqa"),
+        ("squad_v2", "xquad"), ("squad_v2", "mlqa"),
+    }  # fmt: skip
+    documents = "same documents: selected on squad_v1/dev_without_xquad"
+    assert flags(planned, "none", "xquad", "test/de") == documents
+    assert flags(planned, "none", "mlqa", "test/de") == ""
+
+
+@needs_cards
+def test_xquad_may_not_be_selected_on_the_whole_dev_set_of_squad() -> None:
+    selection = {"task": "squad_v1", "split": "dev"}
+    with pytest.raises(StudyError) as refused:
+        plan(study(targets={"xquad": {"selection": selection}}))
+    assert "squad_v1/dev and xquad/test have the same ones" in str(refused.value)
+    assert "split: dev_without_xquad, language: en" in str(refused.value)
