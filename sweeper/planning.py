@@ -17,6 +17,7 @@ from sweeper.errors import StudyError
 from sweeper.graph import BASE, TOKENIZER, Cell, Job, Plan, Search, selection_name
 from sweeper.sizes import checkpoint_bytes
 from sweeper.study import CONTROL, Stage, Study, Target, Training
+from sweeper.tasks import kinds
 from sweeper.tasks.card import Card, load_cards, shipped_cards
 from sweeper.tasks.overlaps import check as check_overlaps
 
@@ -187,11 +188,33 @@ class _Planner:
             languages = self.checks.languages(column, split, (), target.languages)
             needs.append(self._prepare(column, split, length, languages))
             units.update({f"{split}/{code}": [split, code] for code in languages})
-        declared = {"target": column, "checkpoint": checkpoint, "units": units, "length": length}
-        examples = sum(self._examples(column, split) for split, _ in units.values())
-        job = Job(key, "score", tuple(needs), declared, examples * _EVALUATION, row, column, seed)
+        beside = self._companions(column, units)
+        for split, code in beside.values():
+            needs.append(self._prepare(column, split, length, (code,)))
+        declared = {
+            "target": column,
+            "checkpoint": checkpoint,
+            "units": units,
+            "companions": beside,
+            "length": length,
+        }
+        run = [*units.values(), *beside.values()]
+        cost = sum(self._examples(column, split) for split, _ in run) * _EVALUATION
+        needs = list(dict.fromkeys(needs))
+        job = Job(key, "score", tuple(needs), declared, cost, row, column, seed)
         self._add(job)
         self.plan_.cells.append(Cell(row, column, seed, key))
+
+    def _companions(self, column: str, units: Mapping[str, Any]) -> dict[str, list[str]]:
+        """The units that are run, and not scored, since others cannot be scored without them."""
+        card = self.cards[column]
+        kind = kinds.get(card.kind)
+        found = {
+            "/".join(other): list(other)
+            for split, code in units.values()
+            for other in kind.companions(card, split, code)
+        }
+        return {name: place for name, place in found.items() if name not in units}
 
     def _space_training(self, target: Target) -> Training:
         assert target.training_task
