@@ -84,6 +84,7 @@ class _Planner:
         self.plan_ = Plan(study, cards, {})
         self._stages: dict[str, str] = {}  # what a stage trains -> its key
         self._languages: dict[tuple[str, str, int], set[str]] = {}
+        self._counts: dict[tuple[str, str], int] = {}
 
     def plan(self) -> Plan:
         self.plan_.targets = self.checks.targets()
@@ -302,10 +303,12 @@ class _Planner:
 
     def _examples(self, task: str, split: str) -> int:
         """Examples per language of a split: the card's count, cut by the study's limit."""
-        found = self.cards[task].splits[split]
-        counts = [found.rows_in(code) or _EXAMPLES_UNKNOWN for code in found.languages]
-        known = sum(counts) // len(counts)
-        return min(known, self.study.limit(task, split) or known)
+        if (task, split) not in self._counts:
+            found = self.cards[task].splits[split]
+            counts = [found.rows_in(code) or _EXAMPLES_UNKNOWN for code in found.languages]
+            known = sum(counts) // len(counts)
+            self._counts[task, split] = min(known, self.study.limit(task, split) or known)
+        return self._counts[task, split]
 
     def _training_examples(self, task: str) -> int:
         return self._examples(task, "train") * len(self.plan_.training_languages(task))
