@@ -188,7 +188,9 @@ class Addressing:
         """What decides the rows of a split in a language: content, reading rules, limit."""
         resolution = self.resolved.sources[f"{task}/{split}/{code}"]
         card = self.plan.cards[task]
+        going = {"keep_going": True} if self.plan.study.keep_going else {}
         return {
+            **going,
             "content": identity(resolution),
             "kind": card.kind,
             "labels": list(card.labels),
@@ -274,11 +276,15 @@ class Addressing:
             "representation": self.representation(job),
             "version": METRIC_VERSION,
         }
-        return {
-            name: digest({"data": self.data_unit(target, split, code, job.declared["length"])}
-                         | shared)
-            for name, (split, code) in job.declared["units"].items()
-        }  # fmt: skip
+        length = job.declared["length"]
+        found = {}
+        for name, (split, code) in job.declared["units"].items():
+            said = {"data": self.data_unit(target, split, code, length), **shared}
+            others = kinds.get(card.kind).companions(card, split, code)
+            if others:  # a threshold or a pool of candidates comes from them
+                said["companions"] = [self.data_unit(target, *other, length) for other in others]
+            found[name] = digest(said)
+        return found
 
     def representation(self, job: Job) -> dict[str, Any] | None:
         """How a score job makes vectors of sentences; None where it is no retrieval."""

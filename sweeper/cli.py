@@ -178,6 +178,7 @@ def run(
     ] = None,
     no_limits: NoLimitsOption = False,
     tasks: TasksOption = None,
+    keep_going: KeepGoingOption = False,
 ) -> None:
     """Do what a study asks for and its store lacks; show the results."""
     from sweeper.analysis.store import Store
@@ -187,6 +188,8 @@ def run(
     from sweeper.report.terminal import console, duration
 
     loaded = _load(study, no_limits, tasks)
+    if keep_going:
+        loaded = loaded.model_copy(update={"keep_going": True})
     folder = store or Path("runs") / loaded.name
     summary = sweep(loaded, folder, address=address, watch=live.watch)
     view = Store(folder).view(loaded.name)

@@ -23,11 +23,13 @@ class Inputs:
         """The inputs of a job, for its ``missing`` units only.
 
         prepare: ``do`` is "tokenizer" (``vocabulary``, ``text``) or "data" (``card``, ``split``,
-        ``languages`` -> resolution, ``limit``, ``max_length``, ``tokenizer``), and ``root``.
+        ``languages`` -> resolution, ``limit``, ``keep_going``, ``max_length``, ``tokenizer``), and
+        ``root``.
         train: ``parent``, ``tokenizer``, ``tasks`` (card, data folders), ``sampler``,
         ``training``, ``rng``. tune: the same and ``selections``. score: ``checkpoint``,
         ``tokenizer``, ``card``, ``data``, ``languages``, ``representation``, and in ``columns``
-        what the rows of its scores say besides.
+        what the rows of its scores say besides. ``data`` and ``languages`` of a score have the
+        units, too, without which the missing ones cannot be scored.
         """
         job = self.plan.jobs[key]
         if job.kind == "prepare":
@@ -60,6 +62,7 @@ class Inputs:
             "split": split,
             "languages": {c: self.resolved.sources[f"{task}/{split}/{c}"] for c in codes},
             "limit": self.plan.study.limit(task, split),
+            "keep_going": self.plan.study.keep_going,
         }
 
     def _train(self, job: Job) -> dict[str, Any]:
@@ -93,6 +96,7 @@ class Inputs:
         assert checkpoint is not None
         model = self._model(checkpoint.job, checkpoint.folder)
         units = {name: job.declared["units"][name] for name in missing}
+        run = {**units, **self._companions(job, units)}
         length = job.declared["length"]
         trained = self.plan.trained_languages(job.target)
         return {
@@ -101,9 +105,9 @@ class Inputs:
             "card": self._card(job.target),
             "data": {
                 name: self._data(job.target, split, code, length)
-                for name, (split, code) in units.items()
+                for name, (split, code) in run.items()
             },
-            "languages": {name: code for name, (_, code) in units.items()},
+            "languages": {name: code for name, (_, code) in run.items()},
             "representation": self.addressing.representation(job),
             "columns": {
                 "main": kinds.get(self.plan.cards[job.target].kind).metric,
@@ -112,6 +116,15 @@ class Inputs:
                 "checkpoint": model.get("path") or model.get("folder") or model.get("hub"),
             },
         }
+
+    def _companions(self, job: Job, units: Mapping[str, Any]) -> dict[str, Any]:
+        """The units that the given ones cannot be scored without: run, but not scored anew."""
+        card = self.plan.cards[job.target]
+        kind = kinds.get(card.kind)
+        named = {"/".join(o) for split, code in units.values()
+                 for o in kind.companions(card, split, code)}  # fmt: skip
+        known = {**job.declared["units"], **job.declared["companions"]}
+        return {name: place for name, place in known.items() if name in named - set(units)}
 
     def _card(self, task: str) -> dict[str, Any]:
         return self.plan.cards[task].model_dump(mode="json")

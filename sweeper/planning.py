@@ -17,6 +17,7 @@ from sweeper.errors import StudyError
 from sweeper.graph import BASE, TOKENIZER, Cell, Job, Plan, Search, selection_name
 from sweeper.sizes import checkpoint_bytes
 from sweeper.study import CONTROL, Stage, Study, Target, Training
+from sweeper.tasks import kinds
 from sweeper.tasks.card import Card, load_cards, shipped_cards
 from sweeper.tasks.overlaps import check as check_overlaps
 
@@ -83,6 +84,7 @@ class _Planner:
         self.plan_ = Plan(study, cards, {})
         self._stages: dict[str, str] = {}  # what a stage trains -> its key
         self._languages: dict[tuple[str, str, int], set[str]] = {}
+        self._counts: dict[tuple[str, str], int] = {}
 
     def plan(self) -> Plan:
         self.plan_.targets = self.checks.targets()
@@ -187,11 +189,33 @@ class _Planner:
             languages = self.checks.languages(column, split, (), target.languages)
             needs.append(self._prepare(column, split, length, languages))
             units.update({f"{split}/{code}": [split, code] for code in languages})
-        declared = {"target": column, "checkpoint": checkpoint, "units": units, "length": length}
-        examples = sum(self._examples(column, split) for split, _ in units.values())
-        job = Job(key, "score", tuple(needs), declared, examples * _EVALUATION, row, column, seed)
+        beside = self._companions(column, units)
+        for split, code in beside.values():
+            needs.append(self._prepare(column, split, length, (code,)))
+        declared = {
+            "target": column,
+            "checkpoint": checkpoint,
+            "units": units,
+            "companions": beside,
+            "length": length,
+        }
+        run = [*units.values(), *beside.values()]
+        cost = sum(self._examples(column, split) for split, _ in run) * _EVALUATION
+        needs = list(dict.fromkeys(needs))
+        job = Job(key, "score", tuple(needs), declared, cost, row, column, seed)
         self._add(job)
         self.plan_.cells.append(Cell(row, column, seed, key))
+
+    def _companions(self, column: str, units: Mapping[str, Any]) -> dict[str, list[str]]:
+        """The units that are run, and not scored, since others cannot be scored without them."""
+        card = self.cards[column]
+        kind = kinds.get(card.kind)
+        found = {
+            "/".join(other): list(other)
+            for split, code in units.values()
+            for other in kind.companions(card, split, code)
+        }
+        return {name: place for name, place in found.items() if name not in units}
 
     def _space_training(self, target: Target) -> Training:
         assert target.training_task
@@ -279,10 +303,12 @@ class _Planner:
 
     def _examples(self, task: str, split: str) -> int:
         """Examples per language of a split: the card's count, cut by the study's limit."""
-        found = self.cards[task].splits[split]
-        counts = [found.rows_in(code) or _EXAMPLES_UNKNOWN for code in found.languages]
-        known = sum(counts) // len(counts)
-        return min(known, self.study.limit(task, split) or known)
+        if (task, split) not in self._counts:
+            found = self.cards[task].splits[split]
+            counts = [found.rows_in(code) or _EXAMPLES_UNKNOWN for code in found.languages]
+            known = sum(counts) // len(counts)
+            self._counts[task, split] = min(known, self.study.limit(task, split) or known)
+        return self._counts[task, split]
 
     def _training_examples(self, task: str) -> int:
         return self._examples(task, "train") * len(self.plan_.training_languages(task))

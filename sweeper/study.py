@@ -267,6 +267,9 @@ class Study(Strict):
     oracle: bool = Field(
         False, description="Allow selection on test splits and target languages; scores say so."
     )
+    keep_going: bool = Field(
+        False, description="Leave rows out that break a rule, and count them, in place of failing."
+    )
     limits: Limits = Limits()
     task_limits: dict[Name, Limits] = Field(default_factory=dict)
 

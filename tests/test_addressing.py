@@ -334,3 +334,36 @@ def test_a_card_that_reads_otherwise_moves_its_addresses(files: StoreFiles) -> N
     moved = {key for key in before if before[key] != after[key]}
     # A score has no address before its winner is known.
     assert moved == {key for key in before if key.startswith(("prepare/topic/", "tune/"))}
+
+
+def test_a_score_rests_on_the_units_that_it_needs(tmp_path: Path) -> None:
+    """BUCC's test is scored at a threshold of its dev: another dev is another score."""
+    root = tmp_path / "data"
+    (root / "bucc2018").mkdir(parents=True)
+    for split in ("dev", "test"):
+        for name in ("de", "en", "gold"):
+            (root / f"bucc2018/de-en.{split}.{name}").write_text(f"{split} {name}")
+    said = small_study(
+        base={"scratch": SCRATCH}, intermediates={}, seeds=[0], data=str(root),
+        targets={"bucc2018": {"languages": ["de"]}},
+    )  # fmt: skip
+    key = "score/none>bucc2018/seed=0"
+
+    def at() -> Progress:
+        progress = progress_of(said, files_at(tmp_path / "store"))
+        finish(progress, until=lambda one: one == key)
+        return progress
+
+    first = at()
+    spec = Inputs(first.addressing).of(key, first.missing(key))
+    assert set(spec["data"]) == set(spec["languages"]) == {"test/de", "dev/de"}
+    assert set(spec["columns"]["overlap"]) == set(first.missing(key)) == {"test/de"}
+    (root / "bucc2018/de-en.dev.de").write_text("another text")
+    assert at().addressing.units(key) != first.addressing.units(key)
+
+
+def test_broken_rows_that_are_left_out_make_other_data(files: StoreFiles) -> None:
+    strict, going = small_study(), small_study(keep_going=True)
+    one, other = (progress_of(study, files).addressing for study in (strict, going))
+    place = ("tagging", "train", "qaa", 48)
+    assert one.data_unit(*place) != other.data_unit(*place)

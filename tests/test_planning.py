@@ -17,7 +17,7 @@ from sweeper.errors import StudyError
 from sweeper.graph import BASE, TOKENIZER, Plan
 from sweeper.planning import known_cards, plan
 from sweeper.sizes import checkpoint_bytes
-from sweeper.study import Study
+from sweeper.study import Study, Target
 from sweeper.tasks.card import shipped_cards
 
 TRAINABLE = ["supersense", "surface", "tagging", "topic", "demo_text"]
@@ -292,3 +292,23 @@ def test_ten_thousand_jobs_are_planned_fast() -> None:
     planned = plan(small_study(**said), cards=cards)
     assert len(planned.jobs) > 10_000
     assert time.process_time() - began < 3
+
+
+def test_units_that_others_need_are_prepared_and_not_scored() -> None:
+    """The threshold of BUCC's test is chosen on its dev; LAReQA pools all languages."""
+    said = small_study(
+        base={"model": "m"}, intermediates={},
+        targets={"bucc2018": {"languages": ["de"]}, "lareqa": {"languages": ["de"]}}, seeds=[0],
+    )  # fmt: skip
+    planned = plan(said)
+    bucc = planned.jobs["score/none>bucc2018/seed=0"]
+    assert bucc.declared["units"] == {"test/de": ["test", "de"]}
+    assert bucc.declared["companions"] == {"dev/de": ["dev", "de"]}
+    assert planned.jobs["prepare/bucc2018/dev/48"].declared["languages"] == ("de",)
+    assert "prepare/bucc2018/dev/48" in bucc.needs
+    lareqa = planned.jobs["score/none>lareqa/seed=0"]
+    assert len(lareqa.declared["companions"]) == 10
+    assert len(planned.jobs["prepare/lareqa/test/48"].declared["languages"]) == 11
+    both = said.model_copy(update={"targets": {"bucc2018": Target(splits=("dev", "test"))}})
+    score = plan(both).jobs["score/none>bucc2018/seed=0"]
+    assert len(score.declared["units"]) == 8 and score.declared["companions"] == {}

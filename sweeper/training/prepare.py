@@ -36,7 +36,10 @@ def _prepare_tokenizer(spec: JobSpec, folder: Path, clock: Clock) -> Run:
 
 def _texts(card: Card, text: Mapping[str, Any], root: Path | None) -> Iterator[str]:
     for language, resolution in text["languages"].items():
-        rows = readers.read(card, text["split"], language, resolution, root, text["limit"])
+        skipped: list[str] | None = [] if text.get("keep_going") else None
+        rows = readers.read(
+            card, text["split"], language, resolution, root, text["limit"], skipped
+        )
         for row in rows:
             yield from (row[field] for field in TEXTS if field in row)
             yield from (" ".join(row[field]) for field in LISTS if field in row)
@@ -49,15 +52,28 @@ def _prepare_data(spec: JobSpec, files: Files, folder: Path, clock: Clock) -> Ru
         tokenizer = tokenizer_of(inputs["tokenizer"], files)
     languages = [name for name in inputs["languages"] if not spec.units or name in spec.units]
     seen = 0
+    left_out: dict[str, list[str]] = {}
     for number, language in enumerate(languages):
         yield Progress("prepare", number, len(languages), f"{card.name}/{split}/{language}")
         with clock("data"):
             resolution = inputs["languages"][language]
-            rows = readers.read(card, split, language, resolution, root, inputs["limit"])
+            skipped: list[str] | None = [] if inputs.get("keep_going") else None
+            rows = readers.read(card, split, language, resolution, root, inputs["limit"], skipped)
+            if skipped:
+                left_out[language] = skipped
         with clock("compute"):
             clock.batch()
             target = folder / language
             length = inputs["max_length"]
             encoding.prepare_unit(card, split, language, rows, tokenizer, length, target)
         seen += len(rows)
-    return Outcome(steps=len(languages), examples_seen=seen)
+    return Outcome(message=_told(left_out), steps=len(languages), examples_seen=seen)
+
+
+def _told(left_out: Mapping[str, list[str]]) -> str:
+    """How many rows of which languages were left out, and the first of them; empty if none."""
+    if not left_out:
+        return ""
+    counts = ", ".join(f"{language} {len(faults)}" for language, faults in left_out.items())
+    first = next(iter(left_out.values()))[0]
+    return f"left out broken rows: {counts}; the first: {first}"

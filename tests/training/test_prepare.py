@@ -68,3 +68,11 @@ def test_a_tokenizer_is_trained_on_all_languages(world: World, tmp_path: Path) -
 def test_an_unknown_kind_of_job() -> None:
     with pytest.raises(EngineError, match="Did you mean 'score'"):
         jobs.handler("scroe")
+
+
+def test_broken_rows_left_out_are_counted_in_the_outcome() -> None:
+    from sweeper.training.prepare import _told
+
+    assert _told({}) == ""
+    said = _told({"de": ["a.tsv:2: no label.", "a.tsv:3: no label."], "fi": ["b.tsv:1: x."]})
+    assert said == "left out broken rows: de 2, fi 1; the first: a.tsv:2: no label."
