@@ -130,8 +130,10 @@ def _line(units: Sequence[Checked]) -> str:
     rows = sum(unit.rows or 0 for unit in there)
     missing = [unit.language for unit in units if not unit.there]
     few = f", not there: {' '.join(missing)}" if missing else ""
-    known = sum(unit.stated is not None and unit.good for unit in there)
-    some = "" if known == len(there) else f", {known} of {len(there)} languages as the card says"
+    good = sum(unit.good for unit in there)
+    some = "" if good == len(there) else f", {good} of {len(there)} languages as the card says"
+    unstated = sum(unit.stated is None for unit in there)
+    some += f" (the card has no count for {unstated} of {len(there)})" if unstated else ""
     left_out = sum(len(unit.skipped) for unit in there)
     skipped = f", {left_out} broken rows left out" if left_out else ""
     return f"{place}: {rows:,} rows{some}{skipped}{few}"

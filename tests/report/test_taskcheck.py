@@ -82,6 +82,13 @@ def test_what_is_printed_names_every_mismatch(folder: Path) -> None:
     assert good and "6 rows read, all as their cards say" in said
 
 
+def test_a_card_without_a_count_is_said(folder: Path) -> None:
+    card = folder / "cards/mine.yaml"
+    card.write_text(CARD.replace(", rows: 2", ""))
+    good, said = printed(folder, keep_going=True)
+    assert "mine/train: 2 rows (the card has no count for 1 of 1)\n" in said and not good
+
+
 def test_without_names_all_that_is_there_is_read(folder: Path) -> None:
     cards = cards_with(folder / "cards")
     made = {name for name, card in cards.items() if "synthetic" in card.sources}
