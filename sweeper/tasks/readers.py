@@ -32,7 +32,7 @@ def read(
 
     ``id`` is the value of the ``id`` column, else the row's number in the file, from 0 (blank
     lines are not counted, dropped rows are). ``limit`` takes the first rows that are left after
-    dropping.
+    dropping, or what the kind makes of that (see `Kind.first`).
 
     With a list as ``skipped``, a row that breaks a rule is left out and what is wrong with it is
     added to the list. Files that are broken as a whole, or whose lines belong together (parallel,
@@ -42,8 +42,9 @@ def read(
         DataError: a file is missing, has changed since it was resolved, or breaks a rule.
     """
     wanted = card.split(split, language)
+    kind = kinds.get(card.kind)
     # To say that a split has exactly so many rows, all must be counted.
-    most = None if wanted.exact else limit
+    most = None if wanted.exact or kind.whole else limit
     rows = list(islice(_rows(card, split, language, resolution, root, skipped), most))
     origin = _origin(resolution, root)
     if wanted.exact and len(rows) != wanted.rows_in(language):
@@ -52,7 +53,7 @@ def read(
             f"{wanted.rows_in(language)} rows in the language {language!r}, it has {len(rows)}. "
             "Get the right data: with other rows, scores mean something else."
         )
-    rows = rows[:limit]
+    rows = rows if limit is None else kind.first(rows, limit)
     if not rows and limit != 0:
         raise DataError(
             f"{origin}: the task {card.name!r} needs at least one row in the split {split!r} and "

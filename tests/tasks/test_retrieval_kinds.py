@@ -251,3 +251,26 @@ def test_overlaps_name_tasks_that_there_are() -> None:
     with pytest.raises(StudyError, match=r"overlaps with 'xqaud', which is no task. Did you mean"):
         wrong = card(overlaps=[{"task": "xqaud", "level": "same_data"}])
         overlaps.check({**cards, "mine": wrong})
+
+
+def test_a_limit_leaves_what_can_be_found() -> None:
+    """The first rows of a file would be questions without answers, or one side alone."""
+    mining = kinds.get("bitext_mining")
+    rows = [
+        {"id": f"{side}{n}", "side": side, "partner": f"{1 - side}{19 - n}" if n >= 10 else ""}
+        for side in (0, 1)
+        for n in range(20)
+    ]
+    for row in rows:
+        if row["partner"]:  # foreign 10 to 19 with English 10 to 19, crosswise
+            row["partner"] = f"{1 - row['side']}{29 - int(row['id'][1:])}"
+    kept = mining.first(rows, 4)
+    assert [row["id"] for row in kept] == ["00", "01", "010", "011", "10", "11", "118", "119"]
+    assert {row["partner"] for row in kept if row["side"] == 0} == {"", "118", "119"}
+
+    retrieval = kinds.get("answer_retrieval")
+    rows = [{"id": f"q{n}", "role": "question", "keys": [str(n)]} for n in range(9)]
+    rows += [{"id": f"c{n}", "role": "candidate", "keys": [str(8 - n)]} for n in range(9)]
+    kept = retrieval.first(rows, 3)
+    assert [row["id"] for row in kept] == ["q0", "q1", "q2", "c6", "c7", "c8"]
+    assert len(retrieval.first(rows, 100)) == 18

@@ -115,6 +115,7 @@ class AnswerRetrieval(Kind):
         "mewsli_mentions": parse_mentions,
         "mewsli_entities": parse_entities,
     }
+    whole = True
 
     def row(self, values: Mapping[str, Any], card: Card) -> Row:
         """See `Kind.row`."""
@@ -134,6 +135,16 @@ class AnswerRetrieval(Kind):
                     "Mend the row",
                 )
         return {"text": text_of(values, "text"), "role": role, "keys": keys}
+
+    def first(self, rows: Sequence[Row], count: int) -> list[Row]:
+        """The first ``count`` questions, their answers, and others up to ``count`` candidates."""
+        questions = [row for row in rows if row["role"] == "question"][:count]
+        keys = {key for row in questions for key in row["keys"]}
+        candidates = [row for row in rows if row["role"] == "candidate"]
+        right = [row for row in candidates if keys & set(row["keys"])]
+        wrong = [row for row in candidates if not keys & set(row["keys"])]
+        kept = {row["id"] for row in [*questions, *right, *wrong[: max(0, count - len(right))]]}
+        return [row for row in rows if row["id"] in kept]
 
     def encode(
         self, rows: Sequence[Row], card: Card, tokenizer: Tokenizer, max_length: int

@@ -100,6 +100,8 @@ class Kind(ABC):
     """The settings that a card's `options` can change, with the kind's own values."""
     document_field: ClassVar[str | None] = None
     """The field that holds a document, if several rows may be about one."""
+    whole: ClassVar[bool] = False
+    """Whether rows need other rows of their unit, so that all are read to choose the `first`."""
 
     @abstractmethod
     def row(self, values: Mapping[str, Any], card: Card) -> Row:
@@ -116,6 +118,10 @@ class Kind(ABC):
         self, card: Card, examples: pa.Table, features: pa.Table, outputs: Sequence[Any]
     ) -> Evaluation:
         """Scores of ``outputs``, which are aligned with the rows of ``features``."""
+
+    def first(self, rows: Sequence[Row], count: int) -> list[Row]:
+        """What a limit of ``count`` examples leaves of a unit's rows, in their order."""
+        return list(rows[:count])
 
     def companions(self, card: Card, split: str, language: str) -> tuple[tuple[str, str], ...]:
         """The other units, as (split, language), without which a unit cannot be scored.

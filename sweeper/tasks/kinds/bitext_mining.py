@@ -53,6 +53,7 @@ class BitextMining(Kind):
     needs_training = False
     options = {"neighbours": mining.NEIGHBOURS}  # noqa: RUF012  (never changed)
     formats = {"bucc": parse_bucc}  # noqa: RUF012
+    whole = True
 
     def row(self, values: Mapping[str, Any], card: Card) -> Row:
         """See `Kind.row`."""
@@ -64,6 +65,20 @@ class BitextMining(Kind):
             )
         partner = text_of(values, "partner")
         return {"text": text_of(values, "text"), "side": side, "partner": partner}
+
+    def first(self, rows: Sequence[Row], count: int) -> list[Row]:
+        """Per side ``count`` sentences: the first half in the first pairs, the others without.
+
+        Pairs are rare: the first sentences of a file have none, or theirs is far down the other.
+        """
+        foreign = [row for row in rows if row["side"] == FOREIGN and row["partner"]]
+        pairs = foreign[: (count + 1) // 2]
+        kept = {(FOREIGN, row["id"]) for row in pairs}
+        kept |= {(ENGLISH, row["partner"]) for row in pairs}
+        for side in (FOREIGN, ENGLISH):
+            alone = [row["id"] for row in rows if row["side"] == side and not row["partner"]]
+            kept |= {(side, name) for name in alone[: count - len(pairs)]}
+        return [row for row in rows if (row["side"], row["id"]) in kept]
 
     def encode(
         self, rows: Sequence[Row], card: Card, tokenizer: Tokenizer, max_length: int
