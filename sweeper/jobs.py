@@ -71,11 +71,13 @@ class Outcome:
     ``selections`` (tune only): per selection split its best epoch, ``{name: {"epoch", "metric",
     "value" (percent), "loss" (nats), "checkpoint" (folder inside the attempt)}}``; ``scores`` and
     ``examples`` (score only) are rows of the store's tables without the columns that name the job.
+    ``skipped`` (prepare only) counts, per unit, the broken rows that were left out.
     """
 
     status: str = "done"
     message: str = ""
     selections: dict[str, dict[str, Any]] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
     scores: list[dict[str, Any]] = field(default_factory=list)
     examples: list[dict[str, Any]] = field(default_factory=list)
     steps: int = 0

@@ -11,6 +11,7 @@ from dataclasses import astuple, dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from sweeper.addressing import ONLY
 from sweeper.errors import StoreError, suggest
 from sweeper.graph import Cell, Plan
 from sweeper.overlaps import overlap
@@ -118,6 +119,27 @@ class View:
             if names:
                 return f"logs/{candidate}/{names[-1]}"
         return None
+
+    def skipped(self) -> dict[str, int]:
+        """Prepared data of which broken rows were left out: "task/split/language" -> how many.
+
+        Those of the text that a tokenizer was trained on stand under "tokenizer".
+        """
+        found: dict[str, int] = {}
+        for job in self.plan.jobs.values():
+            if job.kind != "prepare":
+                continue
+            place = "/".join(str(job.declared.get(part, "")) for part in ("task", "split"))
+            for name, unit in (self.progress.addressing.units(job.key) or {}).items():
+                commit = self.progress.commits.by_unit.get(unit)
+                if commit is None:
+                    continue
+                counts = commit.outcome.get("skipped", {})
+                # Another study may have prepared the same rows under another name.
+                count = sum(counts.get(own, 0) for own, one in commit.units.items() if one == unit)
+                if count:
+                    found["tokenizer" if name == ONLY else f"{place}/{name}"] = count
+        return found
 
     # -- rows ----------------------------------------------------------------------------------
 

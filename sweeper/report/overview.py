@@ -171,9 +171,22 @@ def print_results(out: Console, view: View) -> None:
     print_notes(out, scores)
     print_languages(out, transfer(view, by="language"))
     print_best_lines(out, view)
+    print_skipped(out, view)
     out.print()
     say(out, "Store", "bold")
     print_path(out, str(view.files.root))
+
+
+def print_skipped(out: Console, view: View) -> None:
+    """How many broken rows of which data were left out (`--keep-going`); nothing if none."""
+    found = view.skipped()
+    if not found:
+        return
+    out.print()
+    say(out, f"{_count(range(sum(found.values())), 'broken row')} left out", "bold")
+    for name, count in found.items():
+        say(out, f"  {name}: {count:,}", "yellow")
+    say(out, "  What is wrong: `sweeper tasks check TASK --keep-going`, or the job's `message`.")
 
 
 def print_best_lines(out: Console, view: View) -> None:

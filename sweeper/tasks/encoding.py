@@ -30,11 +30,13 @@ def prepare_unit(
     tokenizer: Tokenizer,
     max_length: int,
     folder: Path,
+    skipped: int = 0,
 ) -> Encoded:
     """Encode a unit's rows and write ``features.arrow`` and ``examples.arrow`` into ``folder``.
 
     The columns are described by `Kind.encode`. Both files are on the disk when this returns, and
-    the same input gives the same bytes.
+    the same input gives the same bytes. ``skipped`` is the number of broken rows that were left
+    out; the files' metadata says so.
 
     Raises:
         DataError: there is no row, or ``max_length`` leaves no room.
@@ -53,6 +55,7 @@ def prepare_unit(
         "language": language,
         "labels": list(card.labels),
         "max_length": max_length,
+        **({"skipped": skipped} if skipped else {}),
     }
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / FEATURES, encoded.features, about)

@@ -29,17 +29,24 @@ def _prepare_tokenizer(spec: JobSpec, folder: Path, clock: Clock) -> Run:
     yield Progress("prepare", 0, 1, "training a tokenizer")
     with clock("compute"):
         clock.batch()
-        texts = _texts(card, text, root)
+        left_out: dict[str, list[str]] = {}
+        texts = _texts(card, text, root, left_out)
         tokenizers.train(texts, spec.inputs["vocabulary"], folder / "tokenizer")
-    return Outcome(steps=1)
+    count = sum(map(len, left_out.values()))
+    counts = dict.fromkeys(spec.units, count) if count else {}
+    return Outcome(message=_told(left_out), skipped=counts, steps=1)
 
 
-def _texts(card: Card, text: Mapping[str, Any], root: Path | None) -> Iterator[str]:
+def _texts(
+    card: Card, text: Mapping[str, Any], root: Path | None, left_out: dict[str, list[str]]
+) -> Iterator[str]:
     for language, resolution in text["languages"].items():
         skipped: list[str] | None = [] if text.get("keep_going") else None
         rows = readers.read(
             card, text["split"], language, resolution, root, text["limit"], skipped
         )
+        if skipped:
+            left_out[language] = skipped
         for row in rows:
             yield from (row[field] for field in TEXTS if field in row)
             yield from (" ".join(row[field]) for field in LISTS if field in row)
@@ -65,9 +72,13 @@ def _prepare_data(spec: JobSpec, files: Files, folder: Path, clock: Clock) -> Ru
             clock.batch()
             target = folder / language
             length = inputs["max_length"]
-            encoding.prepare_unit(card, split, language, rows, tokenizer, length, target)
+            count = len(skipped or ())
+            encoding.prepare_unit(card, split, language, rows, tokenizer, length, target, count)
         seen += len(rows)
-    return Outcome(message=_told(left_out), steps=len(languages), examples_seen=seen)
+    counts = {language: len(faults) for language, faults in left_out.items()}
+    return Outcome(
+        message=_told(left_out), skipped=counts, steps=len(languages), examples_seen=seen
+    )
 
 
 def _told(left_out: Mapping[str, list[str]]) -> str:

@@ -114,6 +114,7 @@ def _commit(
             "status": outcome.status,
             "message": outcome.message,
             "selections": outcome.selections,
+            **({"skipped": outcome.skipped} if outcome.skipped else {}),
         },
     )
     shutil.rmtree(files.resume_folder(spec.address), ignore_errors=True)

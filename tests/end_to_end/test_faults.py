@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from benchmarks.kills import commits
 from sweeper import Store
+from sweeper.tasks import encoding
 from tests.end_to_end.conftest import TINY, sweeper
 
 CARD = """
@@ -66,6 +68,35 @@ def test_a_bad_row_fails_its_job_blocks_what_needs_it_and_nothing_else(tmp_path:
     assert again.returncode == 0, again.stdout + again.stderr
     # The mended file is prepared and the blocked cells are scored: nothing else.
     assert commits(store) - before == 1 + 3
+
+
+def test_broken_rows_are_left_out_on_request_and_counted_in_store_and_report(
+    tmp_path: Path,
+) -> None:
+    study = study_with_own_card(tmp_path, broken="awful")
+    store = tmp_path / "store"
+    ran = sweeper("run", study, "--store", store, "--keep-going")
+    said = ran.stdout + ran.stderr
+    assert ran.returncode == 0, said
+    assert "1 broken row left out" in said
+    assert "moods/test/qab: 1" in said
+
+    opened = Store(store)
+    scores = opened.scores(target="moods", intermediate="none").set_index("language")
+    assert scores.loc["qab", "n"] == 6  # of seven rows, one is left out
+    view = opened.view("tiny")
+    assert view.skipped() == {"moods/test/qab": 1}
+    (job,) = [key for key in view.plan.jobs if key.startswith("prepare/moods/test")]
+    units = view.progress.addressing.units(job) or {}
+    commit = view.progress.commits.by_unit[units["qab"]]
+    assert commit.outcome["skipped"] == {"qab": 1}
+    features, _ = encoding.open_unit(store / commit.folder / "qab")
+    assert json.loads(features.schema.metadata[b"sweeper"])["skipped"] == 1
+
+    # What is left out decides the rows: without --keep-going the data has other addresses.
+    again = sweeper("run", study, "--store", store)
+    assert again.returncode == 1
+    assert "awful" in again.stdout + again.stderr
 
 
 def test_a_diverged_trial_is_reported_and_its_search_goes_on(tmp_path: Path) -> None:
