@@ -58,7 +58,7 @@ def work(spec: JobSpec, files: StoreFiles) -> Iterator[Progress | Result]:
             with explained(folder):
                 outcome = yield from handler(spec.kind)(spec, files, folder, clock)
                 _commit(spec, files, folder, clock, outcome)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (recorded, whatever it is)
             log.error("%s failed:\n%s", spec.key, traceback.format_exc())
             yield _failed(spec, files, clock, error)
         else:
@@ -229,7 +229,7 @@ def _peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-class _logging:  # noqa: N801  (used as `with _logging(...)`)
+class _logging:
     """Sends what is logged while a job runs to the job's own file in the store."""
 
     def __init__(self, spec: JobSpec, files: StoreFiles) -> None:
