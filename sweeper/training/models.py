@@ -197,7 +197,11 @@ def _encoder(source: Source, config: Any, pooled: bool, rng: int) -> PreTrainedM
     pooling = _pooling(AutoModel, config, pooled)
     with seeds.seeded(seeds.seed(rng, seeds.INIT)):
         if source.scratch is not None:
-            return AutoModel.from_config(config, dtype=torch.float32, **pooling)
+            encoder = AutoModel.from_config(config, dtype=torch.float32, **pooling)
+            if pooled:  # whose draws must not change those of the layers
+                plain = _encoder(source, config, False, rng)
+                encoder.load_state_dict(plain.state_dict(), strict=False)
+            return encoder
         return _from_pretrained(AutoModel, source, config, new="pooler.", **pooling)
 
 

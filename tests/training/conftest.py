@@ -39,10 +39,10 @@ NEVER = Pace(progress=1e9, resume=1e9)
 ALWAYS = Pace(progress=0.0, resume=1e9)
 
 
-def card(name: str, kind: str, labels: tuple[str, ...] = ()) -> Card:
+def card(name: str, kind: str, labels: tuple[str, ...] = (), **more: Any) -> Card:
     """A card that nothing reads but the jobs."""
     splits = {split: {"languages": ["en", "de"]} for split in ("train", "dev", "test")}
-    data = {"name": name, "title": name, "kind": kind, "licence": "none", "labels": labels}
+    data = {"name": name, "title": name, "kind": kind, "licence": "none", "labels": labels, **more}
     sources = {"synthetic": {"generator": "none"}}
     return Card.model_validate_json(json.dumps({**data, "splits": splits, "sources": sources}))
 
@@ -51,6 +51,11 @@ NLI = card("nli", "classification", ("yes", "no"))
 NER = card("ner", "token_classification", ("O", "B-X", "I-X"))
 TEXT = card("text", "masked_lm")
 PAIRS = card("pairs", "sentence_retrieval")
+SPANS = card("spans", "span_extraction", options={"doc_stride": 6, "n_best": 5})
+CHOICE = card("choice", "multiple_choice", ("0", "1", "2"))
+MINED = card("mined", "bitext_mining")
+ANSWERS = card("answers", "answer_retrieval", options={"cutoff": 3})
+TRAINED = (NLI, NER, TEXT, SPANS, CHOICE)
 
 
 def rows(task: Card, count: int, shift: int = 0) -> list[dict[str, Any]]:
@@ -63,14 +68,35 @@ def rows(task: Card, count: int, shift: int = 0) -> list[dict[str, Any]]:
         row["pair"] = f"{row['text']} {number}"
         row["tokens"] = words
         row["tags"] = ["B-X" if word == "ana" else "O" for word in words]
-        fields = {
-            "classification": ("text", "label"),
-            "token_classification": ("tokens", "tags"),
-            "masked_lm": ("text",),
-            "sentence_retrieval": ("text", "pair"),
-        }[task.kind]
-        made.append({"id": row["id"], **{field: row[field] for field in fields}})
+        made.append({"id": row["id"], **fields(task.kind, number, words, row)})
     return made
+
+
+def fields(kind: str, number: int, words: list[str], row: dict[str, Any]) -> dict[str, Any]:
+    """What a row has in a task of ``kind``."""
+    if kind == "span_extraction":
+        at = number % len(words)
+        start = len(" ".join(words[:at])) + (at > 0)
+        answer = {"text": words[at], "answer_start": start}
+        return {"question": f"{words[0]} {number}", "context": row["text"], "answers": [answer]}
+    if kind == "multiple_choice":
+        choices = [words[(number + i) % len(words)] for i in range(3)]
+        return {"prompt": f"{number} {words[0]}", "choices": choices, "label": str(number % 3)}
+    if kind == "bitext_mining":
+        side = number % 2
+        partner = str(number + 1) if not side and number % 3 else ""
+        return {"text": f"{row['text']} {number // 2}", "side": side, "partner": partner}
+    if kind == "answer_retrieval":
+        role = ("question", "candidate")[number % 2]
+        key = str(number // 2)
+        return {"text": f"{row['text']} {key}", "role": role, "keys": [key]}
+    names = {
+        "classification": ("text", "label"),
+        "token_classification": ("tokens", "tags"),
+        "masked_lm": ("text",),
+        "sentence_retrieval": ("text", "pair"),
+    }[kind]
+    return {name: row[name] for name in names}
 
 
 @dataclass

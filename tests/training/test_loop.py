@@ -16,7 +16,7 @@ from sweeper.training import checkpoints
 from sweeper.training.models import Head, Source, build
 from sweeper.training.resume import ResumePoints
 
-from .conftest import ALWAYS, NER, NLI, TEXT, World, card
+from .conftest import ALWAYS, NER, NLI, TEXT, TRAINED, World, card
 
 
 def trained(world: World, folder: str, *tasks: Card, **changes: Any) -> Any:
@@ -26,7 +26,7 @@ def trained(world: World, folder: str, *tasks: Card, **changes: Any) -> Any:
     return load_file(world.path(f"{folder}/checkpoint/model.safetensors"))
 
 
-@pytest.mark.parametrize("task", [NLI, NER, TEXT], ids=lambda task: task.kind)
+@pytest.mark.parametrize("task", TRAINED, ids=lambda task: task.kind)
 def test_accumulation_gives_the_gradient_of_the_whole_batch(world: World, task: Card) -> None:
     # Adam would blow up rounding where a gradient is zero, so its first moment is compared.
     def gradients(address: str, micro: int | None) -> dict[str, torch.Tensor]:

@@ -14,7 +14,7 @@ from sweeper.training import jobs
 from sweeper.training.loop import Pace
 from sweeper.training.resume import Point, ResumePoints
 
-from .conftest import NER, NLI, TEXT, World
+from .conftest import NLI, TRAINED, World
 
 
 def same_files(one: Path, other: Path) -> None:
@@ -34,7 +34,7 @@ def reached(world: World, spec: JobSpec) -> Any:
 def test_a_mixture_stopped_anywhere_ends_in_the_same_weights(
     world: World, stops: tuple[int, ...]
 ) -> None:
-    spec = world.spec("train", world.training(NLI, NER, TEXT))
+    spec = world.spec("train", world.training(*TRAINED))
     whole = world.run(spec, "whole")
     for step in stops:
         world.stop(spec, step)

@@ -11,12 +11,12 @@ from transformers import AutoModelForTokenClassification
 
 from sweeper.errors import ModelError
 from sweeper.tasks.card import Card
-from sweeper.training import checkpoints, scoring
+from sweeper.training import checkpoints, retrieval, scoring
 from sweeper.training.forward import Batch, ready_mask
 from sweeper.training.models import Head, Heads, Source, build
-from sweeper.training.retrieval import Representation, embed
+from sweeper.training.retrieval import Representation, embed, embeddings
 
-from .conftest import NER, NLI, PAIRS, TEXT, World, rows
+from .conftest import MINED, NER, NLI, PAIRS, TEXT, TRAINED, World, rows
 
 
 def head(task: Card) -> Head:
@@ -60,17 +60,24 @@ def test_token_windows_rejoin_to_what_the_model_says_row_by_row(world: World) ->
         assert scored[name].loss == pytest.approx(np.mean(losses), rel=1e-5)
 
 
-@pytest.mark.parametrize("task", [NLI, NER, TEXT, PAIRS], ids=lambda task: task.kind)
+def flat(output: Any) -> list[float]:
+    """The numbers of an output, however deep."""
+    if output is None:
+        return []
+    if isinstance(output, list | tuple):
+        return [number for part in output for number in flat(part)]
+    return [float(output)]
+
+
+@pytest.mark.parametrize("task", [*TRAINED, PAIRS, MINED], ids=lambda task: task.kind)
 def test_neither_batches_nor_other_languages_change_a_unit(world: World, task: Card) -> None:
     together = run(world, task, ["a", "b", "c"])
     alone = run(world, task, ["b"], most=2)
+    pairs = zip(alone["b"].outputs, together["b"].outputs, strict=True)
+    assert all(flat(one) == pytest.approx(flat(other), rel=1e-4, abs=1e-5) for one, other in pairs)
     if task is TEXT:
-        flat = np.array(alone["b"].outputs)
-        np.testing.assert_allclose(flat, np.array(together["b"].outputs), rtol=1e-4, atol=1e-5)
-        assert flat[:, 1].sum() > 0
-    else:
-        assert alone["b"].outputs == together["b"].outputs
-    if task is not PAIRS:
+        assert np.array(alone["b"].outputs)[:, 1].sum() > 0
+    if task in TRAINED:
         assert alone["b"].loss == pytest.approx(together["b"].loss, rel=1e-5)
 
 
@@ -89,8 +96,40 @@ def test_sentences_are_pooled_over_what_is_no_padding(
             states = encoder(one, output_hidden_states=True).hidden_states[index][0]
             pooled = states.mean(0) if pooling == "mean" else states[0]
             torch.testing.assert_close(vector, pooled / pooled.norm())
+    whole = encoder(ids, attention_mask=batch.mask, output_hidden_states=True).hidden_states
+    found = embed(encoder, batch, Representation(layer, "cls"))
+    assert torch.equal(found, torch.nn.functional.normalize(whole[index][:, 0], dim=-1))
     with pytest.raises(ModelError, match="'max'"):
         embed(encoder, batch, Representation(1.0, "max"))
+
+
+def test_no_layer_above_the_wanted_one_is_run(world: World) -> None:
+    encoder = model(world, PAIRS).eval().encoder
+    layers = list(encoder.encoder.layer)
+    run: list[int] = []
+    for number, layer in enumerate(layers, 1):
+        layer.register_forward_hook(lambda *_, number=number: run.append(number))
+    batch = Batch(torch.tensor([[0, 7, 2]]), None, torch.empty(0), None)
+    deep, shallow = Representation(1.0), Representation(0.5, "cls")
+    for hows, expected in (([shallow], [1]), ([deep, shallow], [1, 2]), ([Representation(0)], [])):
+        run.clear()
+        found = embeddings(encoder, batch, hows)
+        assert run == expected
+        assert all(
+            torch.equal(one, embed(encoder, batch, how))
+            for one, how in zip(found, hows, strict=True)
+        )
+        assert list(encoder.encoder.layer) == layers
+
+
+def test_all_layers_of_an_unknown_family_are_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = model(world, PAIRS).eval().encoder
+    batch = Batch(torch.tensor([[0, 7, 8, 2]]), None, torch.empty(0), None)
+    known = embed(encoder, batch, Representation(0.5))
+    monkeypatch.setattr(retrieval, "KNOWN", ())
+    assert torch.equal(embed(encoder, batch, Representation(0.5)), known)
 
 
 def score_inputs(world: World, task: Card, checkpoint: str, **units: str) -> dict[str, Any]:
