@@ -84,6 +84,12 @@ class Checks:
                 )
             self._check_scored(name, target)
             return target.model_copy(update={"selection": None})
+        for field in ("representation", "max_length"):
+            if field in target.model_fields_set:
+                self._refuse(
+                    (*where, field),
+                    f"{field} is for retrieval, and {name} is trained. Drop it.",
+                )
         self.card(trained, *where, "training_task")
         self._check_same_head(trained, card, (*where, "training_task"))
         selection = self._selection(name, target, card, trained)

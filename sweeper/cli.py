@@ -76,7 +76,9 @@ class What(StrEnum):
     predictions = "predictions"
 
 
-StudyArgument = Annotated[str, typer.Argument(help="A study file, or a shipped study: demo.")]
+StudyArgument = Annotated[
+    str, typer.Argument(help="A study file, or a shipped one's name: demo, local_files.")
+]
 StoreArgument = Annotated[
     Path | None, typer.Argument(help="The store's folder; default: the only one in ./runs.")
 ]
@@ -155,7 +157,7 @@ def plan(
     from sweeper.progress import Progress
     from sweeper.report.overview import print_plan
     from sweeper.report.terminal import console
-    from sweeper.resolving import resolved_already
+    from sweeper.resolving import resolved_offline
     from sweeper.store.files import StoreFiles
 
     planned = make_plan(_load(study, no_limits, tasks))
@@ -163,7 +165,7 @@ def plan(
     progress = None
     if (folder / "store.json").is_file():
         files = StoreFiles(folder)
-        resolved = resolved_already(planned, files)
+        resolved = resolved_offline(planned, files)
         progress = Progress(planned, resolved, files) if resolved else None
     print_plan(console(), planned, progress, folder)
     check_disk(planned, folder, progress)
@@ -467,7 +469,7 @@ def check(
 
 @app.command()
 def logs(
-    job: Annotated[str, typer.Argument(help="A job's key, as `status` and `plan` print it.")],
+    job: Annotated[str, typer.Argument(help="A job's key, as `run` prints it.")],
     store: StoreOption = None,
     study: StudyOption = None,
 ) -> None:

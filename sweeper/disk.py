@@ -44,10 +44,19 @@ def check_disk(planned: Plan, folder: Path, progress: Progress | None = None) ->
     free = free_bytes(folder)
     if needed is not None and needed > free:
         raise EngineError(
-            f"The checkpoints of {planned.study.name} need {needed / 1e9:.1f} GB, and the disk of "
-            f"{_existing(folder)} has {free / 1e9:.1f} GB free. Free some space, give a store on "
+            f"The checkpoints of {planned.study.name} need {size(needed)}, and the disk of "
+            f"{_existing(folder)} has {size(free)} free. Free some space, give a store on "
             "another disk, or take seeds, rows or targets out of the study."
         )
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
 
 
 def _existing(folder: Path) -> Path:

@@ -76,8 +76,28 @@ def resolve(planned: Plan, files: StoreFiles) -> Resolved:
     Raises:
         DataError: a data file is missing or unreadable; ModelError: the base model is.
     """
+    resolved = _resolved(planned, _last(files, planned.study.name))
+    _save(planned, resolved, files)
+    return resolved
+
+
+def resolved_offline(planned: Plan, files: StoreFiles) -> Resolved | None:
+    """The same without asking the hub, and keeping nothing; None where the hub must be asked."""
+    study, before = planned.study, _last(files, planned.study.name)
+    root = data_root(study)
+    for task, split, codes in _wanted(planned):
+        card = planned.cards[task]
+        known = [before.sources.get(f"{task}/{split}/{code}") for code in codes]
+        there = [_reusable(k, card, split, c, root) for k, c in zip(known, codes, strict=True)]
+        if not all(there) and source_of(card, root) == "hub":
+            return None
+    if study.base.model and not (_base_folder(study) or _reusable_base(study, before.base)):
+        return None
+    return _resolved(planned, before)
+
+
+def _resolved(planned: Plan, before: Resolved) -> Resolved:
     study = planned.study
-    before = _last(files, study.name)
     root = data_root(study)
     resolved = Resolved(root=str(root) if root else None)
     resolved.base = _resolve_base(study, before.base)
@@ -89,25 +109,7 @@ def resolve(planned: Plan, files: StoreFiles) -> Resolved:
         fresh = sources.resolve(card, split, stale, source=source, root=root) if stale else {}
         for code in codes:
             resolved.sources[f"{task}/{split}/{code}"] = fresh.get(code) or known[code] or {}
-    _save(planned, resolved, files)
     return resolved
-
-
-def resolved_already(planned: Plan, files: StoreFiles) -> Resolved | None:
-    """What the store knows of a plan's sources, if that is all and still so; reads no data."""
-    study = planned.study
-    known = _last(files, study.name)
-    root = data_root(study)
-    for task, split, codes in _wanted(planned):
-        for code in codes:
-            resolution = known.sources.get(f"{task}/{split}/{code}")
-            if not _reusable(resolution, planned.cards[task], split, code, root):
-                return None
-    known.base = _reusable_base(study, known.base)
-    if study.base.model and known.base is None:
-        return None
-    known.root = str(root) if root else None
-    return known
 
 
 def open_study(files: StoreFiles, name: str | None = None) -> tuple[Plan, Resolved]:

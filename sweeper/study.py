@@ -22,6 +22,7 @@ from sweeper.errors import StudyError, suggest
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
 Positive = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 CONTROL = "none"
 """The row without intermediate training: always there, the control of every gain."""
@@ -67,7 +68,7 @@ class Scratch(Strict):
     heads: Positive
     feed_forward: Positive
     max_length: int = Field(128, ge=8, description="Longest input, in subwords.")
-    seed: int = 0
+    seed: Seed = 0
     training: Training = Training()
 
     @model_validator(mode="after")
@@ -172,7 +173,13 @@ class Space(Strict):
     def _lists_are_choices(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+        # A mapping is a range: tried as one here, its faults are not told as those of a list too.
+        return {
+            k: Range.model_validate(v)
+            if isinstance(v, dict)
+            else (tuple(v) if isinstance(v, list) else v)
+            for k, v in value.items()
+        }
 
     @model_validator(mode="after")
     def _searchable(self) -> Space:
@@ -257,7 +264,7 @@ class Study(Strict):
     tasks_path: str | None = Field(None, description="A folder of the user's own task cards.")
     intermediates: dict[Name, Intermediate] = Field(default_factory=dict)
     targets: dict[Name, Target] = Field(min_length=1)
-    seeds: tuple[int, ...] = Field((0,), min_length=1, strict=False)
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1, strict=False)
     training: Training = Training()
     spaces: dict[Name, Space] = Field(default_factory=dict)
     train_languages: dict[Name, tuple[str, ...]] = Field(

@@ -170,8 +170,17 @@ def _unique(error: ValidationError) -> list[Any]:
     return list(seen.values())
 
 
+_WORDS = {
+    "tuple_type": "this must be a list",
+    "dict_type": "this must be a mapping of keys to values",
+    "model_type": "this must be a mapping of keys to values",
+    "too_short": "this must have at least one entry",
+}
+
+
 def _sentence(model: type[BaseModel], item: Any, marks: Marks) -> str:
-    location = list(item["loc"])
+    # Branches of unions and wrapped validators stand in a location; people did not write them.
+    location = [part for part in item["loc"] if not set("[(") & set(str(part))]
     place = marks.where(location)
     dotted = ".".join(str(part) for part in location) or "the document"
     if item["type"] == "extra_forbidden":
@@ -181,7 +190,7 @@ def _sentence(model: type[BaseModel], item: Any, marks: Marks) -> str:
         return f"{place}: the key {dotted!r} is missing. Add it."
     if item["type"] == "value_error":  # our own rules name the value themselves
         return f"{place}: {dotted}: {item['msg'].removeprefix('Value error, ').rstrip('.')}."
-    message = item["msg"].rstrip(".")
+    message = _WORDS.get(item["type"]) or item["msg"].rstrip(".")
     value = repr(item["input"])
     shown = f" (it is {value})" if len(value) <= _MOST_SHOWN else ""
     return f"{place}: {dotted}: {message}{shown}."

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -275,18 +273,18 @@ HEAVY = ("torch", "ray", "transformers", "datasets", "optuna")
 
 
 @pytest.mark.parametrize(
-    ("words", "unwanted", "seconds"),
+    ("words", "unwanted"),
     [
-        (["--help"], (*HEAVY, "pandas", "pyarrow", "numpy", "rich"), 0.3),
-        (["plan", "demo"], (*HEAVY, "pandas"), 1.0),
-        (["status"], (*HEAVY, "pandas"), None),
-        (["best"], HEAVY, None),
-        (["matrix"], HEAVY, None),
-        (["tasks"], (*HEAVY, "pandas"), None),
+        (["--help"], (*HEAVY, "pandas", "pyarrow", "numpy", "rich")),
+        (["plan", "demo"], (*HEAVY, "pandas")),
+        (["status"], (*HEAVY, "pandas")),
+        (["best"], HEAVY),
+        (["matrix"], HEAVY),
+        (["tasks"], (*HEAVY, "pandas")),
     ],
 )
-def test_commands_are_quick_and_import_nothing_heavy(
-    tmp_path: Path, words: list[str], unwanted: tuple[str, ...], seconds: float | None
+def test_commands_import_nothing_heavy(
+    tmp_path: Path, words: list[str], unwanted: tuple[str, ...]
 ) -> None:
     World(tmp_path / "runs/tiny", study(seeds=[0])).run()
     code = (
@@ -294,25 +292,12 @@ def test_commands_are_quick_and_import_nothing_heavy(
         "try: main()\n"
         "finally: print('\\nloaded', *sys.modules, file=sys.stderr)"
     )
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-    spent = [1e9]
-    for _ in range(5):
-        if min(spent) < (seconds or 1e6):
-            break
-        began = time.perf_counter()
-        found = subprocess.run(
-            [sys.executable, "-c", code, *words],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        spent.append(time.perf_counter() - began)
-        assert found.returncode == 0, found.stderr
+    found = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stderr
     loaded = set(found.stderr.rpartition("\nloaded ")[2].split())
     assert not loaded & set(unwanted)
-    if seconds:
-        assert min(spent) < seconds
 
 
 def test_the_module_is_a_command_too(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from sweeper.addressing import Resolved
 from sweeper.errors import DataError, ModelError, StoreError
 from sweeper.graph import Plan
 from sweeper.planning import plan
-from sweeper.resolving import data_root, open_study, resolve, resolved_already, source_of
+from sweeper.resolving import data_root, open_study, resolve, resolved_offline, source_of
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
 from sweeper.tasks import sources
@@ -41,11 +41,13 @@ def _snapshots(files: StoreFiles, name: str = "small") -> int:
 
 def test_what_is_resolved_is_kept_once(files: StoreFiles) -> None:
     planned = plan(small_study())
-    assert resolved_already(planned, files) is None
+    offline = resolved_offline(planned, files)
+    assert not files.names("studies"), "what is only looked at is not kept"
     found = resolve(planned, files)
+    assert offline == found
     assert set(found.sources) >= {"tagging/test/qab", "demo_text/train/qaa"}
     assert resolve(planned, files) == found
-    assert resolved_already(planned, files) == found
+    assert resolved_offline(planned, files) == found
     assert _snapshots(files) == 1
     resolve(plan(small_study(seeds=[0, 1, 2])), files)
     assert _snapshots(files) == 2
@@ -134,7 +136,6 @@ def test_local_files_are_read_once(
     monkeypatch.setattr(sources, "resolve", counted)
     assert _resolutions(planned, files) == before and asked == []
     _conll(root, "test-fr", "maison\tO\n\n")
-    assert resolved_already(planned, files) is None
     after = _resolutions(planned, files)
     assert asked == ["panx/test/fr"]
     changed = {key for key in before if before[key] != after[key]}
@@ -212,7 +213,6 @@ def test_a_move_from_the_hub_to_files_is_seen(
     monkeypatch.setattr(sources, "_look_up", lambda *_: SHA)
     resolve(plan(_panx(root, data="hub")), files)
     local = plan(_panx(root))
-    assert resolved_already(local, files) is None
     assert resolve(local, files).sources["panx/test/de"]["source"] == "local"
 
 
@@ -249,8 +249,9 @@ def test_a_folder_is_its_content(tmp_path: Path, files: StoreFiles) -> None:
     copy = _base(_with(str(_model(tmp_path / "copy"))), files)
     assert (copy["weights"], copy["tokenizer"]) == (first["weights"], first["tokenizer"])
     _model(folder, "other")
-    assert resolved_already(_with(str(folder)), files) is None
+    offline = resolved_offline(_with(str(folder)), files)
     second = _base(_with(str(folder)), files)
+    assert offline and offline.base == second
     assert second["weights"] != first["weights"]
     assert second["tokenizer"] == first["tokenizer"]
 
@@ -305,7 +306,7 @@ def test_a_hub_model_is_a_commit_asked_for_once(
     found = _base(_with("some/model"), files)
     assert found["ref"] == {"hub": "some/model", "revision": SHA}
     assert _base(_with("some/model"), files) == found
-    assert resolved_already(_with("some/model"), files) is not None
+    assert resolved_offline(_with("some/model"), files) is not None
     assert hub.asked == [("some/model", None)]
 
 
@@ -313,7 +314,7 @@ def test_another_revision_is_asked_for(files: StoreFiles, monkeypatch: pytest.Mo
     hub = _Hub(monkeypatch)
     pinned = _with("some/model", revision="abc")
     assert _base(pinned, files)["ref"]["revision"] == "abc"
-    assert resolved_already(_with("some/model"), files) is None
+    assert resolved_offline(_with("some/model"), files) is None
     assert _base(_with("some/model"), files)["ref"]["revision"] == SHA, "no longer pinned"
     assert _base(pinned, files)["ref"]["revision"] == "abc"
     assert len(hub.asked) == 3
@@ -343,7 +344,7 @@ def test_a_hub_that_does_not_know_or_answer(
 def test_a_scratch_study_forgets_the_model_it_had(tmp_path: Path, files: StoreFiles) -> None:
     resolve(_with(str(_model(tmp_path / "model"))), files)
     planned = plan(small_study())
-    known = resolved_already(planned, files)
+    known = resolved_offline(planned, files)
     assert known is None or known.base is None
     assert resolve(planned, files).base is None
 

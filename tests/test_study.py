@@ -140,7 +140,7 @@ def test_limits_of_a_task_replace_those_of_the_study(load: Any) -> None:
         ("batch: 16", "learning_rate: .inf", "19: spaces.mnli.training.learning_rate: Input sho"),
         ("batch: 16", "learning_rate: .nan", "19: spaces.mnli.training.learning_rate: Input sho"),
         ("tasks: [mnli, udpos]", "tasks: [mnli, mnli]", "6: intermediates.both.stages.0: a task"),
-        ("tasks: [mnli, udpos]", "tasks: []", "6: intermediates.both.stages.0.tasks: Tuple sho"),
+        ("tasks: [mnli, udpos]", "tasks: []", "6: intermediates.both.stages.0.tasks: this must"),
         ("tasks: [mnli, udpos]", "tasks: [a], sampler: temperature",
          "6: intermediates.both.stages.0: `temperature` goes with `sampler: temperature`"),
         ("      learning_rate: [1e-5", "      learningrate: [1e-5",

@@ -161,7 +161,7 @@ def test_a_valid_file_is_its_model(file: Path) -> None:
          "F:3: part.learning_rate: Input should be greater than 0 (it is -1e-05)."),
         ("name: x\npart:\n  names:\n    - a\n    - 7\n",
          "F:5: part.names.1: Input should be a valid string (it is 7)."),
-        ("- 1\n", "F:1: the document: Input should be a valid dictionary"),
+        ("- 1\n", "F:1: the document: this must be a mapping"),
     ],
 )  # fmt: skip
 def test_each_fault_has_its_line_and_the_nearest_key(file: Path, text: str, message: str) -> None:

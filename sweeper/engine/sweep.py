@@ -122,6 +122,8 @@ def _sweep(
     """Run one Tuner over the plan; returns why it stopped early, or "" when it did not."""
     for name, value in _RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
+    # What becomes of a dead worker's job is said by us, in a sentence.
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
     with _connected(address):
         shapes = _Shapes()
         dispatcher = Dispatcher(

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from sweeper.graph import Plan
 from sweeper.progress import Progress
 from sweeper.report.terminal import console, duration
 
@@ -81,6 +82,7 @@ class Watcher:
     def __init__(self, progress: Progress, clock: Callable[[], float] = time.monotonic) -> None:
         self.progress = progress
         self.clock = clock
+        self._counted = _counted(progress.plan)
         self.began = clock()
         self.running: dict[str, _Running] = {}
         self.slots = 0
@@ -138,14 +140,16 @@ class Watcher:
         """Seconds till the end, about; None before anything can be measured.
 
         Costs of the jobs left times the measured seconds per cost of their kind (of any kind
-        before one of it is done), shared among the slots, but at least the longest chain.
+        before one of it is done, if all cards say how many rows their tasks have), shared among
+        the slots, but at least the longest chain.
         """
         left = set(self.progress.left)
         if not left:
             return 0.0
         rates = self._rates()
         known = {kind: rate for kind, rate in rates.items() if kind != "prepare"}
-        if not known:
+        kinds = {self.progress.plan.jobs[key].kind for key in left}
+        if not known or not (self._counted or kinds - {"prepare", "score"} <= set(known)):
             return None
         usual = sum(known.values()) / len(known)
         jobs = self.progress.plan.jobs
@@ -222,3 +226,11 @@ class Watcher:
         if len(self.running) > _SHOWN:
             made.add_row(Text(f"  and {len(self.running) - _SHOWN} more"), "")
         return made
+
+
+def _counted(plan: Plan) -> bool:
+    """Whether the cards of a plan say how many rows each split has: costs are no guess then."""
+    tasks = {job.target for job in plan.jobs.values()}
+    tasks |= {task for job in plan.jobs.values() for task in job.declared.get("tasks", ())}
+    cards = [plan.cards[task] for task in tasks if task in plan.cards]
+    return all(split.rows is not None for card in cards for split in card.splits.values())

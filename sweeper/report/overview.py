@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from sweeper.disk import checkpoints_needed, free_bytes
+from sweeper.disk import checkpoints_needed, free_bytes, size
 from sweeper.errors import StoreError
 from sweeper.graph import Plan
 from sweeper.progress import DONE, UNNEEDED, Progress
@@ -21,7 +21,6 @@ from sweeper.report.terminal import (
     print_notes,
     print_path,
     say,
-    size,
     table,
 )
 

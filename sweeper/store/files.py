@@ -192,6 +192,11 @@ class explained:  # reads as a verb: `with explained(path):`
             return
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StoreError(_full(self.path)) from error
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            raise StoreError(
+                f"The store must be a folder that can be made; {self.path} cannot be "
+                f"({error.strerror}). Give another path."
+            ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StoreError(
                 f"The store must be writable; {self.path} is not ({error.strerror}). Mend its "

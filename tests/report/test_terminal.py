@@ -9,6 +9,7 @@ from rich.console import Console
 
 from sweeper import Store
 from sweeper.analysis.where import where
+from sweeper.disk import size
 from sweeper.report.overview import print_plan, print_results, print_status, print_where
 from sweeper.report.tasklist import data_state, print_tasks, role, sizes
 from sweeper.report.terminal import (
@@ -17,7 +18,6 @@ from sweeper.report.terminal import (
     print_best,
     print_languages,
     print_matrix,
-    size,
 )
 from sweeper.tasks.card import shipped_cards
 
