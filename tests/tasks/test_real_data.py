@@ -41,7 +41,9 @@ def test_all_files_are_read(data: Path, name: str) -> None:
         limit = 20 if len(codes) > 5 else 300
         for code, found in sources.resolve(card, split, codes, source="local", root=data).items():
             rows = readers.read(card, split, code, found, data, limit)
-            assert 0 < len(rows) <= limit
+            # A limit counts pairs of BUCC and questions of LAReQA, each with its other half.
+            halves = 2 if card.kind in ("bitext_mining", "answer_retrieval") else 1
+            assert 0 < len(rows) <= halves * limit
             assert set(kinds.get(card.kind).fields) <= set(rows[0]) | {"role", "partner"}
     assert found_any
 
@@ -189,5 +191,5 @@ def test_sample_of_squad_without_xquad(data: Path) -> None:
 
 def test_bucc_is_encoded(data: Path, small_xlm_r: Any, tmp_path: Path) -> None:
     features, examples = encoded(data, small_xlm_r, tmp_path, "bucc2018", "dev", "zh", 2000)
-    assert features.num_rows == examples.num_rows <= 2000
-    assert set(features["side"].to_pylist()) == {0}
+    assert features.num_rows == examples.num_rows <= 2 * 2000
+    assert set(features["side"].to_pylist()) == {0, 1}
