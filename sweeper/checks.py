@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from sweeper.errors import StudyError, suggest
 from sweeper.study import Selection, Study, Target
 from sweeper.tasks import kinds
-from sweeper.tasks.card import Card
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sweeper.tasks.card import Card
 
 Where = tuple[str | int, ...]
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sweeper.errors import EngineError
-from sweeper.graph import Plan
-from sweeper.progress import Progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sweeper.graph import Plan
+    from sweeper.progress import Progress
 
 _AT_WORK = 8
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sweeper.jobs import JobSpec
 from sweeper.store import tables
-from sweeper.store.files import StoreFiles
+
+if TYPE_CHECKING:
+    from sweeper.jobs import JobSpec
+    from sweeper.store.files import StoreFiles
 
 
 def record(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeper.study import CONTROL, Selection, Space, Study, Target
-from sweeper.tasks.card import Card
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sweeper.tasks.card import Card
 
 BASE = "train/base"
 TOKENIZER = "prepare/tokenizer"

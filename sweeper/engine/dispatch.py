@@ -12,17 +12,20 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeper import failures
 from sweeper.errors import StoreError, SweeperError
-from sweeper.graph import Job
 from sweeper.inputs import Inputs
 from sweeper.jobs import JobSpec
-from sweeper.progress import Progress
-from sweeper.tuning.searches import Searches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sweeper.graph import Job
+    from sweeper.progress import Progress
+    from sweeper.tuning.searches import Searches
 
 log = logging.getLogger("sweeper")
 

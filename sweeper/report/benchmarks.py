@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.text import Text
 
 from sweeper.analysis.aggregates import Aggregate, AggregateCell, notes
 from sweeper.report.terminal import say, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
 
 
 def print_aggregate(out: Console, found: Aggregate) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from sweeper.errors import StudyError, SweeperError, suggest
 from sweeper.report.terminal import say
 from sweeper.resolving import has_files, source_of
 from sweeper.tasks import readers, sources
-from sweeper.tasks.card import Card
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from sweeper.tasks.card import Card
 
 SHOWN = 3
 """How many of the rows that were left out are shown."""

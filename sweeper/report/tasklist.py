@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from sweeper.resolving import has_files
 from sweeper.tasks import kinds
-from sweeper.tasks.card import Card, Split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from sweeper.tasks.card import Card, Split
 
 
 def print_tasks(out: Console, cards: Mapping[str, Card], root: Path | None) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +11,10 @@ import pyarrow.parquet as pq
 from sweeper.errors import StoreError
 from sweeper.store.files import StoreFiles, explained, make_folder, sync_folder
 from sweeper.store.schema import TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 
 def write(files: StoreFiles, table: str, name: str, rows: list[dict[str, Any]]) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
     BaseModel,
@@ -20,6 +19,9 @@ from typing_extensions import TypedDict
 
 from sweeper.errors import suggest
 from sweeper.languages import language
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PLACEHOLDERS = ("language", "iso", "name", "flores")
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -11,7 +10,11 @@ from safetensors.torch import load_file, save_file
 from sweeper.errors import ModelError
 from sweeper.training.loop import weights
 from sweeper.training.models import Head, Heads, Source, build, quiet
-from sweeper.training.resume import Tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sweeper.training.resume import Tensors
 
 HEADS = "heads"
 """The folder, inside a mixture's checkpoint, with one small file per task's head."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -20,9 +19,13 @@ from torch import Tensor
 from sweeper.jobs import Clock, Progress
 from sweeper.training import forward, kinds, seeds
 from sweeper.training.batches import Collated, Ints, Rows, epoch_order, mask
-from sweeper.training.models import Heads
 from sweeper.training.resume import Point, ResumePoints, Tensors
-from sweeper.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+
+    from sweeper.training.models import Heads
+    from sweeper.training.schedule import Schedule
 
 log = logging.getLogger("sweeper")
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,11 @@ import torch
 from torch import Tensor
 
 from sweeper.tasks.metrics import mining, neighbours
-from sweeper.training.batches import Features, Ints
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sweeper.training.batches import Features, Ints
 
 Floats = npt.NDArray[np.float32]
 

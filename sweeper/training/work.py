@@ -14,12 +14,11 @@ import resource
 import shutil
 import time
 import traceback
-from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -31,6 +30,9 @@ from sweeper.store import tables
 from sweeper.store.commits import commit
 from sweeper.store.files import StoreFiles, sync_folder
 from sweeper.training.jobs import handler
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
 
 log = logging.getLogger("sweeper")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweeper.errors import DataError
@@ -17,6 +16,8 @@ from sweeper.tasks.kinds.base import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from sweeper.tasks.card import Card
 
 

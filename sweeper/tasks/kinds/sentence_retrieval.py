@@ -7,7 +7,6 @@ standing in the same place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweeper.tasks import metrics
@@ -25,6 +24,8 @@ from sweeper.tasks.kinds.base import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pyarrow as pa
 
     from sweeper.tasks.card import Card

@@ -6,7 +6,6 @@ filled with whole words until the next one does not fit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import DataError
@@ -30,6 +29,8 @@ from sweeper.tasks.kinds.base import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     import pyarrow as pa
 
     from sweeper.tasks.card import Card

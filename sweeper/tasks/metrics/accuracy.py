@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sweeper.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def accuracy(gold: Sequence[object], predicted: Sequence[object]) -> float:

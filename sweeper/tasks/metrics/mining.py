@@ -6,8 +6,7 @@ its k nearest on the other side. As LASER and XTREME do it, whose BUCC and xSIM 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sweeper.errors import DataError
 from sweeper.tasks.metrics.neighbours import (
@@ -21,6 +20,9 @@ from sweeper.tasks.metrics.neighbours import (
     multiply,
     nearest,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
 
 NEIGHBOURS = 4
 """How many neighbours a margin looks at, in LASER as in XTREME."""

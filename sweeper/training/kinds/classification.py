@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeper.training.batches import Collated, Features, Ints
 from sweeper.training.kinds.base import Head, Logits, Numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Classification(Logits):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeper.tasks.kinds.sentence_retrieval import FOREIGN, PIVOT
 from sweeper.training.kinds.base import Embedded, Head
-from sweeper.training.vectors import Sides
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sweeper.training.vectors import Sides
 
 
 class SentenceRetrieval(Embedded):

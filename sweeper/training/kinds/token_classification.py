@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sweeper.training.batches import IGNORE, Collated, Features, Ints
 from sweeper.training.kinds.base import Logits, Numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class TokenClassification(Logits):

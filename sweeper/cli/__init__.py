@@ -1,0 +1,39 @@
+"""The ``sweeper`` command: thin commands over the Python API.
+
+Each command imports what it needs when it runs, so that ``--help`` and ``plan`` stay quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import typer
+
+from sweeper.cli.words import app
+from sweeper.errors import SweeperError
+
+from sweeper.cli import sweeps, answers, tasks  # isort: skip  (the order of the commands in --help)
+
+__all__ = ["answers", "app", "main", "sweeps", "tasks"]
+
+
+def main() -> NoReturn:
+    """Run the command line; exits with 0, 1 (an error), 2 (wrong usage), 130 or 143 (stopped)."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without ± is no reason to fail
+    try:
+        app()
+    except SweeperError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader (`| head`) has seen enough; nothing more may be written, at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(0)

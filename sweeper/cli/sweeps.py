@@ -1,0 +1,153 @@
+"""Planning, running and watching a sweep."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from sweeper.cli.words import (
+    KeepGoingOption,
+    NoLimitsOption,
+    StoreArgument,
+    StoreOption,
+    StudyArgument,
+    StudyOption,
+    TasksOption,
+    app,
+    load,
+    view_of,
+)
+from sweeper.errors import StoreError, suggest
+
+if TYPE_CHECKING:
+    from sweeper.analysis.view import View
+    from sweeper.engine.sweep import Summary
+
+
+@app.command()
+def plan(
+    study: StudyArgument,
+    store: StoreOption = None,
+    no_limits: NoLimitsOption = False,
+    tasks: TasksOption = None,
+) -> None:
+    """Show a study's jobs, what is done and left, and if its disk will do."""
+    from sweeper.disk import check_disk
+    from sweeper.planning import plan as make_plan
+    from sweeper.progress import Progress
+    from sweeper.report.overview import print_plan
+    from sweeper.report.terminal import console
+    from sweeper.resolving import resolved_offline
+    from sweeper.store.files import StoreFiles
+
+    planned = make_plan(load(study, no_limits, tasks))
+    folder = store or Path("runs") / planned.study.name
+    progress = None
+    if (folder / "store.json").is_file():
+        files = StoreFiles(folder)
+        resolved = resolved_offline(planned, files)
+        progress = Progress(planned, resolved, files) if resolved else None
+    print_plan(console(), planned, progress, folder)
+    check_disk(planned, folder, progress)
+
+
+@app.command()
+def run(
+    study: StudyArgument,
+    store: StoreOption = None,
+    address: Annotated[
+        str | None, typer.Option(help="A Ray cluster's address, or auto; default: this machine.")
+    ] = None,
+    no_limits: NoLimitsOption = False,
+    tasks: TasksOption = None,
+    keep_going: KeepGoingOption = False,
+) -> None:
+    """Do what a study asks for and its store lacks; show the results."""
+    from sweeper.analysis.store import Store
+    from sweeper.engine.sweep import run as sweep
+    from sweeper.report import live
+    from sweeper.report.overview import print_results
+    from sweeper.report.terminal import console, duration
+
+    loaded = load(study, no_limits, tasks)
+    if keep_going:
+        loaded = loaded.model_copy(update={"keep_going": True})
+    folder = store or Path("runs") / loaded.name
+    summary = sweep(loaded, folder, address=address, watch=live.watch)
+    view = Store(folder).view(loaded.name)
+    if summary.stopped:
+        _stopped(summary, view)
+    spent = f"{summary.trained} jobs in {duration(summary.seconds)}"
+    made = spent if summary.trained else "nothing, all was done before"
+    typer.echo(f"Done now: {made}.\n", err=True)
+    print_results(console(), view)
+    if not summary.complete:
+        _failed(summary.failed, summary.blocked, folder)
+        raise typer.Exit(1)
+
+
+def _stopped(summary: Summary, view: View) -> NoReturn:
+    left = len(view.progress.left)
+    typer.echo(
+        f"{summary.stopped}: {summary.done} jobs are done, {left} are left, and nothing that was "
+        "committed is lost. The same command goes on from here.",
+        err=True,
+    )
+    signals = {f"stopped by {s.name}": 128 + s for s in (signal.SIGINT, signal.SIGTERM)}
+    raise typer.Exit(signals.get(summary.stopped, 1))
+
+
+def _failed(failed: dict[str, str], blocked: dict[str, str], folder: Path) -> None:
+    for key, reason in failed.items():
+        stopped = sorted(other for other, above in blocked.items() if above == key)
+        typer.echo(f"error: {key} failed: {reason}", err=True)
+        if stopped:
+            typer.echo(f"  blocked by it: {', '.join(stopped)}", err=True)
+        typer.echo(f"  its log: sweeper logs '{key}' --store {folder}", err=True)
+
+
+@app.command()
+def status(
+    store: StoreArgument = None,
+    study: StudyOption = None,
+    where: Annotated[
+        bool, typer.Option("--where", help="Show where the wall time went, and how busy it was.")
+    ] = False,
+) -> None:
+    """Show how far the studies of a store are, and what failed."""
+    from sweeper.analysis.store import Store, only_store
+    from sweeper.report.overview import print_status, print_where
+    from sweeper.report.terminal import console
+
+    opened = Store(only_store(store))
+    out = console()
+    if where:
+        from sweeper.analysis.where import where as account
+
+        rows: list[Any] = opened.trials(study=study).to_dict("records")
+        print_where(out, account(rows))
+        return
+    for name in [study] if study else opened.studies():
+        print_status(out, opened.view(name))
+
+
+@app.command()
+def logs(
+    job: Annotated[str, typer.Argument(help="A job's key, as `run` prints it.")],
+    store: StoreOption = None,
+    study: StudyOption = None,
+) -> None:
+    """Print the log of a job's newest attempt."""
+    view = view_of(store, study)
+    key = job.strip("/")
+    if key not in view.plan.jobs:
+        raise StoreError(f"There is no job {job!r}.{suggest(job, view.plan.jobs, most=8)}")
+    name = view.newest_log(key)
+    if name is None:
+        state = view.progress.state(key)
+        raise StoreError(f"{key} has no log: it is {state} and no attempt at it wrote one.")
+    typer.echo(f"{view.files.path(name)}", err=True)
+    typer.echo(view.files.path(name).read_text(encoding="utf-8", errors="replace"), nl=False)

@@ -1,0 +1,114 @@
+"""What the commands share: the application, its options, and what they stand for."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from sweeper.analysis.view import View
+    from sweeper.study import Study
+
+app = typer.Typer(
+    name="sweeper",
+    help="Which intermediate training helps which target, in which language: sweep and see.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+class Value(StrEnum):
+    """What a matrix shows."""
+
+    score = "score"
+    gain = "gain"
+
+
+class Axis(StrEnum):
+    """What a column of a matrix is."""
+
+    task = "task"
+    language = "language"
+
+
+class Benchmark(StrEnum):
+    """A benchmark whose averages can be shown."""
+
+    xtreme = "xtreme"
+    xtreme_r = "xtreme-r"
+
+
+class Format(StrEnum):
+    """A format of an export."""
+
+    csv = "csv"
+    parquet = "parquet"
+    markdown = "markdown"
+    latex = "latex"
+    xtreme = "xtreme"
+
+
+class What(StrEnum):
+    """What is exported."""
+
+    matrix = "matrix"
+    scores = "scores"
+    examples = "examples"
+    trials = "trials"
+    predictions = "predictions"
+
+
+StudyArgument = Annotated[
+    str, typer.Argument(help="A study file, or a shipped one's name: demo, local_files.")
+]
+StoreArgument = Annotated[
+    Path | None, typer.Argument(help="The store's folder; default: the only one in ./runs.")
+]
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", help="The store's folder; default: runs/STUDY.")
+]
+NoLimitsOption = Annotated[
+    bool, typer.Option("--no-limits", help="Use every example: the study's limits do not count.")
+]
+TasksOption = Annotated[
+    Path | None, typer.Option("--tasks", help="A folder of your own task cards (*.yaml).")
+]
+KeepGoingOption = Annotated[
+    bool, typer.Option("--keep-going", help="Leave broken rows out, and count them.")
+]
+DataOption = Annotated[
+    str | None,
+    typer.Option("--data", help="The data files' folder. Default: SWEEPER_DATA, else the hub."),
+]
+StudyOption = Annotated[
+    str | None, typer.Option("--study", help="A study of the store; default: the only one.")
+]
+
+
+def load(study: str, no_limits: bool, tasks: Path | None = None) -> Study:
+    """The study that a person names, with their cards and limits."""
+    from sweeper.study import Study
+
+    loaded = Study.load(study)
+    if tasks is not None:
+        loaded = loaded.with_tasks(tasks)
+    return loaded.unlimited() if no_limits else loaded
+
+
+def data_folder(data: str | None) -> Path | None:
+    """The folder of the data files; None: the hub."""
+    said = data or os.environ.get("SWEEPER_DATA") or "hub"
+    return None if said == "hub" else Path(said).expanduser()
+
+
+def view_of(store: Path | None, study: str | None) -> View:
+    """A study of a store, as both are named or left out."""
+    from sweeper.analysis.store import Store, only_store
+
+    return Store(only_store(store)).view(study)
