@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sweeper.graph import TOKENIZER, Job, Plan, Search
+from sweeper.store.commits import Commit, Commits
 from sweeper.store.files import canonical, digest
 from sweeper.study import Training
 from sweeper.tasks import kinds
@@ -22,11 +24,6 @@ from sweeper.tasks.card import Card, SyntheticSource
 from sweeper.tasks.encoding import ENCODING_VERSION
 from sweeper.tasks.metrics import METRIC_VERSION
 from sweeper.tasks.sources import identity
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sweeper.store.commits import Commit, Commits
 
 TRAINING_VERSION = 1
 """Rises when the same settings and data would train other weights."""

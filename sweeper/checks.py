@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Iterable, Mapping
+from typing import NoReturn
 
 from sweeper.errors import StudyError, suggest
 from sweeper.study import Selection, Study, Target
 from sweeper.tasks import kinds
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from sweeper.tasks.card import Card
+from sweeper.tasks.card import Card
 
 Where = tuple[str | int, ...]
 

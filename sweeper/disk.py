@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from sweeper.errors import EngineError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from sweeper.graph import Plan
-    from sweeper.progress import Progress
+from sweeper.graph import Plan
+from sweeper.progress import Progress
 
 _AT_WORK = 8
 

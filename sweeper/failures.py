@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sweeper.jobs import JobSpec
 from sweeper.store import tables
-
-if TYPE_CHECKING:
-    from sweeper.jobs import JobSpec
-    from sweeper.store.files import StoreFiles
+from sweeper.store.files import StoreFiles
 
 
 def record(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sweeper.study import CONTROL, Selection, Space, Study, Target
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sweeper.tasks.card import Card
+from sweeper.tasks.card import Card
 
 BASE = "train/base"
 TOKENIZER = "prepare/tokenizer"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from sweeper.addressing import Addressing, architecture, derived_seed
 from sweeper.graph import TOKENIZER, Job
 from sweeper.overlaps import overlap
 from sweeper.tasks import kinds
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Inputs:

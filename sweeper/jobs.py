@@ -6,12 +6,10 @@ Plain data only: a job knows neither Ray nor the plan that it came from.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Any
 
 KINDS = ("prepare", "train", "tune", "score")
 

@@ -7,19 +7,15 @@ plan; *same documents* and *same data as the training task* are flagged in every
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sweeper.errors import StudyError
+from sweeper.graph import Job, Plan
 from sweeper.study import CONTROL
 from sweeper.tasks import overlaps
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from sweeper.graph import Job, Plan
-    from sweeper.tasks.card import Card
-    from sweeper.tasks.overlaps import Shared
+from sweeper.tasks.card import Card
+from sweeper.tasks.overlaps import Shared
 
 EXAMPLES, DOCUMENTS, DATA = "same_examples", "same_documents", "same_data"
 

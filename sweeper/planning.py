@@ -7,8 +7,9 @@ share its job: stages are told apart by what they train, not by the row that nam
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sweeper import overlaps
 from sweeper.checks import Checks
@@ -19,9 +20,6 @@ from sweeper.study import CONTROL, Stage, Study, Target, Training
 from sweeper.tasks import kinds
 from sweeper.tasks.card import Card, load_cards, shipped_cards
 from sweeper.tasks.overlaps import check as check_overlaps
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
 
 _EXAMPLES_UNKNOWN = 10_000
 _EVALUATION = 1 / 3  # a forward pass beside a forward, a backward and a step

@@ -11,17 +11,14 @@ import heapq
 import math
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Set
+from typing import Any
 
 from sweeper.addressing import ONLY, Addressing, Resolved
 from sweeper.failures import given_up
+from sweeper.graph import Job, Plan, Search
 from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles, digest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Set
-
-    from sweeper.graph import Job, Plan, Search
 
 DONE, READY, WAITING, FAILED, BLOCKED = "done", "ready", "waiting", "failed", "blocked"
 UNNEEDED = "unneeded"

@@ -11,20 +11,18 @@ import os
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from sweeper.addressing import Resolved
 from sweeper.errors import ModelError, StoreError, suggest
+from sweeper.graph import Plan
 from sweeper.planning import plan
 from sweeper.store.files import StoreFiles, file_digest
 from sweeper.study import Study
 from sweeper.tasks import sources
 from sweeper.tasks.card import Card, fill
-
-if TYPE_CHECKING:
-    from sweeper.graph import Plan
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "sentencepiece.bpe.model")
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sweeper.errors import ModelError
-
-if TYPE_CHECKING:
-    from sweeper.study import Study
+from sweeper.study import Study
 
 _HUB_PARAMETERS = {
     "xlm-roberta-base": 278_000_000,

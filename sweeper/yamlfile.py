@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from sweeper.errors import StudyError, suggest
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = Sequence[str | int]

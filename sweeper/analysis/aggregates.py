@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sweeper.analysis.view import View
 from sweeper.errors import StoreError, suggest
 from sweeper.tasks.metrics.aggregate import (
     XTREME,
@@ -22,11 +24,7 @@ from sweeper.tasks.metrics.aggregate import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
     import pandas as pd
-
-    from sweeper.analysis.view import View
 
 BENCHMARKS = {one.name: one for one in (XTREME, XTREME_R)}
 

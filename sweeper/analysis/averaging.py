@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
 
 from sweeper.analysis.matrix import PARTIAL, Column, MatrixCell, TransferMatrix
+from sweeper.analysis.view import Part, View
 from sweeper.errors import StoreError, suggest
 from sweeper.progress import BLOCKED, DONE, FAILED, WAITING
 from sweeper.study import CONTROL
 from sweeper.tasks import kinds
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from sweeper.analysis.view import Part, View
 
 VALUES = ("score", "gain")
 AXES = ("task", "language")

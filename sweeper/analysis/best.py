@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sweeper.analysis.view import View
 from sweeper.errors import StoreError
+from sweeper.graph import Cell, Job
 from sweeper.overlaps import overlap
 from sweeper.study import CONTROL
 from sweeper.tasks import kinds
-
-if TYPE_CHECKING:
-    from sweeper.analysis.view import View
-    from sweeper.graph import Cell, Job
 
 TIES = "lower dev loss, earlier epoch, lower learning rate, lower trial number"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,18 +10,15 @@ from sweeper.analysis.aggregates import Aggregate, aggregate
 from sweeper.analysis.averaging import transfer
 from sweeper.analysis.best import Best
 from sweeper.analysis.best import best as best_of
+from sweeper.analysis.matrix import TransferMatrix
 from sweeper.analysis.view import View, Wanted
 from sweeper.errors import StoreError
+from sweeper.graph import Plan
+from sweeper.progress import Progress
 from sweeper.store.files import StoreFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import pandas as pd
-
-    from sweeper.analysis.matrix import TransferMatrix
-    from sweeper.graph import Plan
-    from sweeper.progress import Progress
 
 
 class Store:

@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sweeper.addressing import ONLY
 from sweeper.errors import StoreError, suggest
+from sweeper.graph import Cell, Plan
 from sweeper.overlaps import overlap
 from sweeper.progress import BLOCKED, DONE, FAILED, WAITING, Progress
 from sweeper.resolving import open_study
+from sweeper.store.files import StoreFiles
 from sweeper.tasks import kinds
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from sweeper.graph import Cell, Plan
-    from sweeper.store.files import StoreFiles
 
 Wanted: TypeAlias = str | Iterable[str] | None
 """A filter: one name, several, or None for all."""

@@ -7,12 +7,10 @@ that ran at once at most.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 PHASES = ("setup", "data", "compute", "evaluate", "score", "save")
 OTHER, LOST, COLD, WAITING = "other", "failed attempts", "cold start", "waiting"

@@ -12,20 +12,17 @@ import logging
 import time
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sweeper import failures
 from sweeper.errors import StoreError, SweeperError
+from sweeper.graph import Job
 from sweeper.inputs import Inputs
 from sweeper.jobs import JobSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sweeper.graph import Job
-    from sweeper.progress import Progress
-    from sweeper.tuning.searches import Searches
+from sweeper.progress import Progress
+from sweeper.tuning.searches import Searches
 
 log = logging.getLogger("sweeper")
 

@@ -9,17 +9,14 @@ from __future__ import annotations
 import functools
 import logging
 import traceback
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ray.tune.experiment import Trial
-
-    from sweeper.engine.dispatch import Dispatcher
+from sweeper.engine.dispatch import Dispatcher
 
 log = logging.getLogger("sweeper")
 Answer = TypeVar("Answer")

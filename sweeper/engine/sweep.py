@@ -14,20 +14,18 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sweeper.disk import check_disk
 from sweeper.engine.dispatch import Dispatcher, Event
 from sweeper.errors import EngineError
+from sweeper.graph import Job
 from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
 from sweeper.tuning.searches import Searches
-
-if TYPE_CHECKING:
-    from sweeper.graph import Job
 
 log = logging.getLogger("sweeper")
 Listener = Callable[[Event], None]

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Generator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 from ray import tune
 
 from sweeper.jobs import JobSpec, Progress
 from sweeper.store.files import StoreFiles
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
 
 HOLD_SECONDS = 0.1
 

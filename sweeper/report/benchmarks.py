@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
+from rich.console import Console
 from rich.text import Text
 
 from sweeper.analysis.aggregates import Aggregate, AggregateCell, notes
 from sweeper.report.terminal import say, table
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from rich.console import Console
 
 
 def print_aggregate(out: Console, found: Aggregate) -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from sweeper.analysis.matrix import Column, TransferMatrix
 from sweeper.progress import DONE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sweeper.analysis.matrix import Column, TransferMatrix
 
 
 @dataclass(frozen=True)

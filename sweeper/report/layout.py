@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from sweeper.analysis.aggregates import NAMES
 from sweeper.errors import DataError, StoreError
 from sweeper.tasks.card import Card, LocalSource
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
 MANIFEST = "predictions.json"
 """What was exported from where; evaluate.py passes over it."""

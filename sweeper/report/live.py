@@ -6,6 +6,7 @@ import contextlib
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -14,14 +15,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from sweeper.graph import Plan
+from sweeper.progress import Progress
 from sweeper.report.terminal import console, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from sweeper.engine.dispatch import Event
-    from sweeper.graph import Plan
-    from sweeper.progress import Progress
 
 ENDED = ("done", "diverged", "failed")
 _SHOWN = 8

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.text import Text
 
 from sweeper.disk import checkpoints_needed, free_bytes, size
 from sweeper.errors import StoreError
+from sweeper.graph import Plan
 from sweeper.progress import DONE, UNNEEDED, Progress
 from sweeper.report.terminal import (
     duration,
@@ -22,13 +25,8 @@ from sweeper.report.terminal import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from rich.console import Console
-
     from sweeper.analysis.view import View
     from sweeper.analysis.where import Where
-    from sweeper.graph import Plan
 
 KINDS = {
     "prepare": "tokenise data, once per task, split and length",

@@ -5,17 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import statistics
-from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.text import Text
 
 from sweeper.analysis.aggregates import BENCHMARKS
+from sweeper.report.submitted import FolderScores
 from sweeper.report.terminal import say, table
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from sweeper.report.submitted import FolderScores
 
 
 def print_scores(out: Console, scored: FolderScores) -> None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper.analysis.best import best
+from sweeper.analysis.view import Part, View
 from sweeper.errors import StoreError
 from sweeper.report import layout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     import pandas as pd
-
-    from sweeper.analysis.view import Part, View
 
 
 @dataclass

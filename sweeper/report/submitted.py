@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from sweeper.analysis.aggregates import Averages, averages
 from sweeper.errors import DataError, suggest
 from sweeper.report import layout
+from sweeper.report.layout import Found
 from sweeper.resolving import source_of
 from sweeper.tasks import kinds, metrics, readers, sources
+from sweeper.tasks.card import Card
+from sweeper.tasks.kinds.base import Row
 from sweeper.tasks.metrics import mining, qa, ranking
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-
-    from sweeper.report.layout import Found
-    from sweeper.tasks.card import Card
-    from sweeper.tasks.kinds.base import Row
-    from sweeper.tasks.metrics.aggregate import Benchmark
+from sweeper.tasks.metrics.aggregate import Benchmark
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+
+from rich.console import Console
 
 from sweeper.errors import StudyError, SweeperError, suggest
 from sweeper.report.terminal import say
 from sweeper.resolving import has_files, source_of
 from sweeper.tasks import readers, sources
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from rich.console import Console
-
-    from sweeper.tasks.card import Card
+from sweeper.tasks.card import Card
 
 SHOWN = 3
 """How many of the rows that were left out are shown."""

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from sweeper.resolving import has_files
 from sweeper.tasks import kinds
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from rich.console import Console
-
-    from sweeper.tasks.card import Card, Split
+from sweeper.tasks.card import Card, Split
 
 
 def print_tasks(out: Console, cards: Mapping[str, Card], root: Path | None) -> None:

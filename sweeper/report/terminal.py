@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
@@ -14,14 +15,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from sweeper.analysis.matrix import Column, TransferMatrix
 from sweeper.progress import BLOCKED, DONE, FAILED
 from sweeper.report.cells import Shown, notes, places, shown, title
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from sweeper.analysis.best import Best
-    from sweeper.analysis.matrix import Column, TransferMatrix
 
 STATE_STYLES = {DONE: "green", FAILED: "red", BLOCKED: "red", "partial": "yellow"}
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,10 +13,6 @@ import pyarrow.parquet as pq
 from sweeper.errors import StoreError
 from sweeper.store.files import StoreFiles, explained, make_folder, sync_folder
 from sweeper.store.schema import TABLES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 
 def write(files: StoreFiles, table: str, name: str, rows: list[dict[str, Any]]) -> str:

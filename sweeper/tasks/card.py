@@ -5,9 +5,10 @@ A card is a YAML file. The shipped ones lie in ``sweeper/tasks/cards``; a study 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -29,9 +30,6 @@ from sweeper.tasks.places import (
     SyntheticSource,
     fill,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = [
     "Card",

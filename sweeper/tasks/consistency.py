@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import suggest
 from sweeper.tasks import formats, kinds, without
+from sweeper.tasks.kinds import Kind
 from sweeper.tasks.places import HubSource, LocalSource, SyntheticSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from sweeper.tasks.card import Fields, Split
-    from sweeper.tasks.kinds import Kind
 
 RESERVED_FIELDS = ("id", "language")
 """Fields of every kind: a row's name, and the language of a row in a file of several."""

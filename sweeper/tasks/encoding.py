@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper.errors import DataError
 from sweeper.tasks import kinds
+from sweeper.tasks.card import Card
 from sweeper.tasks.kinds.base import Encoded, Row, Tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     import pyarrow as pa
-
-    from sweeper.tasks.card import Card
 
 ENCODING_VERSION: int = 1
 """Part of every address below prepared data: raise it when any encoded value changes."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, get_args
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, get_args
 
 from sweeper.errors import StudyError, suggest
 from sweeper.tasks.card import Card, Level, Overlap
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 LEVELS: tuple[str, ...] = get_args(Level)
 """From the gravest to the least: the same examples stop a plan, the others are flagged."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
@@ -19,9 +20,6 @@ from typing_extensions import TypedDict
 
 from sweeper.errors import suggest
 from sweeper.languages import language
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PLACEHOLDERS = ("language", "iso", "name", "flores")
 

@@ -5,9 +5,11 @@ Every fault is a `DataError` that names the file (or the hub dataset), the row a
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from sweeper.errors import DataError, suggest
 from sweeper.tasks import formats, kinds, without
@@ -15,10 +17,6 @@ from sweeper.tasks.card import Card, HubSource, LocalSource, fill
 from sweeper.tasks.formats import Record
 from sweeper.tasks.kinds.base import Row, RowFault, shown
 from sweeper.tasks.sources import Resolution, check_unchanged, hub_errors
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
 
 def read(

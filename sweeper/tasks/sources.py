@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sweeper.errors import DataError
 from sweeper.tasks.card import (
@@ -22,9 +23,6 @@ from sweeper.tasks.card import (
     SyntheticSource,
     fill,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 Resolution = dict[str, Any]
 

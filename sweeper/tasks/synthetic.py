@@ -24,14 +24,12 @@ from __future__ import annotations
 
 import random
 import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import chain, islice
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from sweeper.errors import DataError, suggest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 GENERATOR_VERSION: int = 1
 """Part of every address made from these rows: raise it when any row changes."""

@@ -5,19 +5,16 @@ The tables stay memory-mapped: a batch copies its own tokens and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from sweeper.errors import DataError, ModelError
 from sweeper.training import seeds
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pyarrow as pa
 
 IGNORE = -100
 """The label of a position that is not predicted."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -10,11 +11,7 @@ from safetensors.torch import load_file, save_file
 from sweeper.errors import ModelError
 from sweeper.training.loop import weights
 from sweeper.training.models import Head, Heads, Source, build, quiet
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from sweeper.training.resume import Tensors
+from sweeper.training.resume import Tensors
 
 HEADS = "heads"
 """The folder, inside a mixture's checkpoint, with one small file per task's head."""

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from sweeper.training.batches import IGNORE, Collated, spans
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 KNOWN = ("bert", "camembert", "roberta", "xlm-roberta")
 """Model types of transformers 5 that take a mask of four dimensions as it is, and whose encoder

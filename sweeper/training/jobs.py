@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
+
+import pyarrow as pa
 
 from sweeper.errors import DataError, EngineError, ModelError, suggest
 from sweeper.jobs import KINDS, Clock, JobSpec, Outcome, Progress
 from sweeper.tasks import kinds
+from sweeper.tasks.card import Card
 from sweeper.tasks.kinds.base import Unit
 from sweeper.training import checkpoints, forward, scoring
 from sweeper.training import kinds as torch_kinds
@@ -36,11 +39,6 @@ from sweeper.training.references import (
 from sweeper.training.retrieval import REFERENCE, Representation
 from sweeper.training.schedule import Schedule
 from sweeper.training.selection import BestEpochs, Selection, checkpoint
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from sweeper.tasks.card import Card
 
 Handler: TypeAlias = Callable[[JobSpec, Files, Path, Clock], Run]
 

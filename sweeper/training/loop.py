@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -19,13 +20,9 @@ from torch import Tensor
 from sweeper.jobs import Clock, Progress
 from sweeper.training import forward, kinds, seeds
 from sweeper.training.batches import Collated, Ints, Rows, epoch_order, mask
+from sweeper.training.models import Heads
 from sweeper.training.resume import Point, ResumePoints, Tensors
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
-
-    from sweeper.training.models import Heads
-    from sweeper.training.schedule import Schedule
+from sweeper.training.schedule import Schedule
 
 log = logging.getLogger("sweeper")
 

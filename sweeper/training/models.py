@@ -14,10 +14,11 @@ that do not use it are not touched by it. A stage saves a pooler only if one of 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import transformers
@@ -26,11 +27,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel, XLMRobertaConfi
 
 from sweeper.errors import ModelError
 from sweeper.training import kinds, seeds
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from sweeper.training.kinds import Head as Head
+from sweeper.training.kinds import Head as Head
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from sweeper.jobs import Clock, JobSpec, Outcome, Progress
 from sweeper.tasks import encoding, readers, tokenizers
+from sweeper.tasks.card import Card
 from sweeper.training.references import Files, Run, card_of, root_of, tokenizer_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from sweeper.tasks.card import Card
 
 TEXTS, LISTS = ("text", "pair", "question", "context", "prompt"), ("tokens", "choices")
 """The fields of rows, of whatever kind, that are texts, or lists of texts."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
+
+import pyarrow as pa
 
 from sweeper.errors import ModelError
 from sweeper.jobs import JobSpec, Outcome, Progress
@@ -13,9 +15,6 @@ from sweeper.tasks import encoding, tokenizers
 from sweeper.tasks.card import Card
 from sweeper.training.models import Head, Heads, Source
 from sweeper.training.resume import ResumePoints
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class Files(Protocol):

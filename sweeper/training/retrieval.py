@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from torch import Tensor, nn
 from torch.nn import functional
+from transformers import PreTrainedModel
 
 from sweeper.errors import ModelError
 from sweeper.training.forward import KNOWN, Batch, encode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from torch import Tensor, nn
-    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sweeper.errors import ModelError, suggest
 from sweeper.training import seeds
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 
 class Place(NamedTuple):

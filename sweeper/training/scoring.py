@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from sweeper.jobs import Progress
 from sweeper.training import forward, kinds, seeds
 from sweeper.training.batches import Collated, Ints, Rows, by_length, mask
+from sweeper.training.kinds import Scored as Scored
+from sweeper.training.models import Heads
 from sweeper.training.retrieval import Representation
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
-
-    import pyarrow as pa
-
-    from sweeper.training.kinds import Scored as Scored
-    from sweeper.training.models import Heads
 
 MASKED = 0.15
 """Share of subwords that a masked LM's evaluation hides: fixed, so that trials compare."""

@@ -6,14 +6,11 @@ Nothing keeps a generator's state, so a run that resumes at a step draws what it
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # One number per purpose, so that no two draws of a job share a stream.
 INIT, DRAW, ORDER, SAMPLER, MASK, STEP, EVALUATION = range(7)

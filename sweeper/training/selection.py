@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from sweeper.errors import ModelError
+from sweeper.jobs import Progress
 from sweeper.tasks import kinds
+from sweeper.tasks.card import Card
 from sweeper.training import kinds as torch_kinds
 from sweeper.training import scoring
 from sweeper.training.loop import Diverged, weights
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
-
-    import pyarrow as pa
-
-    from sweeper.jobs import Progress
-    from sweeper.tasks.card import Card
-    from sweeper.training.models import Head, Heads
-    from sweeper.training.resume import Tensors
+from sweeper.training.models import Head, Heads
+from sweeper.training.resume import Tensors
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +19,7 @@ import torch
 from torch import Tensor
 
 from sweeper.tasks.metrics import mining, neighbours
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sweeper.training.batches import Features, Ints
+from sweeper.training.batches import Features, Ints
 
 Floats = npt.NDArray[np.float32]
 

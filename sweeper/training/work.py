@@ -14,11 +14,12 @@ import resource
 import shutil
 import time
 import traceback
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -30,9 +31,6 @@ from sweeper.store import tables
 from sweeper.store.commits import commit
 from sweeper.store.files import StoreFiles, sync_folder
 from sweeper.training.jobs import handler
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
 
 log = logging.getLogger("sweeper")
 

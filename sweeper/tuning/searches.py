@@ -7,7 +7,7 @@ in its commit, so a driver that starts anew rebuilds every study from those two.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 from optuna.distributions import (
@@ -19,13 +19,11 @@ from optuna.distributions import (
 from optuna.trial import Trial, TrialState
 
 from sweeper.addressing import derived_seed
+from sweeper.graph import Job, Search
+from sweeper.progress import Progress
+from sweeper.store.commits import Commit
 from sweeper.study import Range, is_real
 from sweeper.tasks import kinds
-
-if TYPE_CHECKING:
-    from sweeper.graph import Job, Search
-    from sweeper.progress import Progress
-    from sweeper.store.commits import Commit
 
 optuna.logging.set_verbosity(logging.WARNING)
 

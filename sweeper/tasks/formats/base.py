@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sweeper.errors import DataError, suggest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sweeper.tasks.card import LocalSource
 
 

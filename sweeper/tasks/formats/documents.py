@@ -6,14 +6,13 @@ Such files have no useful lines: faults name the question by its number in the f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import DataError
 from sweeper.tasks.formats.base import Record, load_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sweeper.tasks.card import LocalSource
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import DataError, suggest
 from sweeper.tasks.formats.base import Record, bad, decoded, fault, lines, pick
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sweeper.tasks.card import LocalSource
 
 Columns = Mapping[str, "str | int | tuple[str, ...]"]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweeper.errors import DataError
 from sweeper.tasks.formats.base import Record, bad, decoded, fault, lines, load_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
     from sweeper.tasks.card import LocalSource
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweeper.errors import DataError
@@ -16,8 +17,6 @@ from sweeper.tasks.kinds.base import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     from sweeper.tasks.card import Card
 
 

@@ -6,6 +6,8 @@ a mention in a text means, by its description. Candidates are pooled over the un
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import DataError
@@ -30,9 +32,6 @@ from sweeper.tasks.kinds.base import (
 from sweeper.tasks.metrics import ranking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
     import pyarrow as pa
 
     from sweeper.tasks.card import Card, LocalSource

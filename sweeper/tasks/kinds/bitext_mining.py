@@ -6,6 +6,7 @@ above a threshold count. The threshold is chosen on the split ``dev`` and used o
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import DataError
@@ -28,8 +29,6 @@ from sweeper.tasks.kinds.base import (
 from sweeper.tasks.metrics import mining
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import pyarrow as pa
 
     from sweeper.tasks.card import Card

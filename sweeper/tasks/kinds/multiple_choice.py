@@ -7,6 +7,7 @@ since what matters is what a choice continues.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweeper.tasks import metrics
@@ -31,8 +32,6 @@ from sweeper.tasks.kinds.base import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import pyarrow as pa
 
     from sweeper.tasks.card import Card

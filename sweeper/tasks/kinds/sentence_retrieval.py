@@ -7,6 +7,7 @@ standing in the same place.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweeper.tasks import metrics
@@ -24,8 +25,6 @@ from sweeper.tasks.kinds.base import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import pyarrow as pa
 
     from sweeper.tasks.card import Card

@@ -6,6 +6,7 @@ filled with whole words until the next one does not fit.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import DataError
@@ -29,8 +30,6 @@ from sweeper.tasks.kinds.base import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     import pyarrow as pa
 
     from sweeper.tasks.card import Card

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from sweeper.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def accuracy(gold: Sequence[object], predicted: Sequence[object]) -> float:

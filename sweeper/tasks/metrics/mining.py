@@ -6,7 +6,8 @@ its k nearest on the other side. As LASER and XTREME do it, whose BUCC and xSIM 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from sweeper.errors import DataError
 from sweeper.tasks.metrics.neighbours import (
@@ -20,9 +21,6 @@ from sweeper.tasks.metrics.neighbours import (
     multiply,
     nearest,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
 
 NEIGHBOURS = 4
 """How many neighbours a margin looks at, in LASER as in XTREME."""

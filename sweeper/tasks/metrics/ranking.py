@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
 
 from sweeper.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
 
 CUTOFF = 20
 """How far down XTREME-R looks, for LAReQA and Mewsli-X alike."""

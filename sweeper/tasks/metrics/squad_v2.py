@@ -7,13 +7,11 @@ answer as lost when any answer is given, whatever its words.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from sweeper.errors import DataError
 from sweeper.tasks.metrics import qa
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 
 class Best(NamedTuple):

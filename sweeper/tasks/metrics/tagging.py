@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 from sweeper.errors import DataError
 from sweeper.tasks.metrics.accuracy import accuracy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 Span = tuple[str, int, int]
 

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers import PreTrainedModel
 
 from sweeper.tasks import kinds
 from sweeper.training.batches import Collated, Features, Ints, Masker, Rows, spans
 from sweeper.training.forward import Batch, encode
 from sweeper.training.retrieval import Representation, embeddings
 from sweeper.training.vectors import Sides
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    import pyarrow as pa
-    from transformers import PreTrainedModel
 
 Numbers = npt.NDArray[Any]
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from sweeper.tasks.kinds.bitext_mining import ENGLISH, FOREIGN
 from sweeper.training.kinds.base import Embedded, Head
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sweeper.training.vectors import Sides
+from sweeper.training.vectors import Sides
 
 
 class BitextMining(Embedded):

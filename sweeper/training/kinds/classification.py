@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from sweeper.training.batches import Collated, Features, Ints
 from sweeper.training.kinds.base import Head, Logits, Numbers
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class Classification(Logits):

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers import PreTrainedModel
 
 from sweeper.errors import ModelError
 from sweeper.training.batches import Collated, Features, Ints, Masker
 from sweeper.training.forward import Batch, encode
 from sweeper.training.kinds.base import Head, Numbers, Trained, unlabelled
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from transformers import PreTrainedModel
 
 LOGITS = 1 << 27
 """How many numbers one block of vocabulary logits may hold (0.5 GB in float32)."""

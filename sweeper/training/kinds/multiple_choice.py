@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
+import pyarrow as pa
+from torch import Tensor
 from torch.nn import functional
+from transformers import PreTrainedModel
 
 from sweeper.training.batches import Collated, Features, Groups, Ints, Rows
+from sweeper.training.forward import Batch
 from sweeper.training.kinds.base import Head, Numbers, Trained
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pyarrow as pa
-    from torch import Tensor
-    from transformers import PreTrainedModel
-
-    from sweeper.training.forward import Batch
 
 
 class MultipleChoice(Trained):

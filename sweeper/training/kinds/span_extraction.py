@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers import PreTrainedModel
 
 from sweeper.tasks.kinds.span_extraction import Candidates
 from sweeper.training.batches import Collated, Features, Ints
 from sweeper.training.forward import Batch, encode
 from sweeper.training.kinds.base import Head, Numbers, Trained
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from transformers import PreTrainedModel
 
 IMPOSSIBLE = float("-inf")
 """The logit of padding. Hugging Face's own loss leaves padding its logits: then a row's loss

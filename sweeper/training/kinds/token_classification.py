@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from sweeper.training.batches import IGNORE, Collated, Features, Ints
 from sweeper.training.kinds.base import Logits, Numbers
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class TokenClassification(Logits):
