@@ -240,11 +240,6 @@ class Progress:
         for other in [key, *self._land(key)]:
             self._offer(other)
 
-    @property
-    def ready(self) -> int:
-        """How many jobs wait to be taken."""
-        return len(self._ready)
-
     def committed(self, key: str, address: str, generation: int) -> bool:
         """A worker says that a job is committed: read its marker and release what follows."""
         if self.commits.read(address, generation) is None or not self._has(key):

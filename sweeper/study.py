@@ -267,7 +267,7 @@ class Study(Strict):
     seeds: tuple[Seed, ...] = Field((0,), min_length=1, strict=False)
     training: Training = Training()
     spaces: dict[Name, Space] = Field(default_factory=dict)
-    train_languages: dict[Name, tuple[str, ...]] = Field(
+    train_languages: dict[Name, Annotated[tuple[str, ...], Field(strict=False)]] = Field(
         default_factory=dict,
         description="Per task, the languages to train on; default: all of its train split.",
     )
@@ -289,13 +289,6 @@ class Study(Strict):
         if not isinstance(value, dict):
             return value
         return {name: _row(name, row) for name, row in value.items()}
-
-    @field_validator("train_languages", mode="before")
-    @classmethod
-    def _lists_of_languages(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
 
     @field_validator("targets", mode="before")
     @classmethod
