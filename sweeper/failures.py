@@ -42,7 +42,7 @@ def record(
 def last_words(files: StoreFiles, spec: JobSpec) -> dict[str, Any]:
     """What was recorded of an attempt's death; empty if nothing was."""
     name = f"failures/{spec.address}/{spec.attempt}.json"
-    return files.read(name) if files.path(name).exists() else {}
+    return files.read(name) if files.exists(name) else {}
 
 
 def give_up(files: StoreFiles, spec: JobSpec, message: str) -> None:

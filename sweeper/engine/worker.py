@@ -59,7 +59,7 @@ class Worker(tune.Trainable):
         item = next(self._items)
         if not isinstance(item, Progress):
             return self._end(item)
-        if self._files.path(self._stop).exists():
+        if self._files.exists(self._stop):
             # However long the saving takes, the driver waits for this result.
             self.cleanup()
             return {"done": True, "status": "stopped"}

@@ -100,7 +100,7 @@ class Commits:
     def read(self, address: str, generation: int = 0) -> Commit | None:
         """One marker, just written by a worker; None if it is not there."""
         name = f"{address}.{generation}"
-        if not self.files.path(f"commits/{name}").exists():
+        if not self.files.exists(f"commits/{name}"):
             return None
         return self._read(name, set())
 

@@ -24,6 +24,7 @@ import os
 import shutil
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,23 @@ class StoreFiles:
         and on NFS, where opening with O_EXCL and then writing would show half a file.
         """
         path = self.path(relative)
+        with self._draft(path, data) as draft:
+            try:
+                os.link(draft, path)
+            except FileExistsError:
+                return False
+            sync_folder(path.parent)
+        return True
+
+    def replace(self, relative: str, data: dict[str, Any]) -> None:
+        """Write JSON over what is there, whole: for what is no record, such as a heartbeat."""
+        path = self.path(relative)
+        with self._draft(path, data) as draft:
+            draft.replace(path)
+
+    @contextlib.contextmanager
+    def _draft(self, path: Path, data: dict[str, Any]) -> Iterator[Path]:
+        """The content of a file to be, durable, under a name that no reader takes."""
         draft = path.parent / f"{DRAFT}{uuid.uuid4().hex}"
         with explained(path):
             make_folder(path.parent)
@@ -105,13 +123,13 @@ class StoreFiles:
                     stream.write(canonical(data))
                     stream.flush()
                     os.fsync(stream.fileno())
-                os.link(draft, path)
-            except FileExistsError:
-                return False
+                yield draft
             finally:
                 draft.unlink(missing_ok=True)
-            sync_folder(path.parent)
-        return True
+
+    def exists(self, relative: str) -> bool:
+        """Whether there is such a file."""
+        return self.path(relative).exists()
 
     def read(self, relative: str) -> dict[str, Any]:
         """A JSON file of the store."""
@@ -158,11 +176,14 @@ class StoreFiles:
         return "" if free >= _LEAST_FREE else _full(self.root)
 
     def remove(self, relative: str) -> None:
-        """Delete a folder of attempts or resume points, if it is there."""
+        """Delete a file or a folder, if it is there."""
         path = self.path(relative)
         # Two drivers may delete the same loser at once.
         with explained(path), contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(path)
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def _refuse_foreign_folder(root: Path) -> None:

@@ -115,6 +115,15 @@ def test_damage_names_the_file(files: StoreFiles) -> None:
         files.read("b.json")
 
 
+def test_a_heartbeat_is_replaced_whole(files: StoreFiles) -> None:
+    files.replace("drivers/one.json", {"beat": 1})
+    files.replace("drivers/one.json", {"beat": 2})
+    assert files.read("drivers/one.json") == {"beat": 2}
+    assert files.names("drivers") == ["one.json"]
+    files.remove("drivers/one.json")
+    assert not files.exists("drivers/one.json")
+
+
 def test_names_are_sorted_and_without_drafts(files: StoreFiles) -> None:
     for name in ("b", "a"):
         files.create(f"x/{name}", {})
