@@ -94,7 +94,9 @@ class Dispatcher:
         self._pool_of = pool_of
         self._pool_of_kind = {job.kind: pool_of(job) for job in progress.plan.jobs.values()}
         self._slots = slots
-        self._queued: dict[str, list[tuple[float, str]]] = {}  # heaps, longest path first
+        # Heaps: longest path first; among equals the one that was ready first.
+        self._queued: dict[str, list[tuple[float, int, str]]] = {}
+        self._turn: dict[str, int] = {}  # job -> when it was first ready, counted
         self._attempts: Counter[tuple[str, str]] = Counter()
         self._micro_batch: dict[str, int] = {}
         self._released: dict[str, float] = {}
@@ -124,7 +126,7 @@ class Dispatcher:
     def _next_of(self, name: str, pool: Pool) -> JobSpec | None:
         queued = self._queued.get(name, [])
         while queued and not self.stopping and len(pool.running) < pool.slots + pool.lookahead:
-            spec = self._start(heapq.heappop(queued)[1])
+            spec = self._start(heapq.heappop(queued)[-1])
             if spec is not None:
                 return spec
             # It needed no attempt of its own; what it led to may be ready now.
@@ -172,7 +174,8 @@ class Dispatcher:
         while (key := self.progress.take()) is not None:
             self._released[key] = time.time()
             name = self._pool_of(self.progress.plan.jobs[key])
-            entry = (-self.progress.urgency[key], key)
+            turn = self._turn.setdefault(key, len(self._turn))
+            entry = (-self.progress.urgency[key], turn, key)
             heapq.heappush(self._queued.setdefault(name, []), entry)
 
     def _start(self, key: str) -> JobSpec | None:
