@@ -29,6 +29,9 @@ from sweeper.study import Study
 _NOT_ON_THE_HUB = ("ccg", "bucc2018")
 _COMMIT = "0123456789abcdef" * 2 + "01234567"
 
+SLEEP = "SWEEPER_SLEEP"
+"""The environment variable that tells `benchmarks.sleeper` how long a job is, in seconds."""
+
 
 def large_study(seeds: int) -> Study:
     """The shipped study `xtreme` with so many seeds: 32 jobs, and 259 per seed."""

@@ -11,7 +11,7 @@ import heapq
 import logging
 import time
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,16 +53,12 @@ class Pool:
     running: dict[str, JobSpec] = field(default_factory=dict)  # trial id -> job
     holds: set[str] = field(default_factory=set)
     stopping: set[str] = field(default_factory=set)
+    line: deque[str] = field(default_factory=deque)  # jobs handed out while a hold has their slot
 
     @property
     def staying(self) -> int:
         """Holds that are not told to end."""
         return len(self.holds) - len(self.stopping)
-
-    @property
-    def lookahead(self) -> int:
-        """Jobs handed to Tune beyond the slots, so that a worker that ends one has its next."""
-        return 1 + self.slots // 8
 
 
 class Dispatcher:
@@ -100,6 +96,7 @@ class Dispatcher:
         self._attempts: Counter[tuple[str, str]] = Counter()
         self._micro_batch: dict[str, int] = {}
         self._released: dict[str, float] = {}
+        self._promoted = ""  # see `promoted`
         self._deaths: dict[str, str] = {}  # trial id -> what Ray says of its worker's death
 
     # -- handing out ---------------------------------------------------------------------------
@@ -113,6 +110,8 @@ class Dispatcher:
         for name, pool in self.pools.items():
             spec = self._next_of(name, pool)
             if spec is not None:
+                if len(pool.running) + len(pool.holds) >= pool.slots:
+                    pool.line.append(trial_id)
                 pool.running[trial_id] = spec
                 self._say("started", spec.key)
                 return spec
@@ -125,7 +124,7 @@ class Dispatcher:
 
     def _next_of(self, name: str, pool: Pool) -> JobSpec | None:
         queued = self._queued.get(name, [])
-        while queued and not self.stopping and len(pool.running) < pool.slots + pool.lookahead:
+        while queued and not self.stopping and len(pool.running) < pool.slots:
             spec = self._start(heapq.heappop(queued)[-1])
             if spec is not None:
                 return spec
@@ -227,11 +226,26 @@ class Dispatcher:
     def ended(self, trial_id: str, result: dict[str, Any] | None) -> None:
         """A trial is over: ``result`` is its worker's last word, None if the worker vanished."""
         for pool in self.pools.values():
+            if trial_id not in pool.running and trial_id not in pool.holds:
+                continue
             pool.holds.discard(trial_id)
             pool.stopping.discard(trial_id)
             spec = pool.running.pop(trial_id, None)
+            if trial_id in pool.line:
+                pool.line.remove(trial_id)
+            elif pool.line:
+                self._promoted = pool.line.popleft()
             if spec is not None:
                 self._settle(spec, result or {}, self._deaths.pop(trial_id, ""))
+
+    def promoted(self) -> str:
+        """The trial that is to have the worker that was set free last; "" once it is told.
+
+        By itself Tune gives that worker to the oldest trial without one, and ends the worker that
+        may be starting for it: then slots stay empty while jobs are shorter than such a start.
+        """
+        told, self._promoted = self._promoted, ""
+        return told
 
     def died(self, trial_id: str, message: str) -> None:
         """Ray's own word on why a trial's worker died; `ended` follows."""

@@ -80,7 +80,7 @@ def run(
     stopped = ""
     if progress.left:
         with _listening(progress, listener, watch) as heard:
-            stopped = _sweep(progress, files, address, heard)
+            stopped = execute(progress, files, address, heard)
     for loser in list(progress.losers()):
         progress.commits.drop(loser)
     return Summary(
@@ -105,22 +105,31 @@ def _listening(
 
 
 # Read by Ray when it is imported: no usage statistics over the network, no progress tables and no
-# handler of Ctrl-C of its own, no log lines of other processes on this terminal.
-_RAY_SETTINGS = {
+# handler of Ctrl-C of its own, no log lines of other processes on this terminal, and no saving of
+# Tune's own state, which grows with every job and is never restored.
+RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_AUTO_INIT": "1",
     "TUNE_WARN_THRESHOLD_S": "5",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
 }
 
 
-def _sweep(
-    progress: Progress, files: StoreFiles, address: str | None, listener: Listener | None
+def execute(
+    progress: Progress,
+    files: StoreFiles,
+    address: str | None = None,
+    listener: Listener | None = None,
+    worker: type | None = None,
 ) -> str:
-    """Run one Tuner over the plan; returns why it stopped early, or "" when it did not."""
-    for name, value in _RAY_SETTINGS.items():
+    """Run one Tuner over the plan; returns why it stopped early, or "" when it did not.
+
+    ``worker`` is the trainable that does the jobs, by default `sweeper.engine.worker.Worker`.
+    """
+    for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
     # What becomes of a dead worker's job is said by us, in a sentence.
     logging.getLogger("ray").setLevel(logging.CRITICAL)
@@ -134,7 +143,7 @@ def _sweep(
             listener=listener,
         )
         with _interruptible(dispatcher), tempfile.TemporaryDirectory(prefix="sweeper-") as scratch:
-            _tune(dispatcher, shapes, files, scratch)
+            _tune(dispatcher, shapes, files, scratch, worker)
         if not dispatcher.stopping and progress.left:
             raise EngineError(
                 f"{len(progress.left)} jobs were never started, {sorted(progress.left)[0]} among "
@@ -143,14 +152,16 @@ def _sweep(
         return dispatcher.stopping
 
 
-def _tune(dispatcher: Dispatcher, shapes: _Shapes, files: StoreFiles, scratch: str) -> None:
+def _tune(
+    dispatcher: Dispatcher, shapes: _Shapes, files: StoreFiles, scratch: str, worker: type | None
+) -> None:
     from ray import tune
 
     from sweeper.engine.hooks import HoldScheduler, PlanSearcher
     from sweeper.engine.worker import Worker
 
     tuner = tune.Tuner(
-        tune.with_resources(Worker, shapes.request),
+        tune.with_resources(worker or Worker, shapes.request),
         tune_config=tune.TuneConfig(
             search_alg=PlanSearcher(dispatcher, str(files.root), shapes.threads),
             scheduler=HoldScheduler(dispatcher),

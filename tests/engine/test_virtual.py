@@ -21,8 +21,7 @@ def test_a_thousand_jobs_end_within_a_twentieth_of_the_bound(slots: int, faults:
     assert not progress.left and not progress.failures
     assert found.bound <= found.makespan <= 1.05 * found.bound
     assert found.makespan <= 1.05 * found.list_
-    # Nothing starves: a job is passed by no more than Tune has in its own queue already.
-    assert found.overtaken <= 1 + slots // 8
+    assert found.overtaken == 0, "a job starved: later and no more urgent ones went first"
     assert (found.events["broken"] > 10 and found.events["preempted"] > 5) == bool(faults.failing)
 
 
