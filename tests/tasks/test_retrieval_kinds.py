@@ -125,10 +125,10 @@ def test_the_threshold_comes_from_dev(tokenizer: Any) -> None:
 ANSWERS = card("answer_retrieval", local={"format": "xquad_r"}, options={"cutoff": 2})
 
 
-def xquad_r(*breaks: list[int]) -> str:
+def xquad_r(*breaks: list[int], where: int = 17) -> str:
     qas = [
         {"id": "q0", "question": "Who?", "answers": [{"text": "Ada", "answer_start": 0}]},
-        {"id": "q1", "question": "Where?", "answers": [{"text": "Rome", "answer_start": 17}]},
+        {"id": "q1", "question": "Where?", "answers": [{"text": "Rome", "answer_start": where}]},
     ]
     paragraph = {
         "context": "Ada came. It was Rome.",
@@ -141,7 +141,10 @@ def xquad_r(*breaks: list[int]) -> str:
 
 def test_xquad_r(read: Reader) -> None:
     rows = read(ANSWERS, xquad_r([0, 9], [10, 22]))
-    assert [row["id"] for row in rows] == ["q0_de", "q1_de", "de_0_0", "de_0_1"]
+    assert [row["id"] for row in rows] == ["q0_de", "q1_de", "de_1_0", "de_1_1"]
+    assert [row["keys"] for row in rows] == [["q0"], ["q1"], ["q0"], ["q1"]]
+    # Without a space in between, a sentence ends where the next begins.
+    rows = read(ANSWERS, xquad_r([0, 9], [9, 22], where=9))
     assert [row["keys"] for row in rows] == [["q0"], ["q1"], ["q0"], ["q1"]]
     with pytest.raises(DataError, match=r"question:2: an answer must begin in a sentence; 17"):
         read(ANSWERS, xquad_r([0, 9], [10, 12]))
@@ -165,7 +168,7 @@ def test_candidates_of_all_languages_are_one_pool(read: Reader, tokenizer: Any) 
     got = kind.evaluate_units(ANSWERS, units)
     assert got["test/de"].metrics == {"map@2": pytest.approx(62.5), "mrr@2": pytest.approx(75.0)}
     assert got["test/en"].metrics == {"map@2": pytest.approx(12.5), "mrr@2": pytest.approx(25.0)}
-    assert got["test/de"].predicted == ["de_0_0", "de_0_0", "", ""]
+    assert got["test/de"].predicted == ["de_1_0", "de_1_0", "", ""]
     assert got["test/de"].correct == [True, False, None, None]
     assert kind.companions(ANSWERS, "test", "de") == (("test", "en"),)
     short = answer_unit(read, tokenizer, "de", [[0], [0, 1], None, None])
