@@ -170,10 +170,29 @@ def test_candidates_of_all_languages_are_one_pool(read: Reader, tokenizer: Any) 
     assert got["test/en"].metrics == {"map@2": pytest.approx(12.5), "mrr@2": pytest.approx(25.0)}
     assert got["test/de"].predicted == ["de_1_0", "de_1_0", "", ""]
     assert got["test/de"].correct == [True, False, None, None]
+    assert got["test/de"].ranking == [["de_1_0", "en_1_0"], ["de_1_0", "de_1_1"], None, None]
     assert kind.companions(ANSWERS, "test", "de") == (("test", "en"),)
     short = answer_unit(read, tokenizer, "de", [[0], [0, 1], None, None])
     with pytest.raises(DataError, match="2 best candidates ranked; 'q0_de' has 1"):
         kind.evaluate(ANSWERS, short.examples, short.features, short.outputs)
+
+
+def test_a_ranking_names_its_candidates_or_is_none(tokenizer: Any) -> None:
+    def unit(code: str, name: str, outputs: list[Any]) -> Unit:
+        rows = [
+            {"id": f"q{code}", "text": "a", "role": "question", "keys": ["k"]},
+            {"id": name, "text": "b", "role": "candidate", "keys": ["k"]},
+        ]
+        return Unit("test", code, *reversed(encode(ANSWERS, rows, tokenizer)), outputs)
+
+    def evaluated(second: str) -> Any:
+        units = {"de": unit("de", "0", [[0, 1], None]), "en": unit("en", second, [[1, 0], None])}
+        return kinds.get("answer_retrieval").evaluate_units(ANSWERS, units)["en"]
+
+    assert evaluated("1").ranking == [["1", "0"], None]
+    # Rows without an id are numbered in each file anew: such a number names several candidates.
+    assert evaluated("0").ranking is None
+    assert evaluated("0").metrics == evaluated("1").metrics
 
 
 def mewsli() -> Card:
