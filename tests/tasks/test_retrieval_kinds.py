@@ -207,7 +207,8 @@ def mewsli() -> Card:
 def test_mewsli_x(tmp_path: Path, tokenizer: Any) -> None:
     from sweeper.tasks import readers, sources
 
-    context = {"language": "de", "text": "Es hat Richter gebebt. So.", "sentence_spans": [[0, 22]]}
+    spans = [{"start": 0, "end": 22}, {"start": 23, "end": 26}]
+    context = {"language": "de", "text": "Es hat Richter gebebt. So.", "sentence_spans": spans}
     mention = {
         "example_id": "m1",
         "entity_id": "Q7",

@@ -73,8 +73,8 @@ def _marked(record: Record, context: Mapping[str, Any], span: Mapping[str, Any])
             f"is {shown(text[begin:end])}, not {shown(span['text'])}. Fill in the articles' text "
             "by the data set's own script."
         )
-    around = [(a, b) for a, b in context["sentence_spans"] if a <= begin < b]
-    first, last = around[0] if around else (0, len(text))
+    sentences = ((one["start"], one["end"]) for one in context["sentence_spans"])
+    first, last = next(((a, b) for a, b in sentences if a <= begin < b), (0, len(text)))
     last = max(last, end)
     return f"{text[first:begin]}{{ {span['text']} }}{text[end:last]}".strip()
 
