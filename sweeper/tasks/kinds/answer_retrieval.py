@@ -95,6 +95,17 @@ def parse_entities(paths: Sequence[Path], source: LocalSource, language: str) ->
             yield Record(record.origin, record.line, values)
 
 
+def named_by_key(card: Card) -> bool:
+    """Whether the id of every candidate is the one key that it answers, as an entity's is.
+
+    Rankings can then be scored without the candidates, of which Mewsli-X has a million.
+    """
+    source = card.sources.get("local")
+    members = () if source is None else source.members(POOL)
+    formats = {member.format for _, member in members}
+    return POOL in card.splits and formats == {"mewsli_entities"}
+
+
 class AnswerRetrieval(Kind):
     """Rows: ``text`` and ``role``; a question's ``key``, a candidate's ``answers`` (keys).
 
