@@ -19,7 +19,8 @@ from sweeper.addressing import Resolved
 from sweeper.errors import ModelError, StoreError, suggest
 from sweeper.graph import Plan
 from sweeper.planning import plan
-from sweeper.store.files import StoreFiles, file_digest
+from sweeper.store.files import StoreFiles
+from sweeper.store.folder import file_digest
 from sweeper.study import Study
 from sweeper.tasks import sources
 from sweeper.tasks.card import Card, fill
@@ -137,7 +138,7 @@ def open_study(files: StoreFiles, name: str | None = None) -> tuple[Plan, Resolv
         return plan(study, cards=cards), Resolved(**snapshot["resolved"])
     except (ValidationError, KeyError, TypeError) as error:
         raise StoreError(
-            f"The snapshot of {chosen!r} in {files.path(f'studies/{chosen}')} is not one that "
+            f"The snapshot of {chosen!r} in {files.where(f'studies/{chosen}')} is not one that "
             f"this sweeper reads ({type(error).__name__}). Run the study into this store again: "
             "it saves a new one and repeats no work."
         ) from None

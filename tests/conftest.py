@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from buckets import new_address, s3_server
 from hypothesis import HealthCheck, settings
 
 # Shared machines are slow at times: a time limit per example would fail good tests.
@@ -9,3 +16,25 @@ settings.register_profile(
     "sweeper", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("sweeper")
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an S3 server that the environment leads to, with a node's cache of its own."""
+    cache = tmp_path_factory.mktemp("cache")
+    with s3_server() as endpoint, patch.dict(os.environ, {"SWEEPER_CACHE": str(cache)}):
+        yield endpoint
+
+
+@pytest.fixture
+def address(s3: str) -> str:
+    """Where in a bucket a new store can be."""
+    return new_address()
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a new store can be, of each sort."""
+    if request.param == "folder":
+        return str(tmp_path / "store")
+    return str(request.getfixturevalue("address"))

@@ -106,7 +106,7 @@ def commit_units(
         job=job.key,
         kind=job.kind,
         units=units,
-        made=[files.relative(folder / "weights")],
+        made=files.publish(f"attempts/{address}/{attempt}"),
         outcome=outcome or outcome_of(job, address),
     )
 
@@ -227,6 +227,12 @@ def committed_units(files: StoreFiles) -> set[str]:
     for name in files.names("commits"):
         found |= set(files.read(f"commits/{name}")["units"].values())
     return found
+
+
+def put(files: StoreFiles, relative: str, content: bytes | str) -> None:
+    """Write a file of a store as it is, over what is there."""
+    with files.writing(relative) as draft:
+        draft.path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def unrelated(name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -41,17 +40,17 @@ def plan(
     from sweeper.report.overview import print_plan
     from sweeper.report.terminal import console
     from sweeper.resolving import resolved_offline
-    from sweeper.store.files import StoreFiles
+    from sweeper.store.files import StoreFiles, has_store
 
     planned = make_plan(load(study, no_limits, tasks))
-    folder = store or Path("runs") / planned.study.name
+    address = store or f"runs/{planned.study.name}"
     progress = None
-    if (folder / "store.json").is_file():
-        files = StoreFiles(folder)
+    if has_store(address):
+        files = StoreFiles(address)
         resolved = resolved_offline(planned, files)
         progress = Progress(planned, resolved, files) if resolved else None
-    print_plan(console(), planned, progress, folder)
-    check_disk(planned, folder, progress)
+    print_plan(console(), planned, progress, address)
+    check_disk(planned, address, progress)
 
 
 @app.command()
@@ -75,9 +74,9 @@ def run(
     loaded = load(study, no_limits, tasks)
     if keep_going:
         loaded = loaded.model_copy(update={"keep_going": True})
-    folder = store or Path("runs") / loaded.name
-    summary = sweep(loaded, folder, address=address, watch=live.watch)
-    view = Store(folder).view(loaded.name)
+    place = store or f"runs/{loaded.name}"
+    summary = sweep(loaded, place, address=address, watch=live.watch)
+    view = Store(place).view(loaded.name)
     if summary.stopped:
         _stopped(summary, view)
     spent = f"{summary.trained} jobs in {duration(summary.seconds)}"
@@ -85,7 +84,7 @@ def run(
     typer.echo(f"Done now: {made}.\n", err=True)
     print_results(console(), view)
     if not summary.complete:
-        _failed(summary.failed, summary.blocked, folder)
+        _failed(summary.failed, summary.blocked, place)
         raise typer.Exit(1)
 
 
@@ -100,13 +99,13 @@ def _stopped(summary: Summary, view: View) -> NoReturn:
     raise typer.Exit(signals.get(summary.stopped, 1))
 
 
-def _failed(failed: dict[str, str], blocked: dict[str, str], folder: Path) -> None:
+def _failed(failed: dict[str, str], blocked: dict[str, str], store: str) -> None:
     for key, reason in failed.items():
         stopped = sorted(other for other, above in blocked.items() if above == key)
         typer.echo(f"error: {key} failed: {reason}", err=True)
         if stopped:
             typer.echo(f"  blocked by it: {', '.join(stopped)}", err=True)
-        typer.echo(f"  its log: sweeper logs '{key}' --store {folder}", err=True)
+        typer.echo(f"  its log: sweeper logs '{key}' --store {store}", err=True)
 
 
 @app.command()
@@ -149,5 +148,6 @@ def logs(
     if name is None:
         state = view.progress.state(key)
         raise StoreError(f"{key} has no log: it is {state} and no attempt at it wrote one.")
-    typer.echo(f"{view.files.path(name)}", err=True)
-    typer.echo(view.files.path(name).read_text(encoding="utf-8", errors="replace"), nl=False)
+    typer.echo(view.files.where(name), err=True)
+    text = (view.files.content(name) or b"").decode("utf-8", errors="replace")
+    typer.echo(text, nl=False)

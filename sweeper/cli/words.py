@@ -68,10 +68,12 @@ StudyArgument = Annotated[
     str, typer.Argument(help="A study file, or a shipped one's name: demo, local_files.")
 ]
 StoreArgument = Annotated[
-    Path | None, typer.Argument(help="The store's folder; default: the only one in ./runs.")
+    str | None,
+    typer.Argument(help="The store's folder, or s3:// address; default: the only one in ./runs."),
 ]
 StoreOption = Annotated[
-    Path | None, typer.Option("--store", help="The store's folder; default: runs/STUDY.")
+    str | None,
+    typer.Option("--store", help="The store's folder, or s3:// address; default: runs/STUDY."),
 ]
 NoLimitsOption = Annotated[
     bool, typer.Option("--no-limits", help="Use every example: the study's limits do not count.")
@@ -107,7 +109,7 @@ def data_folder(data: str | None) -> Path | None:
     return None if said == "hub" else Path(said).expanduser()
 
 
-def view_of(store: Path | None, study: str | None) -> View:
+def view_of(store: str | None, study: str | None) -> View:
     """A study of a store, as both are named or left out."""
     from sweeper.analysis.store import Store, only_store
 

@@ -60,7 +60,8 @@ def run(
 
     Args:
         study: A study, or the path or shipped name of one.
-        store: The store's folder; default ``runs/<name of the study>``.
+        store: The store's folder, or its address in a bucket (``s3://bucket/path``); default
+            ``runs/<name of the study>``.
         address: A Ray cluster's address, or "auto"; default: this machine, Ray in process.
         listener: Called with every `sweeper.engine.dispatch.Event`.
         watch: Makes a listener for a progress, as a context that lasts as long as the run.
@@ -75,7 +76,7 @@ def run(
     planned = plan(study)
     files = StoreFiles(store or f"runs/{study.name}", create=True)
     progress = Progress(planned, resolve(planned, files), files, failures=False)
-    check_disk(planned, files.root, progress)
+    check_disk(planned, files.address, progress)
     before = len(progress.commits.by_address)
     stopped = ""
     if progress.left:
@@ -149,10 +150,12 @@ def _tune(dispatcher: Dispatcher, shapes: _Shapes, files: StoreFiles, scratch: s
     from sweeper.engine.hooks import HoldScheduler, PlanSearcher
     from sweeper.engine.worker import Worker
 
+    # Not in Ray's runtime environment, which Ray writes to its logs: there are secrets among them.
+    worker = tune.with_parameters(Worker, environment=passed_on(files))
     tuner = tune.Tuner(
-        tune.with_resources(Worker, shapes.request),
+        tune.with_resources(worker, shapes.request),
         tune_config=tune.TuneConfig(
-            search_alg=PlanSearcher(dispatcher, str(files.root), shapes.threads),
+            search_alg=PlanSearcher(dispatcher, files.address, shapes.threads),
             scheduler=HoldScheduler(dispatcher),
             num_samples=-1,
             max_concurrent_trials=100_000,  # the dispatcher decides how many start
@@ -288,11 +291,17 @@ def _unreachable(address: str | None, error: Exception) -> str:
 def _runtime_env() -> dict[str, Any]:
     """Brings this very sweeper to every node of a cluster, and the user's settings with it."""
     package = Path(__file__).parent.parent
-    passed = ("SWEEPER_DATA", "HF_HOME", "HF_HUB_OFFLINE", "HF_TOKEN")
+    passed = ("SWEEPER_DATA", "SWEEPER_CACHE", "HF_HOME", "HF_HUB_OFFLINE")
     return {
         "py_modules": [str(package)],
         "env_vars": {name: os.environ[name] for name in passed if name in os.environ},
     }
+
+
+def passed_on(files: StoreFiles) -> dict[str, str]:
+    """What workers need to reach the store and the hub; never to be written anywhere."""
+    hub = {name: os.environ[name] for name in ("HF_TOKEN",) if name in os.environ}
+    return {**files.environment(), **hub}
 
 
 @contextlib.contextmanager

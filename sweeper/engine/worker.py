@@ -25,8 +25,14 @@ class Worker(tune.Trainable):
     trainables off the main thread and cannot stop them cleanly.
     """
 
-    def setup(self, config: dict[str, Any]) -> None:
-        """Import what every job needs while no job waits, and take the first one."""
+    def setup(self, config: dict[str, Any], environment: dict[str, str] | None = None) -> None:
+        """Import what every job needs while no job waits, and take the first one.
+
+        Args:
+            config: The first job.
+            environment: Variables that the driver passes on, secrets among them.
+        """
+        os.environ.update(environment or {})
         if not ray.get_gpu_ids():
             # Ray hides nothing from a worker that reserved no GPU, and torch would take the first.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -47,6 +53,7 @@ class Worker(tune.Trainable):
         if not new_config["hold"]:
             self._files = StoreFiles(new_config["store"])
             self._stop = new_config["stop"]
+            self._looked = time.monotonic()
             spec = JobSpec.from_json(self._files.read(new_config["job"]))
             self._items = self._work.work(spec, self._files)
         return True
@@ -59,11 +66,18 @@ class Worker(tune.Trainable):
         item = next(self._items)
         if not isinstance(item, Progress):
             return self._end(item)
-        if self._files.exists(self._stop):
+        if self._is_stopped():
             # However long the saving takes, the driver waits for this result.
             self.cleanup()
             return {"done": True, "status": "stopped"}
         return {"done": False, **asdict(item)}
+
+    def _is_stopped(self) -> bool:
+        now = time.monotonic()
+        if now - self._looked < self._files.look_every:
+            return False
+        self._looked = now
+        return self._files.exists(self._stop)
 
     def _end(self, result: Any) -> dict[str, Any]:
         self._items = None

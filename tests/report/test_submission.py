@@ -46,7 +46,7 @@ def world(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Predicted:
 @pytest.fixture(scope="module")
 def exported(world: Predicted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("predictions")
-    export_predictions(Store(world.files.root).view(), folder)
+    export_predictions(Store(world.files.address).view(), folder)
     return folder
 
 
@@ -61,7 +61,7 @@ def test_exported_predictions_score_exactly_as_stored(
     scored = score_folder(exported, CARDS, data)
     stored = {
         (row.target, row.split, row.language, row.metric): row.value
-        for row in Store(world.files.root).scores(metric="all").itertuples()
+        for row in Store(world.files.address).scores(metric="all").itertuples()
         if (row.intermediate, row.seed)
         == (("none", 0) if row.target in RETRIEVAL else ("mnli", 1))
     }
@@ -116,7 +116,7 @@ def test_the_manifest_says_which_checkpoints(exported: Path) -> None:
 
 
 def test_a_named_row_and_seed(world: Predicted, data: Path, tmp_path: Path) -> None:
-    view = Store(world.files.root).view()
+    view = Store(world.files.address).view()
     made = export_predictions(
         view, tmp_path, targets=["xnli", "tatoeba"], intermediate="mnli", seed=0
     )
@@ -131,10 +131,10 @@ def test_what_is_not_scored_yet_is_left_out_and_named(data: Path, tmp_path: Path
     targets = {"xnli": TARGETS["xnli"], "panx": TARGETS["panx"]}
     world = Predicted(tmp_path / "s", study(data, targets=targets), tmp_path / "prepared")
     with pytest.raises(StoreError, match=r"no predictions to export yet\. xnli: Nothing is sel"):
-        export_predictions(Store(world.files.root).view(), tmp_path / "out")
+        export_predictions(Store(world.files.address).view(), tmp_path / "out")
     world.run(leave=lambda key: key.startswith("score/") and ">panx/" in key,
               dev=lambda *_: (50.0, 1.0, 1))  # fmt: skip
-    view = Store(world.files.root).view()
+    view = Store(world.files.address).view()
     made = export_predictions(view, tmp_path / "out")
     assert list(made.targets) == ["xnli"]
     assert "not yet scored on panx in test/de" in made.left_out["panx"]
@@ -151,7 +151,7 @@ def test_limits_of_a_study_hold_for_its_predictions(data: Path, tmp_path: Path) 
     world = Predicted(tmp_path / "s", said, tmp_path / "prepared").run(
         dev=lambda *_: (5.0, 1.0, 1)
     )
-    export_predictions(Store(world.files.root).view(), tmp_path / "out")
+    export_predictions(Store(world.files.address).view(), tmp_path / "out")
     (one,) = score_folder(tmp_path / "out", CARDS, data).files
     assert (one.n, one.limit) == (4, 4)
     with pytest.raises(DataError, match="as many lines as the data, 11; it has 4"):
@@ -161,7 +161,7 @@ def test_limits_of_a_study_hold_for_its_predictions(data: Path, tmp_path: Path) 
 def test_limits_hold_for_the_candidates_too(data: Path, tmp_path: Path) -> None:
     said = study(data, targets={"lareqa": {"languages": ["de"]}}, limits={"test": 2})
     world = Predicted(tmp_path / "s", said, tmp_path / "prepared").run()
-    store = Store(world.files.root)
+    store = Store(world.files.address)
     export_predictions(store.view(), tmp_path / "out")
     (one,) = score_folder(tmp_path / "out", CARDS, data).files
     stored = store.scores(intermediate="none", seed=0, metric="all")
@@ -173,7 +173,7 @@ def test_limits_of_what_a_score_rests_on_are_told(data: Path, tmp_path: Path) ->
     targets = {"bucc2018": {"languages": ["de"], "splits": ["test"]}}
     said = study(data, targets=targets, limits={"test": 64, "dev": 65})
     world = Predicted(tmp_path / "s", said, tmp_path / "prepared").run()
-    export_predictions(Store(world.files.root).view(), tmp_path / "out")
+    export_predictions(Store(world.files.address).view(), tmp_path / "out")
     about = json.loads((tmp_path / "out" / MANIFEST).read_text())
     assert about["targets"]["bucc2018"]["limits"] == {"test": 64, "dev": 65}
 
@@ -187,13 +187,13 @@ class Older(Predicted):
 
 def test_scores_without_rankings_say_how_to_get_them(data: Path, tmp_path: Path) -> None:
     said = study(data, targets={"lareqa": TARGETS["lareqa"], "tatoeba": TARGETS["tatoeba"]})
-    folder = Older(tmp_path / "s", said, tmp_path / "prepared").run().files.root
+    folder = Older(tmp_path / "s", said, tmp_path / "prepared").run().files.address
     made = export_predictions(Store(folder).view(), tmp_path / "out")
     assert list(made.targets) == ["tatoeba"]
     told = made.left_out["lareqa"]
     assert "rankings of lareqa; it has none of test/de, test/zh." in told
     (marker,) = re.findall(r"commits/\w+\.0", told)
-    (folder / marker).unlink()
+    Path(folder, marker).unlink()
     again = Predicted(folder, said, tmp_path / "prepared").run()
     assert again.ran == ["score/none>lareqa/seed=0"]
     export_predictions(Store(folder).view(), tmp_path / "out", targets=["lareqa"])

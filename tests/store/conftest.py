@@ -5,15 +5,25 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from multiprocessing import set_forkserver_preload
 from pathlib import Path
 
 import pytest
 
 from sweeper.store.files import StoreFiles
 
+set_forkserver_preload(["s3fs", "sweeper.store.commits", "sweeper.store.bucket"])
+
 
 @pytest.fixture
-def files(tmp_path: Path) -> StoreFiles:
+def files(anywhere: str) -> StoreFiles:
+    """A new store in a folder, and one in a bucket."""
+    return StoreFiles(anywhere, create=True)
+
+
+@pytest.fixture
+def on_disk(tmp_path: Path) -> StoreFiles:
+    """A new store in a folder."""
     return StoreFiles(tmp_path / "store", create=True)
 
 
