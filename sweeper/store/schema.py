@@ -55,7 +55,7 @@ SCORES = pa.schema(
         ("split", _TEXT),
         ("language", _TEXT),
         ("metric", _TEXT),
-        ("value", _REAL),  # percent
+        ("value", _REAL),  # percent; null: there is none
         ("n", _WHOLE),  # examples
         ("main", pa.bool_()),  # the metric that the matrix shows
         ("zero_shot", pa.bool_()),  # the language was not trained on by the target's training

@@ -258,9 +258,13 @@ def _scores(
     """One unit's rows for the store's table scores."""
     count = sum(_asked(evaluation))
     return [
-        {**place, "metric": f"{metric}{suffix}", "value": float(value), "n": count}
+        {**place, "metric": f"{metric}{suffix}", "value": _real(value), "n": count}
         for metric, value in evaluation.metrics.items()
     ]
+
+
+def _real(value: float | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def _examples(

@@ -93,8 +93,9 @@ class BestEpochs:
         evaluation = kinds.get(selection.card.kind).evaluate(
             selection.card, selection.examples, selection.features, scored.outputs
         )
-        value = float(evaluation.metrics[self._metric])
-        loss = scored.loss
+        main = evaluation.metrics[self._metric]
+        assert main is not None, "a kind's main metric is a number"
+        value, loss = float(main), scored.loss
         if not math.isfinite(value) or not (loss is None or math.isfinite(loss)):
             raise Diverged(f"epoch {epoch}: {self._metric} or loss on {name} is not finite")
         return {"epoch": epoch, "metric": self._metric, "value": value, "loss": scored.loss}

@@ -43,11 +43,12 @@ class Encoded(NamedTuple):
 class Evaluation:
     """The outcome of one unit; the lists have one entry per example.
 
-    ``metrics`` are percentages (0..100), but ``loss`` is in nats. ``score`` is the example's own
-    share where it is not all or nothing: the percentage of its words tagged right, its mean loss.
+    ``metrics`` are percentages (0..100), but ``loss`` is in nats; None is for a number that there
+    is none of, and never for the kind's main metric. ``score`` is the example's own share where it
+    is not all or nothing: the percentage of its words tagged right, its mean loss.
     """
 
-    metrics: dict[str, float]
+    metrics: Mapping[str, float | None]
     predicted: list[str]
     correct: list[bool | None]
     score: list[float | None]

@@ -6,6 +6,7 @@ above a threshold count. The threshold is chosen on the split ``dev`` and used o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -168,6 +169,8 @@ class BitextMining(Kind):
     ) -> Evaluation:
         """Metrics: ``f1``, ``precision``, ``recall``, ``threshold`` (a margin, no percentage).
 
+        Where no right pair was found to choose a threshold by, it is infinite: nothing is taken,
+        and as a metric it is None, since neither JSON nor a mean has a use for infinity.
         Per foreign sentence: the id that it is paired with ("" for none), whether that is right,
         and the margin of its candidate; English sentences have none of these.
         """
@@ -185,7 +188,7 @@ class BitextMining(Kind):
             )
         )
         return Evaluation(
-            {**scores, "threshold": threshold},
+            {**scores, "threshold": threshold if math.isfinite(threshold) else None},
             [said.get(name, "") if side == FOREIGN else "" for name, _, side in rows],
             [said.get(n, "") == gold if side == FOREIGN else None for n, gold, side in rows],
             [margins.get(name) if side == FOREIGN else None for name, _, side in rows],
