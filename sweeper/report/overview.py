@@ -46,6 +46,9 @@ def print_plan(out: Console, planned: Plan, progress: Progress | None, folder: P
     rows = ", ".join(planned.rows)
     seeds = ", ".join(map(str, study.seeds))
     say(out, f"  {_count(planned.rows, 'row')}: {rows}")
+    for name, row in study.intermediates.items():
+        if row.composition != name:
+            say(out, f"    {name}: {row.composition}")
     say(out, f"  {_count(planned.columns, 'target')}: {', '.join(planned.columns)}")
     say(out, f"  {_count(study.seeds, 'seed')}: {seeds}")
     out.print()
