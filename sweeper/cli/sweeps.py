@@ -16,6 +16,7 @@ from sweeper.cli.words import (
     StudyArgument,
     StudyOption,
     TasksOption,
+    WithoutOption,
     app,
     load,
     view_of,
@@ -33,6 +34,7 @@ def plan(
     store: StoreOption = None,
     no_limits: NoLimitsOption = False,
     tasks: TasksOption = None,
+    without: WithoutOption = None,
 ) -> None:
     """Show a study's jobs, what is done and left, and if its disk will do."""
     from sweeper.disk import check_disk
@@ -43,7 +45,7 @@ def plan(
     from sweeper.resolving import resolved_offline
     from sweeper.store.files import StoreFiles
 
-    planned = make_plan(load(study, no_limits, tasks))
+    planned = make_plan(load(study, no_limits, tasks, without))
     folder = store or Path("runs") / planned.study.name
     progress = None
     if (folder / "store.json").is_file():
@@ -63,6 +65,7 @@ def run(
     ] = None,
     no_limits: NoLimitsOption = False,
     tasks: TasksOption = None,
+    without: WithoutOption = None,
     keep_going: KeepGoingOption = False,
 ) -> None:
     """Do what a study asks for and its store lacks; show the results."""
@@ -72,7 +75,9 @@ def run(
     from sweeper.report.overview import print_results
     from sweeper.report.terminal import console, duration
 
-    loaded = load(study, no_limits, tasks)
+    loaded = load(study, no_limits, tasks, without)
+    if without:
+        typer.echo(f"{loaded.name}: {loaded.description}", err=True)
     if keep_going:
         loaded = loaded.model_copy(update={"keep_going": True})
     folder = store or Path("runs") / loaded.name

@@ -125,7 +125,7 @@ def best_threshold(candidates: Mapping[Pair, float], gold: Collection[Pair]) -> 
     """The margin above which F1 is highest: midway between the last pair taken and the next.
 
     At the end of the list there is no next, and the last margin itself is the threshold (where
-    XTREME's code fails). Without any right pair it is infinite, so that nothing is extracted.
+    XTREME's code fails). Without any right pair it is 0, as there: every pair is extracted.
 
     Raises:
         DataError: there is no gold pair.
@@ -133,7 +133,7 @@ def best_threshold(candidates: Mapping[Pair, float], gold: Collection[Pair]) -> 
     _check_gold(gold)
     order = sorted(candidates.items(), key=lambda item: -item[1])
     right = set(gold)
-    hits, best, threshold = 0, 0.0, float("inf")
+    hits, best, threshold = 0, 0.0, 0.0
     for taken, (pair, margin) in enumerate(order, 1):
         hits += pair in right
         f1 = 2 * hits / (taken + len(right))
