@@ -189,6 +189,25 @@ def test_sample_of_squad_without_xquad(data: Path) -> None:
     assert len({row["context"] for row in every}) - len({row["context"] for row in kept}) == 78
 
 
+@pytest.mark.parametrize("code", ["en", "hi", "th", "zh"])
+def test_answers_begin_in_their_sentence(data: Path, code: str) -> None:
+    card = CARDS["lareqa"]
+    found = sources.resolve(card, "test", [code], source="local", root=data)[code]
+    rows = readers.read(card, "test", code, found, data)
+    right = {key: row["text"] for row in rows if row["role"] == "candidate" for key in row["keys"]}
+    told = json.loads((data / f"lareqa/xquad-r/{code}.json").read_text("utf-8"))
+    paragraphs = [one for article in told["data"] for one in article["paragraphs"]]
+    for paragraph in paragraphs:
+        for question in paragraph["qas"]:
+            begin = question["answers"][0]["answer_start"]
+            sentence = right[question["id"]]
+            # The sentence may stand in the text twice; one of them has the answer's first letter.
+            places = [
+                at for at in range(begin + 1) if paragraph["context"].startswith(sentence, at)
+            ]
+            assert any(at <= begin < at + len(sentence) for at in places)
+
+
 def test_bucc_is_encoded(data: Path, small_xlm_r: Any, tmp_path: Path) -> None:
     features, examples = encoded(data, small_xlm_r, tmp_path, "bucc2018", "dev", "zh", 2000)
     assert features.num_rows == examples.num_rows <= 2 * 2000
