@@ -160,6 +160,22 @@ def test_only_possible_spans_are_candidates(tokenizer: Any) -> None:
     assert got.predicted == [""] and got.correct == [False]
 
 
+def test_an_answer_ends_in_the_text_of_its_window(tokenizer: Any) -> None:
+    """Not at the </s> after it, even where the text goes on in the next window."""
+    task = qa_card()
+    features, examples = encode(task, [question("beni")], tokenizer, 60)
+    window, *others = features.to_pylist()
+    assert others
+    start, close = window["own_to"] - 1, len(window["input_ids"]) - 1
+    assert start < close < start + task.option("max_answer_length")
+    outputs = [Candidates([start], [1.0], [close, close - 1], [9.0, 1.0], 0.0)]
+    outputs += [Candidates([0], [0.0], [0], [0.0], 0.0)] * len(others)
+    got = kinds.get("span_extraction").evaluate(task, examples, features, outputs)
+    begin = examples["begins"][0][start - window["offset"]].as_py()
+    end = examples["ends"][0][close - 1 - window["offset"]].as_py()
+    assert got.predicted == [TEXT[begin:end]]
+
+
 def test_no_answer(tokenizer: Any) -> None:
     task = qa_card(metric="squad_v2")
     rows = [question("beni"), question(), question("toto", 5), question()]

@@ -60,6 +60,7 @@ def encode(
             columns["end"].append(span[1] - first + offset if span and inside else 0)
             columns["offset"].append(offset)
             columns["first"].append(first)
+            columns["last"].append(last)
             columns["own_from"].append(own - first + offset)
             columns["own_to"].append(until - first + offset)
     features = {name: integers(columns[name]) for name in FEATURES if name != "input_ids"}
@@ -77,7 +78,9 @@ def encode(
     return Encoded(pa.table({**ids, **features}), pa.table(examples))
 
 
-FEATURES = ("input_ids", "example", "start", "end", "offset", "first", "own_from", "own_to")
+FEATURES = (
+    "input_ids", "example", "start", "end", "offset", "first", "last", "own_from", "own_to",
+)  # fmt: skip
 
 
 def _texts(rows: Sequence[Row], tokenizer: Tokenizer) -> dict[str, _Text]:
