@@ -63,8 +63,22 @@ def test_windows_cover_a_text_and_each_subword_has_one_owner(
 def test_windows_are_a_stride_apart() -> None:
     assert list(windows_of(500, 300, 128)) == [(0, 300), (128, 428), (256, 500)]
     assert list(windows_of(300, 300, 128)) == [(0, 300)]
-    # A window that is shorter than the stride must not leave a hole.
-    assert list(windows_of(100, 40, 128)) == [(0, 40), (40, 80), (80, 100)]
+
+
+@given(st.integers(1, 400), st.integers(1, 90), st.integers(1, 200), st.data())
+@settings(max_examples=200, deadline=None)
+def test_an_answer_of_half_the_room_is_whole_in_a_window(
+    length: int, room: int, stride: int, data: st.DataObject
+) -> None:
+    long = min(length, max(1, room // 2))
+    begin = data.draw(st.integers(0, length - long))
+    windows = windows_of(length, room, stride)
+    assert any(first <= begin and begin + long <= last for first, last in windows)
+
+
+def test_windows_that_are_shorter_than_two_strides() -> None:
+    assert list(windows_of(100, 40, 128)) == [(0, 40), (20, 60), (40, 80), (60, 100)]
+    assert list(windows_of(3, 1, 128)) == [(0, 1), (1, 2), (2, 3)]
 
 
 def test_an_owner_has_the_most_text_around() -> None:
