@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sweeper.tasks import encoding, kinds, readers, sources
+from sweeper.tasks import encoding, formats, kinds, readers, sources
 from sweeper.tasks.card import fill, shipped_cards
 
 CARDS = shipped_cards()
@@ -92,6 +92,33 @@ def test_all_tatoeba_files_are_there(data: Path) -> None:
 def test_row_counts(data: Path, name: str, split: str, code: str, rows: int) -> None:
     found = sources.resolve(CARDS[name], split, [code], source="local", root=data)[code]
     assert len(readers.read(CARDS[name], split, code, found, data)) == rows
+
+
+@pytest.mark.parametrize(
+    "code, treebank, sentences, alike",
+    [
+        ("it", "UD_Italian-ISDT", 400, 393),
+        ("he", "UD_Hebrew-HTB", 387, 325),
+        ("vi", "UD_Vietnamese-VTB", 17, 1),  # most others were cut into words anew
+    ],
+)
+def test_treebanks_are_read_as_xtreme_reads_them(
+    data: Path, code: str, treebank: str, sentences: int, alike: int
+) -> None:
+    """How many have the same words and tags as XTREME's own, of an older version of UD."""
+    (path,) = data.glob(f"ud_conllu/{treebank}/*-test.conllu")
+    member: Any = CARDS["udpos"].source("local")
+    read = {"conllu": path, "conll": data / f"udpos/test-{code}.tsv"}
+    ours, theirs = (
+        {
+            tuple(record.values["tokens"]): record.values["tags"]
+            for record in formats.PARSERS[name]([file], member.parts["xtreme"], code)
+        }
+        for name, file in read.items()
+    )
+    same = ours.keys() & theirs.keys()
+    assert len(same) == sentences
+    assert sum(ours[words] == theirs[words] for words in same) == alike
 
 
 @pytest.mark.parametrize(
