@@ -182,6 +182,25 @@ def test_parquet(read: Reader, tmp_path: Path) -> None:
         read(choice_card("parquet", columns), content[:-9])
 
 
+def test_parquet_rows_without_a_part_can_be_left_out(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [
+        {"q": q, "choices": choices, "label": 0}
+        for q, choices in (("a", {"text": ["x", "y"]}), ("b", None), ("c", {"text": ["x", "y"]}))
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "de")
+    task = choice_card("parquet", {"prompt": "q", "choices": "choices.text", "label": "label"})
+    found = resolved(task, tmp_path)
+    skipped: list[str] = []
+    kept = readers.read(task, "test", "de", found, tmp_path, skipped=skipped)
+    assert [row["id"] for row in kept] == ["0", "2"]
+    assert len(skipped) == 1 and "de, row:1: a row must have the key 'choices.text'" in skipped[0]
+    with pytest.raises(DataError, match=r"row:1: a row must have the key"):
+        readers.read(task, "test", "de", found, tmp_path)
+
+
 def test_numbered_tags(read: Reader) -> None:
     files = {"test": ["{language}", "tags.json"]}
     local = {"format": "numbered_tags", "files": files}

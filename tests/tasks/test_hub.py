@@ -131,6 +131,21 @@ def test_a_dataset_that_is_not_there(tmp_path: Path) -> None:
         rows_of(hub_card(tmp_path / "nothing"))
 
 
+def test_rows_without_a_part_can_be_left_out(dataset: Path) -> None:
+    import datasets
+
+    nested = {"text": ["a", "b", "c"], "of": [{"label": 0}, None, {"label": 2}]}
+    (dataset / "nested").mkdir()
+    datasets.Dataset.from_dict(nested).to_parquet(str(dataset / "nested" / "validation.parquet"))
+    task = hub_card(dataset / "nested", config=None, columns={"text": "text", "label": "of.label"},
+                    labels=NLI)  # fmt: skip
+    found = sources.resolve(task, "test", ["de"], source="hub", root=None)["de"]
+    skipped: list[str] = []
+    rows = readers.read(task, "test", "de", found, None, skipped=skipped)
+    assert [(row["id"], row["label"]) for row in rows] == [("0", NLI[0]), ("2", NLI[2])]
+    assert len(skipped) == 1 and "row:1: a row must have the key 'of.label'" in skipped[0]
+
+
 # ---- revisions --------------------------------------------------------------------------------
 
 
