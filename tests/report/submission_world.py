@@ -211,7 +211,8 @@ class Predicted(World):
             found = self.progress.addressing.resolved.sources[f"{task}/{split}/{code}"]
             root = Path(str(self.study.data))
             limit = self.study.limit(task, split)
-            rows = readers.read(card, split, code, found, root, limit)
+            skipped: list[str] | None = [] if self.study.keep_going else None
+            rows = readers.read(card, split, code, found, root, limit, skipped)
             encoding.prepare_unit(card, split, code, rows, self.tokenizer, 48, folder)
         features, examples = encoding.open_unit(folder)
         return Unit(split, code, examples, features, [])

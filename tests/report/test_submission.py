@@ -178,6 +178,26 @@ def test_limits_of_what_a_score_rests_on_are_told(data: Path, tmp_path: Path) ->
     assert about["targets"]["bucc2018"]["limits"] == {"test": 64, "dev": 65}
 
 
+def test_rows_that_a_study_left_out_are_not_asked_for(data: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(data, tmp_path / "data")
+    file = root / "xnli/test-de.tsv"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([*lines[:3], "no label", *lines[3:]]) + "\n")
+    said = study(root, targets={"xnli": {"languages": ["de"]}}, keep_going=True)
+    world = Predicted(tmp_path / "s", said, tmp_path / "prepared").run(
+        dev=lambda *_: (5.0, 1.0, 1)
+    )
+    store = Store(world.files.root)
+    export_predictions(store.view(), tmp_path / "out", intermediate="mnli", seed=0)
+    (one,) = score_folder(tmp_path / "out", CARDS, root).files
+    assert (one.n, one.left_out) == (len(lines), 1)
+    stored = store.scores(intermediate="mnli", seed=0, metric="accuracy")
+    assert one.metrics == {"accuracy": stored["value"].iloc[0]}
+    (tmp_path / "out" / MANIFEST).unlink()
+    with pytest.raises(DataError, match="test-de.tsv:4: a row must have a column"):
+        score_folder(tmp_path / "out", CARDS, root)
+
+
 class Older(Predicted):
     """What a sweeper wrote that kept no rankings."""
 
