@@ -239,6 +239,18 @@ def test_xtremes_own_driver_writes_retrieval_in_brackets(copy: Path, data: Path)
     assert score(copy, data).rows() == before
 
 
+def test_retrieval_is_in_the_order_of_the_english_text(tmp_path: Path) -> None:
+    root, folder = tmp_path / "data" / "tatoeba" / "v1", tmp_path / "out" / "tatoeba"
+    root.mkdir(parents=True)
+    folder.mkdir(parents=True)
+    (root / "tatoeba.deu-eng.deu").write_text("Birne\nKirsche\nApfel\n")
+    (root / "tatoeba.deu-eng.eng").write_text("pear\ncherry\napple\n")
+    for lines, right in (("2\n1\n0\n", 3), ("0\n1\n2\n", 1), ("2\n0\n1\n", 1)):
+        (folder / "test-de.tsv").write_text(lines)  # of apple, cherry, pear
+        (one,) = score(tmp_path / "out", tmp_path / "data").files
+        assert one.metrics["accuracy"] == pytest.approx(100 * right / 3)
+
+
 def test_a_question_without_an_answer_scores_0(copy: Path, data: Path) -> None:
     file = copy / "tydiqa" / "test-fi.json"
     file.write_text(json.dumps({"q0": "", "unknown": "x"}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from pathlib import Path
 from typing import Any
 
@@ -285,12 +284,3 @@ def test_what_a_prompt_is_made_of() -> None:
     assert empty["choices"] == ["x", "y"]
     with pytest.raises(Exception, match="must be one of the card's `phrases`, which are cause"):
         kind.row({**values, "question": "effect"}, task)
-
-
-def test_random_scores_are_at_chance(tokenizer: Any) -> None:
-    rows = [{"prompt": "a", "choices": ["x", "y"], "label": str(n % 2)} for n in range(200)]
-    features, examples = encode(CHOICES, rows, tokenizer)
-    chance = random.Random(0)
-    scores = [chance.random() for _ in range(400)]
-    got = kinds.get("multiple_choice").evaluate(CHOICES, examples, features, scores)
-    assert 35 < got.metrics["accuracy"] < 65
