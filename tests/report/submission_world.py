@@ -266,7 +266,7 @@ def _outputs(card: Any, rows: list[dict[str, Any]], chance: random.Random, pool:
     if card.kind == "token_classification":
         return [[chance.choice(labels) for tag in row["labels"] if tag != -100] for row in rows]
     if card.kind == "sentence_retrieval":
-        return [chance.randrange(len(rows) // 2) if row["side"] else None for row in rows]
+        return [chance.randrange(len(rows) // 2) for _ in rows]
     if card.kind == "answer_retrieval":
         return [None if row["side"] else chance.sample(range(pool), min(pool, 25))
                 for row in rows]  # fmt: skip

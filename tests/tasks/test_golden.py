@@ -103,7 +103,7 @@ def test_sentence_retrieval(golden: Path, tokenizer: Any) -> None:
         ]
         features, examples = kind.encode(rows, task, tokenizer, 16)
         near = neighbours.nearest(loaded["english"], loaded["foreign"], 1, block=BLOCK)
-        outputs = [out for (number,) in near.number.tolist() for out in (None, number)]
+        outputs = [out for (number,) in near.number.tolist() for out in (0, number)]
         check(case, kind.evaluate(task, examples, features, outputs).metrics)
 
 
@@ -163,8 +163,16 @@ def test_bucc(golden: Path, tokenizer: Any) -> None:
 def test_xsim(golden: Path) -> None:
     for case in cases(golden, "xsim"):
         loaded = arrays(golden, case)
-        texts = case["inputs"].get("trg_text")
-        rates = mining.xsim(loaded["src"], loaded["trg"], texts, block=BLOCK)
+        there, back = (
+            neighbours.nearest(loaded[one], loaded[other], mining.NEIGHBOURS, block=BLOCK)
+            for one, other in (("src", "trg"), ("trg", "src"))
+        )
+        found = mining.likeliest(there, back).tolist()
+        texts = case["inputs"].get("trg_text", [])
+        rates = {"error_rate": 100.0 - metrics.accuracy([*range(len(found))], found)}
+        if texts:
+            said = [texts[row] for row in found]
+            rates["error_rate_textual"] = 100.0 - metrics.accuracy(texts, said)
         wanted = {name: v for name, v in case["expected"].items() if name.startswith("error_rate")}
         check(case, rates, wanted)
 
