@@ -15,6 +15,7 @@ from sweeper.cli.words import (
     StudyArgument,
     StudyOption,
     TasksOption,
+    WithoutOption,
     app,
     load,
     view_of,
@@ -32,6 +33,7 @@ def plan(
     store: StoreOption = None,
     no_limits: NoLimitsOption = False,
     tasks: TasksOption = None,
+    without: WithoutOption = None,
 ) -> None:
     """Show a study's jobs, what is done and left, and if its disk will do."""
     from sweeper.disk import check_disk
@@ -42,7 +44,7 @@ def plan(
     from sweeper.resolving import resolved_offline
     from sweeper.store.files import StoreFiles, has_store
 
-    planned = make_plan(load(study, no_limits, tasks))
+    planned = make_plan(load(study, no_limits, tasks, without))
     address = store or f"runs/{planned.study.name}"
     progress = None
     if has_store(address):
@@ -62,6 +64,7 @@ def run(
     ] = None,
     no_limits: NoLimitsOption = False,
     tasks: TasksOption = None,
+    without: WithoutOption = None,
     keep_going: KeepGoingOption = False,
 ) -> None:
     """Do what a study asks for and its store lacks; show the results."""
@@ -71,7 +74,9 @@ def run(
     from sweeper.report.overview import print_results
     from sweeper.report.terminal import console, duration
 
-    loaded = load(study, no_limits, tasks)
+    loaded = load(study, no_limits, tasks, without)
+    if without:
+        typer.echo(f"{loaded.name}: {loaded.description}", err=True)
     if keep_going:
         loaded = loaded.model_copy(update={"keep_going": True})
     place = store or f"runs/{loaded.name}"
