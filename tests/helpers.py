@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.pool import Pool
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -227,6 +230,16 @@ def committed_units(files: StoreFiles) -> set[str]:
     for name in files.names("commits"):
         found |= set(files.read(f"commits/{name}")["units"].values())
     return found
+
+
+def processes(count: int = 4) -> Pool:
+    """Processes with this one's environment: a fork server's children have that of its start."""
+    context = multiprocessing.get_context("forkserver")
+    return context.Pool(count, _live_in, (dict(os.environ),))
+
+
+def _live_in(environment: dict[str, str]) -> None:
+    os.environ.update(environment)
 
 
 def put(files: StoreFiles, relative: str, content: bytes | str) -> None:

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -25,8 +24,8 @@ from sweeper.store.folder import (
     Draft,
     Stored,
     check_inside,
-    explained,
     file_digest,
+    full_disk,
     stored,
     sync_file,
 )
@@ -43,7 +42,7 @@ class Bucket:
 
     def __init__(self, address: str) -> None:
         scheme, _, path = address.partition("://")
-        self._root = path.strip("/")
+        self._root = path.rstrip("/")
         self.address = f"{scheme}://{self._root}"
         bad = {"", ".", ".."}.intersection(self._root.split("/")) or set("@?#*[]") & set(path)
         if scheme not in SERVICES or bad:
@@ -176,14 +175,9 @@ class Bucket:
         )
 
     def full(self) -> str:
-        root = nodecache.workroom()
-        if shutil.disk_usage(root).free >= LEAST_FREE:
-            return ""
-        return (
-            f"The disk of {socket.gethostname()} is full, where files are made before they are "
-            f"uploaded: {root.parent.parent} (SWEEPER_CACHE). What is committed is safe: free "
-            "some space and start the same run again."
-        )
+        room = nodecache.workroom()
+        free = shutil.disk_usage(room).free
+        return "" if free >= LEAST_FREE else full_disk(room, nodecache.cache_name())
 
     # -- large files ---------------------------------------------------------------------------
 
@@ -196,7 +190,7 @@ class Bucket:
         place = self._draft()
         draft = Draft(place)
         try:
-            with explained(place):
+            with nodecache.explained(place):
                 yield draft
                 draft.stored = stored(relative, place)
             self._send(place, relative)
@@ -222,7 +216,7 @@ class Bucket:
 
     def _fetch(self, relative: str, size: int, place: Path) -> None:
         """Download a file in parts, each tried again by itself."""
-        with explained(place), place.open("wb") as stream:
+        with nodecache.explained(place), place.open("wb") as stream:
             stream.truncate(size)
 
             def part(start: int) -> None:
@@ -236,7 +230,7 @@ class Bucket:
     def workspace(self, relative: str) -> Path:
         check_inside(relative, self.address)
         path = nodecache.workroom() / self._kept.name / relative
-        with explained(path):
+        with nodecache.explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -284,30 +278,36 @@ class Bucket:
     def _keep(self, relative: str, kept: Path) -> None:
         """Fetch a committed file or folder, check it against its marker, and keep it."""
         draft = self._draft()
-        with explained(draft):
-            for one in self._vouched(relative):
-                place = Path(f"{draft}{one.name[len(relative) :]}")
-                place.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    self._fetch(one.name, one.size, place)
-                except (FileNotFoundError, NoSuchRange):
-                    raise self._damaged(one.name, "is gone or too short") from None
-                if file_digest(place) != one.sha256:
-                    raise self._damaged(one.name, "has another SHA-256")
-                sync_file(place)
-            nodecache.keep(draft, kept)
+        try:
+            with nodecache.explained(draft):
+                for one in self._vouched(relative):
+                    self._fetch_checked(one, Path(f"{draft}{one.name[len(relative) :]}"))
+                nodecache.keep(draft, kept)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def _fetch_checked(self, one: Stored, place: Path) -> None:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._fetch(one.name, one.size, place)
+        except (FileNotFoundError, NoSuchRange):
+            raise self._damaged(one.name, "is gone or too short") from None
+        if file_digest(place) != one.sha256:
+            raise self._damaged(one.name, "has another SHA-256")
+        sync_file(place)
 
     def _vouched(self, relative: str) -> list[Stored]:
         """What the marker of an attempt says of its files at and below a name."""
         _, address, attempt, *_ = [*relative.split("/"), "", ""]
         for name in self._listed(f"commits/{address}."):
             marker = json.loads(self.content(name) or b"{}")
-            if marker.get("attempt") == attempt:
-                return [
-                    Stored(file, said["size"], said["sha256"])
-                    for file, said in marker["files"].items()
-                    if file == relative or file.startswith(f"{relative}/")
-                ]
+            found = [
+                Stored(file, said["size"], said["sha256"])
+                for file, said in marker.get("files", {}).items()
+                if file == relative or file.startswith(f"{relative}/")
+            ]
+            if found and marker["attempt"] == attempt:
+                return found
         raise StoreError(
             f"Only what a marker in {self.where('commits')} names can be fetched, and none names "
             f"{self.where(relative)}. Restore the marker, or start the run again: it makes anew "

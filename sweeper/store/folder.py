@@ -151,7 +151,7 @@ class Folder:
                 path.unlink()
 
     def full(self) -> str:
-        return "" if shutil.disk_usage(self.root).free >= LEAST_FREE else _full(self.root)
+        return "" if shutil.disk_usage(self.root).free >= LEAST_FREE else full_disk(self.root)
 
     # -- large files ---------------------------------------------------------------------------
 
@@ -233,8 +233,9 @@ def check_inside(relative: str, address: str) -> None:
 class explained:  # reads as a verb: `with explained(path):`
     """Turns the operating system's refusals to write into `StoreError`s that say what to do."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, what: str = "store") -> None:
         self.path = path
+        self.what = what
 
     def __enter__(self) -> None:
         return None
@@ -243,16 +244,16 @@ class explained:  # reads as a verb: `with explained(path):`
         if not isinstance(error, OSError) or isinstance(error, FileExistsError):
             return
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreError(_full(self.path)) from error
+            raise StoreError(full_disk(self.path, self.what)) from error
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             raise StoreError(
-                f"The store must be a folder that can be made; {self.path} cannot be "
+                f"The {self.what} must be a folder that can be made; {self.path} cannot be "
                 f"({error.strerror}). Give another path."
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StoreError(
-                f"The store must be writable; {self.path} is not ({error.strerror}). Mend its "
-                "permissions or give another folder."
+                f"The {self.what} must be writable; {self.path} is not ({error.strerror}). Mend "
+                "its permissions or give another folder."
             ) from error
 
 
@@ -260,9 +261,10 @@ LEAST_FREE = 1 << 20
 """Bytes: with less than this free, a failure to write is the disk's."""
 
 
-def _full(path: Path) -> str:
+def full_disk(path: Path, what: str = "store") -> str:
+    """What is said where a disk is full."""
     return (
-        f"The disk of the store is full: {path} could not be written. What is committed is safe: "
+        f"The disk of the {what} is full: {path} could not be written. What is committed is safe: "
         "free some space and start the same run again."
     )
 

@@ -11,11 +11,12 @@ import fcntl
 import functools
 import os
 import shutil
+import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweeper.store.folder import explained
+from sweeper.store import folder
 
 
 def cache_root() -> Path:
@@ -23,6 +24,16 @@ def cache_root() -> Path:
     said = os.environ.get("SWEEPER_CACHE")
     usual = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "sweeper"
     return (Path(said) if said else usual).expanduser().absolute()
+
+
+def cache_name() -> str:
+    """What a person is told that the cache is."""
+    return f"node's cache (SWEEPER_CACHE on {socket.gethostname()})"
+
+
+def explained(path: Path) -> folder.explained:
+    """As `sweeper.store.folder.explained`, for what lies in the cache."""
+    return folder.explained(path, cache_name())
 
 
 def workroom() -> Path:
@@ -86,4 +97,3 @@ def keep(draft: Path, kept: Path) -> None:
     except OSError:
         if not kept.exists():
             raise
-        shutil.rmtree(draft, ignore_errors=True)

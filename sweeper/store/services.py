@@ -192,9 +192,10 @@ def _system(scheme: str, process: int, environment: Any) -> Any:
     import fsspec
     from fsspec.config import conf, set_conf_env
 
-    set_conf_env(conf)  # FSSPEC_S3 and the like, which a worker has after fsspec was imported
+    now: dict[str, Any] = {}
+    set_conf_env(now)  # FSSPEC_S3 and the like, which a worker is given after fsspec was imported
     service = SERVICES[scheme]
-    settings = {**service.settings, **conf.get(scheme, {})}
+    settings = {**service.settings, **conf.get(scheme, {}), **now.get(scheme, {})}
     for name, value in service.settings.items():
         settings[name] = {**value, **settings[name]}
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs what it then raises
@@ -268,7 +269,7 @@ def _code(error: BaseException) -> str:
         if isinstance(response, dict):
             status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             return "500" if status >= 500 else str(response.get("Error", {}).get("Code", ""))
-        if getattr(cause, "code", None):  # gcsfs
-            return str(cause.code)  # type: ignore[attr-defined]
+        if type(cause).__name__ == "HttpError":  # gcsfs
+            return str(getattr(cause, "code", ""))
         cause = cause.__cause__
     return ""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from hashlib import sha256
 
 import pytest
-from helpers import put, unrelated
+from helpers import processes, put, unrelated
 
 from sweeper.errors import StoreError
 from sweeper.store.commits import Commits, commit
@@ -53,8 +52,8 @@ def _race(arguments: tuple[str, int]) -> bool:
 
 
 def test_one_of_many_processes_is_named(files: StoreFiles) -> None:
-    with multiprocessing.get_context("forkserver").Pool(4) as pool:
-        won = pool.map(_race, [(files.address, number) for number in range(40)], chunksize=1)
+    with processes() as pool:
+        won = pool.map(_race, [(files.address, number) for number in range(24)], chunksize=1)
     assert sum(won) == 1
     assert Commits(files).by_address[A].attempt == str(won.index(True))
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
-import multiprocessing
 import subprocess
 from pathlib import Path
 
 import pytest
-from helpers import put
+from helpers import processes, put
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,8 +77,8 @@ def _create(arguments: tuple[str, int]) -> bool:
 
 
 def test_one_of_many_processes_wins(anywhere: str) -> None:
-    with multiprocessing.get_context("forkserver").Pool(4) as pool:
-        won = pool.map(_create, [(anywhere, number) for number in range(120)], chunksize=1)
+    with processes() as pool:
+        won = pool.map(_create, [(anywhere, number) for number in range(48)], chunksize=1)
     assert sum(won) == 1
     files = StoreFiles(anywhere)
     assert files.read("asks/x/0.json") == {"who": won.index(True)}
