@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
-from buckets import new_address, s3_server
 from hypothesis import HealthCheck, settings
+
+from benchmarks.s3 import new_address, s3_server
 
 # Shared machines are slow at times: a time limit per example would fail good tests.
 settings.register_profile(
@@ -21,9 +20,8 @@ settings.load_profile("sweeper")
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an S3 server that the environment leads to, with a node's cache of its own."""
-    cache = tmp_path_factory.mktemp("cache")
-    with s3_server() as endpoint, patch.dict(os.environ, {"SWEEPER_CACHE": str(cache)}):
-        yield endpoint
+    with s3_server(tmp_path_factory.mktemp("cache")) as url:
+        yield url
 
 
 @pytest.fixture

@@ -235,6 +235,7 @@ def committed_units(files: StoreFiles) -> set[str]:
 def processes(count: int = 4) -> Pool:
     """Processes with this one's environment: a fork server's children have that of its start."""
     context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["s3fs", "sweeper.store.bucket", "sweeper.store.tables"])
     return context.Pool(count, _live_in, (dict(os.environ),))
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from multiprocessing import set_forkserver_preload
 from pathlib import Path
 
 import pytest
 
 from sweeper.store.files import StoreFiles
-
-set_forkserver_preload(["s3fs", "sweeper.store.commits", "sweeper.store.bucket"])
 
 
 @pytest.fixture

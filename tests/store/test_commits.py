@@ -5,8 +5,9 @@ from __future__ import annotations
 from hashlib import sha256
 
 import pytest
-from helpers import processes, put, unrelated
+from helpers import put, unrelated
 
+from benchmarks import committing
 from sweeper.errors import StoreError
 from sweeper.store.commits import Commits, commit
 from sweeper.store.files import StoreFiles
@@ -47,15 +48,9 @@ def test_the_second_attempt_to_end_is_not_named(files: StoreFiles) -> None:
     assert Commits(files).by_address[A].attempt == "1"
 
 
-def _race(arguments: tuple[str, int]) -> bool:
-    return _commit(StoreFiles(arguments[0]), A, [U], str(arguments[1]))
-
-
-def test_one_of_many_processes_is_named(files: StoreFiles) -> None:
-    with processes() as pool:
-        won = pool.map(_race, [(files.address, number) for number in range(24)], chunksize=1)
-    assert sum(won) == 1
-    assert Commits(files).by_address[A].attempt == str(won.index(True))
+def test_processes_that_commit_at_once(anywhere: str) -> None:
+    """The benchmark in small: one marker per address, the winner's file, every row there."""
+    assert committing.measure(anywhere, processes=6, each=3) == []
 
 
 def test_refresh_brings_what_came_since(files: StoreFiles) -> None:

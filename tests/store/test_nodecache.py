@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from buckets import new_address
 from helpers import processes, put, unrelated
 
 from benchmarks.flaky import flaky
+from benchmarks.s3 import new_address
 from sweeper.errors import StoreError
 from sweeper.store import bucket, nodecache
 from sweeper.store.commits import commit

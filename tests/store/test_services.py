@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pytest
-from buckets import BUCKET, KEYS, new_address
 
 from benchmarks.flaky import Flaky, flaky
+from benchmarks.s3 import BUCKET, KEYS, new_address
 from sweeper.errors import StoreError
 from sweeper.store import tables
 from sweeper.store.commits import Commits, commit
