@@ -54,6 +54,6 @@ def s3_server(cache: Path) -> Iterator[str]:
             server.kill()
 
 
-def new_address() -> str:
+def new_address(scheme: str = "s3") -> str:
     """Where in the bucket a new store can be."""
-    return f"s3://{BUCKET}/{uuid.uuid4().hex}"
+    return f"{scheme}://{BUCKET}/{uuid.uuid4().hex}"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from gcs import gcs_server
 from hypothesis import HealthCheck, settings
 
 from benchmarks.s3 import new_address, s3_server
@@ -30,9 +33,19 @@ def address(s3: str) -> str:
     return new_address()
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(scope="session")
+def gs(s3: str) -> Iterator[str]:
+    """The URL of a GCS server that the environment leads to; the node's cache is that of `s3`."""
+    with gcs_server() as url:
+        told = {"STORAGE_EMULATOR_HOST": url, "FSSPEC_GS": '{"token": "anon"}'}
+        with patch.dict(os.environ, told):
+            yield url
+
+
+@pytest.fixture(params=["folder", "s3", "gs"])
 def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a new store can be, of each sort."""
     if request.param == "folder":
         return str(tmp_path / "store")
-    return str(request.getfixturevalue("address"))
+    request.getfixturevalue(request.param)
+    return new_address(request.param)

@@ -40,6 +40,7 @@ class Service:
 
     name: str
     library: str
+    system: str  # its fsspec file system
     extra: str
     settings: dict[str, Any]  # of its client
     reading: dict[str, Any]  # of a read of a whole small file
@@ -53,6 +54,7 @@ SERVICES = {
     "s3": Service(
         name="S3",
         library="s3fs",
+        system="S3FileSystem",
         extra="s3",
         settings={
             "config_kwargs": {
@@ -80,8 +82,10 @@ SERVICES = {
     "gs": Service(
         name="GCS",
         library="gcsfs",
+        # Not gcsfs.GCSFileSystem, which first asks by gRPC of what experimental kind a bucket is.
+        system="GCSFileSystem",
         extra="gs",
-        settings={},
+        settings={"requests_timeout": 30},
         reading={},
         sending={"consistency": "md5"},
         environment=("GOOGLE_CLOUD_PROJECT", "STORAGE_EMULATOR_HOST"),
@@ -189,18 +193,25 @@ def _system(scheme: str, process: int, environment: Any) -> Any:
     Kept for good: the client of a parent process, closed in its fork, would end the parent's
     connections.
     """
-    import fsspec
     from fsspec.config import conf, set_conf_env
 
     now: dict[str, Any] = {}
     set_conf_env(now)  # FSSPEC_S3 and the like, which a worker is given after fsspec was imported
     service = SERVICES[scheme]
     settings = {**service.settings, **conf.get(scheme, {}), **now.get(scheme, {})}
-    for name, value in service.settings.items():
-        settings[name] = {**value, **settings[name]}
+    if scheme == "s3":
+        settings["config_kwargs"] = {
+            **service.settings["config_kwargs"],
+            **settings["config_kwargs"],
+        }
+    else:
+        import aiohttp
+
+        # Of silence: a large file may well take longer.
+        silent = aiohttp.ClientTimeout(sock_connect=5, sock_read=settings["requests_timeout"])
+        settings["requests_timeout"] = silent
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs what it then raises
-    system = fsspec.filesystem(
-        scheme,
+    system = getattr(importlib.import_module(f"{service.library}.core"), service.system)(
         **settings,
         use_listings_cache=False,  # markers of others are seen as soon as they are there
         skip_instance_cache=True,

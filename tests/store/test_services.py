@@ -42,16 +42,31 @@ def files(faults: Flaky) -> StoreFiles:
     return StoreFiles(new_address(), create=True)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("fault", ["500", "503", "hang", "drop", "409"])
-def test_a_create_whose_answer_is_lost_is_ours(
-    files: StoreFiles, faults: Flaky, fault: str, after: bool
-) -> None:
+def _is_ours(files: StoreFiles, faults: Flaky, fault: str, after: bool) -> None:
     faults.script = [(fault, after)]
     assert files.create("commits/a.0", {"who": 1})
     assert faults.script == [] and sum(faults.made.values()) == 1
     assert not files.create("commits/a.0", {"who": 2})
     assert files.read("commits/a.0") == {"who": 1}
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("fault", ["500", "503", "hang", "drop", "409"])
+def test_a_create_whose_answer_is_lost_is_ours(
+    files: StoreFiles, faults: Flaky, fault: str, after: bool
+) -> None:
+    _is_ours(files, faults, fault, after)
+
+
+@pytest.mark.parametrize("fault", ["503", "hang", "drop", "409"])
+def test_a_create_whose_answer_is_lost_is_ours_on_gcs_too(
+    gs: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = {"token": "anon", "requests_timeout": 1}
+    monkeypatch.setenv("FSSPEC_GS", json.dumps(quick))
+    with flaky(gs, share=0.0, seed=SEED, hang=4.0) as (url, faults):
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        _is_ours(StoreFiles(new_address("gs"), create=True), faults, fault, after=True)
 
 
 @pytest.mark.parametrize("fault", ["500", "hang", "drop", "cut"])
@@ -134,9 +149,10 @@ def test_a_refusal_is_one_sentence_without_secrets(
     assert faults.seen - before == (1 if fault == "403" else 4)
 
 
-def test_a_bucket_that_is_not_there_is_said(s3: str) -> None:
-    with pytest.raises(StoreError, match=r"bucket of s3://nowhere/x must be there"):
-        StoreFiles("s3://nowhere/x", create=True)
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_a_bucket_that_is_not_there_is_said(gs: str, scheme: str) -> None:
+    with pytest.raises(StoreError, match=rf"bucket of {scheme}://nowhere/x must be there"):
+        StoreFiles(f"{scheme}://nowhere/x", create=True)
 
 
 def test_no_credentials_is_said(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
