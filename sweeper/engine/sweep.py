@@ -18,6 +18,7 @@ from typing import Any
 
 from sweeper.disk import check_disk
 from sweeper.engine.dispatch import Dispatcher, Event
+from sweeper.engine.environment import TUNE_PASSES_ON, hidden, passed_on, runtime_env
 from sweeper.errors import EngineError
 from sweeper.graph import Job
 from sweeper.planning import plan
@@ -150,7 +151,7 @@ def _tune(dispatcher: Dispatcher, shapes: _Shapes, files: StoreFiles, scratch: s
     from sweeper.engine.hooks import HoldScheduler, PlanSearcher
     from sweeper.engine.worker import Worker
 
-    # Not in Ray's runtime environment, which Ray writes to its logs: there are secrets among them.
+    # Not by a runtime environment, which Ray writes to its logs: there are secrets among them.
     worker = tune.with_parameters(Worker, environment=passed_on(files))
     tuner = tune.Tuner(
         tune.with_resources(worker, shapes.request),
@@ -172,7 +173,8 @@ def _tune(dispatcher: Dispatcher, shapes: _Shapes, files: StoreFiles, scratch: s
             failure_config=tune.FailureConfig(max_failures=0),
         ),
     )
-    tuner.fit()
+    with hidden(TUNE_PASSES_ON):
+        tuner.fit()
 
 
 class _Shapes:
@@ -255,7 +257,7 @@ def _connected(address: str | None) -> Iterator[None]:
                 include_dashboard=None if address else False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                runtime_env=_runtime_env() if address else None,
+                runtime_env=runtime_env() if address else None,
             )
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             raise EngineError(_unreachable(address, error)) from error
@@ -286,22 +288,6 @@ def _unreachable(address: str | None, error: Exception) -> str:
         "status` on its head), the address, and that RAY_AUTH_TOKEN is the head's token "
         "(see cluster/README.md)."
     )
-
-
-def _runtime_env() -> dict[str, Any]:
-    """Brings this very sweeper to every node of a cluster, and the user's settings with it."""
-    package = Path(__file__).parent.parent
-    passed = ("SWEEPER_DATA", "SWEEPER_CACHE", "HF_HOME", "HF_HUB_OFFLINE")
-    return {
-        "py_modules": [str(package)],
-        "env_vars": {name: os.environ[name] for name in passed if name in os.environ},
-    }
-
-
-def passed_on(files: StoreFiles) -> dict[str, str]:
-    """What workers need to reach the store and the hub; never to be written anywhere."""
-    hub = {name: os.environ[name] for name in ("HF_TOKEN",) if name in os.environ}
-    return {**files.environment(), **hub}
 
 
 @contextlib.contextmanager

@@ -75,7 +75,7 @@ class Bucket:
         return f"{self.address}/{relative}"
 
     def environment(self) -> dict[str, str]:
-        return self._call.environment()
+        return self._call.environment
 
     def _path(self, relative: str) -> str:
         check_inside(relative, self.address)

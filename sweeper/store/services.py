@@ -105,12 +105,22 @@ class Client:
     Args:
         scheme: "s3" or "gs".
         address: The store's, for messages.
+
+    Attributes:
+        environment: The variables, of the time of its making, by which another host reaches the
+            service as this one does.
     """
 
     def __init__(self, scheme: str, address: str) -> None:
         self.service = SERVICES[scheme]
         self.scheme = scheme
         self.address = address
+        names, prefixes = self.service.environment, self.service.prefixes
+        self.environment = {
+            name: value
+            for name, value in sorted(os.environ.items())
+            if name in names or name.startswith(prefixes)
+        }
         try:
             importlib.import_module(self.service.library)
         except ImportError:
@@ -119,11 +129,6 @@ class Client:
                 f"installed. Install it: pip install 'sweeper[{self.service.extra}]'."
             ) from None
 
-    def environment(self) -> dict[str, str]:
-        """The variables by which another host reaches the service as this one does."""
-        names, prefixes = self.service.environment, self.service.prefixes
-        return {k: v for k, v in os.environ.items() if k in names or k.startswith(prefixes)}
-
     def __call__(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Call a method of the file system.
 
@@ -131,8 +136,7 @@ class Client:
             FileExistsError, FileNotFoundError, NoSuchRange: the service says so.
             StoreError: it refuses, or has failed again and again.
         """
-        # Not cached by threads' or instances' names: a process has one client, a fork its own.
-        system = _system(self.scheme, os.getpid(), tuple(sorted(self.environment().items())))
+        system = _system(self.scheme, os.getpid(), tuple(self.environment.items()))
         for tried in range(1, TRIES + 1):
             try:
                 return getattr(system, method)(*args, **kwargs)
@@ -188,10 +192,10 @@ class Client:
 
 @functools.cache
 def _system(scheme: str, process: int, environment: Any) -> Any:
-    """The file system of this process; one per environment, since that says where the service is.
+    """The file system of a process; one per environment, since that says where the service is.
 
-    Kept for good: the client of a parent process, closed in its fork, would end the parent's
-    connections.
+    A fork has its own. Kept for good: the client of a parent process, closed in its fork, would
+    end the parent's connections.
     """
     from fsspec.config import conf, set_conf_env
 
