@@ -236,6 +236,25 @@ def test_failed_jobs_make_a_run_exit_with_1_and_are_named(
     assert f"error: {broken} failed: a row has no label\n  blocked by it: {below}\n" in said.err
     assert f"sweeper logs '{broken}' --store runs/tiny" in said.err
     assert "Zero-shot scores" in said.out
+    assert said.err.startswith("Done now: 5 jobs in 1 s, 1 failed, 1 blocked.\n")
+
+
+def test_a_run_of_which_every_job_failed_was_not_all_done_before(
+    folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_study(folder / "tiny.yaml")
+    World(Path("runs/tiny")).run(fail={"prepare/tokenizer"})
+    blocked = dict.fromkeys(["train/base", "train/more"], "prepare/tokenizer")
+    ended = Summary(0, 0, {"prepare/tokenizer": "the file is gone"}, blocked)
+    run_ending_with(ended, monkeypatch)
+    assert sweeper("run", str(file)) == 1
+    assert capsys.readouterr().err.startswith("Done now: nothing, 1 failed, 2 blocked.\n")
+    assert sweeper("plan", str(file)) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "all done left failed blocked" in said
+    assert "runs/tiny has 0 of 50 jobs; 1 failed and 49 blocked by that." in said
+    assert "`sweeper status runs/tiny` says why; mend that, and run again." in said
+    assert "checkpoints need about" in said
 
 
 @pytest.mark.parametrize(
