@@ -136,7 +136,14 @@ def test_own_cards_are_listed_checked_and_planned(folder: Path, capsys: Capture)
     capsys.readouterr()
     assert sweeper(*words) == 1
     said = capsys.readouterr().out
-    assert "en: 2 rows, the card says 1" in said and "1 broken rows left out" in said
+    assert "en: 2 rows, the card says 1" in said and "1 broken row left out" in said
+    Path("mine.tsv").unlink()
+    assert sweeper("tasks", "check", "mine", "--tasks", "cards", "--data", ".") == 1
+    assert f"there is no {folder / 'mine.tsv'}" in "".join(capsys.readouterr().out.split("\n"))
+    for words in (("tasks",), ("tasks", "check"), ("score", ".")):
+        assert sweeper(*words, "--data", "nowhere") == 1
+        assert f"there is no folder {folder / 'nowhere'}. Mend --data" in capsys.readouterr().err
+    Path("mine.tsv").write_text("x\ta\n")
     file = write_study(folder / "tiny.yaml", intermediates={"mine": None})
     assert sweeper("plan", str(file)) == 1
     assert "unknown task 'mine'" in capsys.readouterr().err

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweeper.errors import DataError
+
 if TYPE_CHECKING:
     from sweeper.analysis.view import View
     from sweeper.study import Study
@@ -102,9 +104,18 @@ def load(study: str, no_limits: bool, tasks: Path | None = None) -> Study:
 
 
 def data_folder(data: str | None) -> Path | None:
-    """The folder of the data files; None: the hub."""
+    """The folder of the data files; None: the hub. `DataError` if there is no such folder."""
     said = data or os.environ.get("SWEEPER_DATA") or "hub"
-    return None if said == "hub" else Path(said).expanduser()
+    if said == "hub":
+        return None
+    folder = Path(said).expanduser()
+    if not folder.is_dir():
+        named = "--data" if data else "SWEEPER_DATA"
+        raise DataError(
+            f"{named} must be `hub` or the folder of the data files; there is no folder "
+            f"{folder.absolute()}. Mend {named}."
+        )
+    return folder
 
 
 def view_of(store: Path | None, study: str | None) -> View:

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.resolving import has_files
 from sweeper.tasks import kinds
 from sweeper.tasks.card import Card, Split
+from sweeper.tasks.presence import has_files
 
 
 def print_tasks(out: Console, cards: Mapping[str, Card], root: Path | None) -> None:

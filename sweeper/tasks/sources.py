@@ -174,8 +174,8 @@ def _untouched(file: dict[str, Any], root: Path) -> bool:
 def _root(root: Path | None) -> Path:
     if root is None:
         raise DataError(
-            "Local data needs a data folder; none is given. Set SWEEPER_DATA, or `data:` in the "
-            "study."
+            "Local data needs a data folder; none is given. Name it: SWEEPER_DATA, `data:` in the "
+            "study, or `--data`."
         )
     return root
 
