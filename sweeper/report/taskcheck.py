@@ -148,11 +148,13 @@ def _s(count: int) -> str:
 
 
 def _verdict(units: Sequence[Checked]) -> str:
-    lacking = sum(bool(unit.lacking) for unit in units)
     said = "all as their cards say" if all(u.good for u in units) else "not all as their cards say"
-    if lacking:
-        said += f"; {lacking} of {len(units)} parts (split and language) are not there"
-    return said
+    unstated = sum(unit.there and unit.stated is None for unit in units)
+    lacking = sum(bool(unit.lacking) for unit in units)
+    beside = [f"{unstated} without a count in the card"] * bool(unstated)
+    beside += [f"{lacking} not there"] * bool(lacking)
+    of = f" (of {len(units)} parts, split and language: {', '.join(beside)})" if beside else ""
+    return said + of
 
 
 def _line(units: Sequence[Checked]) -> str:
@@ -161,15 +163,20 @@ def _line(units: Sequence[Checked]) -> str:
     if not there:
         return f"{place}: not there"
     rows = sum(unit.rows or 0 for unit in there)
-    missing = [unit.language for unit in units if not unit.there]
-    few = f", not there: {' '.join(missing)}" if missing else ""
-    good = sum(unit.good for unit in there)
-    some = "" if good == len(there) else f", {good} of {len(there)} languages as the card says"
-    unstated = sum(unit.stated is None for unit in there)
-    some += f" (the card has no count for {unstated} of {len(there)})" if unstated else ""
+    said = [f"{rows:,} row{_s(rows)}"]
+    stated = [unit for unit in there if unit.stated is not None]
+    good = sum(unit.good for unit in stated)
+    if good < len(stated):
+        said.append(f"{good} of {len(stated)} languages as the card says")
+    if len(stated) < len(there):
+        of = f" for {len(there) - len(stated)} of {len(there)}" if len(there) > 1 else ""
+        said.append(f"no count in the card{of}")
     left_out = sum(len(unit.skipped) for unit in there)
-    skipped = f", {left_out:,} broken row{_s(left_out)} left out" if left_out else ""
-    return f"{place}: {rows:,} row{_s(rows)}{some}{skipped}{few}"
+    if left_out:
+        said.append(f"{left_out:,} broken row{_s(left_out)} left out")
+    if len(there) < len(units):
+        said.append(f"not there: {' '.join(u.language for u in units if not u.there)}")
+    return f"{place}: {', '.join(said)}"
 
 
 def _faults(units: Sequence[Checked]) -> Iterator[str]:

@@ -64,6 +64,8 @@ def _size(split: Split) -> str:
         return "unknown" if count == 1 else f"{count} x unknown"
     low, high = min(known), max(known)
     some = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    if len(known) < count:
+        return f"{count} x unknown ({len(known)} known: {some})"
     return some if count == 1 else f"{count} x {some}"
 
 

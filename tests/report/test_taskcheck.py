@@ -75,13 +75,17 @@ def test_what_is_printed_names_every_mismatch(folder: Path) -> None:
     assert not good
     assert "mine/train: 2 rows\n" in said
     assert "mine/test: 1 row, 1 of 2 languages as the card says, not there: fi" in said
-    assert "de: " in said and "3 rows read, not all as their cards say; 1 of 4 parts" in said
+    assert "de: " in said and "3 rows read, not all as their cards say (of 4 parts, split" in said
     good, said = printed(folder, keep_going=True)
     assert not good and "de: 2 rows, the card says 3" in said
     assert "1 broken row left out" in said and "de: left out: " in said
     (folder / "test-de.tsv").write_text("a\tgood\nb\tbad\nc\tbad\n")
     good, said = printed(folder)
-    assert good and "6 rows read, all as their cards say; 1 of 4 parts" in said
+    assert (
+        good
+        and "6 rows read, all as their cards say (of 4 parts, split and language: 1 not there"
+        in said
+    )
 
 
 def test_what_is_not_there_is_named_and_a_fault_of_a_named_task(folder: Path) -> None:
@@ -94,7 +98,7 @@ def test_what_is_not_there_is_named_and_a_fault_of_a_named_task(folder: Path) ->
     assert f"mine/train: not there\n  there is no {folder / 'trian.tsv'}\n" in said
     assert f"there is no {folder / 'test-en.tsv'} (3 files are missing)\n" in said
     assert "  How to get it: Ask for it.\n1 task, 0 rows read, not all as their cards" in said
-    assert said.endswith("4 of 4 parts (split and language) are not there\n")
+    assert said.endswith("(of 4 parts, split and language: 4 not there)\n")
 
 
 def test_rows_that_were_left_out_are_a_mismatch(folder: Path) -> None:
@@ -117,8 +121,15 @@ def test_a_fault_of_all_languages_is_told_once(folder: Path) -> None:
 def test_a_card_without_a_count_is_said(folder: Path) -> None:
     card = folder / "cards/mine.yaml"
     card.write_text(CARD.replace(", rows: 2", ""))
-    good, said = printed(folder, keep_going=True)
-    assert "mine/train: 2 rows (the card has no count for 1 of 1)\n" in said and not good
+    (folder / "test-fi.tsv").write_text("a\tgood\nb\tbad\n")
+    (folder / "test-de.tsv").write_text("a\tgood\nb\tbad\nc\tbad\n")
+    good, said = printed(folder)
+    assert good and "mine/train: 2 rows, no count in the card\n" in said
+    assert "mine/test: 6 rows, no count in the card for 1 of 3\n" in said
+    assert "(of 4 parts, split and language: 2 without a count in the card)\n" in said
+    (folder / "test-de.tsv").write_text("a\tgood\n")
+    _, said = printed(folder)
+    assert "mine/test: 4 rows, 1 of 2 languages as the card says, no count in the card for" in said
 
 
 def test_without_names_all_that_is_there_is_read(folder: Path) -> None:
