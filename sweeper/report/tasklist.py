@@ -39,9 +39,10 @@ def print_tasks(out: Console, cards: Mapping[str, Card], root: Path | None) -> N
 def role(card: Card) -> str:
     """What a task can be in a study."""
     found = []
-    if "train" in card.splits:
+    trains = kinds.get(card.kind).needs_training
+    if trains and "train" in card.splits:
         found.append("intermediate")
-    if card.training_task or not kinds.get(card.kind).needs_training:
+    if card.training_task or not trains:
         source = card.training_task
         found.append(f"target (from {source})" if source and source != card.name else "target")
     return ", ".join(found) or "intermediate"
