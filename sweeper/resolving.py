@@ -113,6 +113,13 @@ def open_study(files: StoreFiles, name: str | None = None) -> tuple[Plan, Resolv
         ) from None
 
 
+def kept_going(files: StoreFiles, name: str) -> bool:
+    """Whether a study was last run so that broken rows are left out."""
+    if not files.names(f"studies/{name}"):
+        return False
+    return bool(json.loads(_read(files, name)["study"]).get("keep_going"))
+
+
 def _wanted(planned: Plan) -> list[tuple[str, str, tuple[str, ...]]]:
     """The task, split and languages of every prepare job, and of a tokenizer's text."""
     found: dict[tuple[str, str], set[str]] = {}

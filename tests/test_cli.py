@@ -197,6 +197,22 @@ def test_plan_before_and_after(folder: Path, capsys: Capture) -> None:
     assert "18 are left" in said and "no more checkpoints" in said
 
 
+def test_what_was_run_with_broken_rows_left_out_is_planned_so(
+    folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_study(folder / "tiny.yaml")
+    World(Path("runs/tiny"), study(keep_going=True)).run()
+    assert sweeper("plan", str(file), "--keep-going") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "runs/tiny has 50 of 50 jobs; nothing is left." in said and "last run" not in said
+    assert sweeper("plan", str(file)) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "has 0 of 50 jobs" in said and said.endswith("see `sweeper plan --keep-going`.")
+    monkeypatch.setattr("sweeper.analysis.view.View.skipped", lambda view: {"topic/dev/qaa": 3})
+    assert sweeper("matrix") == 0
+    assert "3 broken rows left out\n  topic/dev/qaa: 3" in capsys.readouterr().out
+
+
 def test_plan_refuses_checkpoints_that_do_not_fit(
     folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

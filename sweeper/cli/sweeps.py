@@ -33,24 +33,30 @@ def plan(
     store: StoreOption = None,
     no_limits: NoLimitsOption = False,
     tasks: TasksOption = None,
+    keep_going: KeepGoingOption = False,
 ) -> None:
     """Show a study's jobs, what is done and left, and if its disk will do."""
     from sweeper.disk import check_disk
     from sweeper.planning import plan as make_plan
     from sweeper.progress import Progress
     from sweeper.report.overview import print_plan
-    from sweeper.report.terminal import console
-    from sweeper.resolving import resolved_offline
+    from sweeper.report.terminal import console, say
+    from sweeper.resolving import kept_going, resolved_offline
     from sweeper.store.files import StoreFiles
 
-    planned = make_plan(load(study, no_limits, tasks))
+    planned = make_plan(load(study, no_limits, tasks, keep_going))
     folder = store or Path("runs") / planned.study.name
-    progress = None
+    progress, other = None, False
     if (folder / "store.json").is_file():
         files = StoreFiles(folder)
         resolved = resolved_offline(planned, files)
         progress = Progress(planned, resolved, files) if resolved else None
-    print_plan(console(), planned, progress, folder)
+        other = kept_going(files, planned.study.name) and not planned.study.keep_going
+    out = console()
+    print_plan(out, planned, progress, folder)
+    if other:
+        told = "Its last run left broken rows out, and that is other work than this"
+        say(out, f"{told}: see `sweeper plan --keep-going`.", "yellow")
     check_disk(planned, folder, progress)
 
 
@@ -72,9 +78,7 @@ def run(
     from sweeper.report.overview import print_results
     from sweeper.report.terminal import console
 
-    loaded = load(study, no_limits, tasks)
-    if keep_going:
-        loaded = loaded.model_copy(update={"keep_going": True})
+    loaded = load(study, no_limits, tasks, keep_going)
     folder = store or Path("runs") / loaded.name
     summary = sweep(loaded, folder, address=address, watch=live.watch)
     view = Store(folder).view(loaded.name)

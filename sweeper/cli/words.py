@@ -93,13 +93,15 @@ StudyOption = Annotated[
 ]
 
 
-def load(study: str, no_limits: bool, tasks: Path | None = None) -> Study:
-    """The study that a person names, with their cards and limits."""
+def load(study: str, no_limits: bool, tasks: Path | None, keep_going: bool) -> Study:
+    """The study that a person names, with what the options say besides."""
     from sweeper.study import Study
 
     loaded = Study.load(study)
     if tasks is not None:
         loaded = loaded.with_tasks(tasks)
+    if keep_going:
+        loaded = loaded.model_copy(update={"keep_going": True})
     return loaded.unlimited() if no_limits else loaded
 
 
