@@ -162,6 +162,8 @@ def _line(units: Sequence[Checked]) -> str:
     place = f"{units[0].task}/{units[0].split}"
     if not there:
         return f"{place}: not there"
+    if all(unit.rows is None for unit in there):
+        return f"{place}: not read"
     rows = sum(unit.rows or 0 for unit in there)
     said = [f"{rows:,} row{_s(rows)}"]
     stated = [unit for unit in there if unit.stated is not None]

@@ -68,7 +68,12 @@ def resolve(
         )
     if isinstance(found, LocalSource | LocalParts):
         return {code: _local(card, found, split, code, root) for code in codes}
-    revisions = {part: _revision(member) for part, member in found.members(split)}
+    try:
+        revisions = {part: _revision(member) for part, member in found.members(split)}
+    except DataError as error:
+        raise DataError(
+            f"The split {split!r} of the task {card.name!r} comes from the hub. {error}"
+        ) from None
     return {code: _hubs(found, split, code, revisions) for code in codes}
 
 

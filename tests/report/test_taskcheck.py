@@ -111,7 +111,7 @@ def test_a_fault_of_all_languages_is_told_once(folder: Path) -> None:
     (folder / "cards/mine.yaml").write_text(one_file.replace("{text: 0", "{text: 9"))
     _, said = printed(folder, "mine")
     assert said.count("a row must have a column 9") == 2, "of train and of test"
-    assert "  en de fi: " in said
+    assert "mine/test: not read\n  en de fi: " in said
 
 
 def test_a_card_without_a_count_is_said(folder: Path) -> None:
