@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sweeper.addressing import Resolved
-from sweeper.errors import ModelError, StoreError, suggest
+from sweeper.errors import AbsentError, DataError, ModelError, StoreError, suggest
 from sweeper.graph import Plan
 from sweeper.planning import plan
 from sweeper.store.files import StoreFiles, file_digest
@@ -70,15 +70,30 @@ def _resolved(planned: Plan, before: Resolved) -> Resolved:
     study = planned.study
     root = data_root(study)
     resolved = Resolved(root=str(root) if root else None)
-    resolved.base = _resolve_base(study, before.base)
-    for task, split, codes in _wanted(planned):
+    absent: dict[str, str] = {}
+    # Files first: that one is absent is known at once, and the hub takes its time.
+    wanted = sorted(
+        _wanted(planned), key=lambda one: source_of(planned.cards[one[0]], root) == "hub"
+    )
+    for task, split, codes in wanted:
         card = planned.cards[task]
         source = source_of(card, root)
+        if absent and source == "hub":
+            break
         known = {code: before.sources.get(f"{task}/{split}/{code}") for code in codes}
         stale = [c for c in codes if not _reusable(known[c], card, split, c, root)]
-        fresh = sources.resolve(card, split, stale, source=source, root=root) if stale else {}
+        try:
+            fresh = sources.resolve(card, split, stale, source=source, root=root) if stale else {}
+        except AbsentError as error:
+            absent.setdefault(task, str(error))
+            continue
         for code in codes:
             resolved.sources[f"{task}/{split}/{code}"] = fresh.get(code) or known[code] or {}
+    if absent:
+        options = " ".join(f"--without {task}" for task in sorted(absent))
+        advice = f"To sweep without: `{options}`. Rows and columns go, mixtures lose these parts."
+        raise DataError("\n".join([*absent.values(), advice]))
+    resolved.base = _resolve_base(study, before.base)
     return resolved
 
 

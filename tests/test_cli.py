@@ -15,6 +15,7 @@ from report.submission_world import study as made_study
 from sweeper import cli
 from sweeper.engine import sweep
 from sweeper.engine.sweep import Summary
+from sweeper.reducing import without
 
 
 @pytest.fixture
@@ -240,6 +241,32 @@ def test_run_on_a_finished_store_trains_nothing_and_prints_the_same(
     for part in ("Zero-shot scores", "Gain over none", "Scores per language", "Best checkpoint"):
         assert part in first.out
     assert first.out.rstrip().endswith(str(folder / "runs/tiny"))
+
+
+def test_a_task_that_is_left_out_is_told_in_plan_run_and_matrix(
+    folder: Path, capsys: Capture
+) -> None:
+    rows: dict[str, Any] = {"supersense": None, "more": {"tasks": ["supersense", "surface"]}}
+    file = write_study(folder / "tiny.yaml", intermediates=rows)
+    store = Path("runs/tiny-without-supersense")
+    World(store, without(study(intermediates=rows), ["supersense"])).run()
+    words = (str(file), "--without", "supersense")
+    told = "Without supersense: no row supersense, more trains on 1 of its 2 tasks."
+
+    assert sweeper("plan", *words) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.startswith(f"tiny-without-supersense: {told} 2 rows: none, more more: surface")
+    assert "nothing is left" in said
+
+    assert sweeper("run", *words) == 0
+    made = capsys.readouterr()
+    assert f"tiny-without-supersense: {told}\n" in made.err
+    assert "- more: trained on surface. " in made.out
+    assert sweeper("export", str(store)) == 0
+    assert capsys.readouterr().out.splitlines()[2].startswith("tiny-without-supersense,more,")
+
+    assert sweeper("plan", str(file), "--without", "supersens") == 1
+    assert "Did you mean 'supersense'?" in capsys.readouterr().err
 
 
 def run_ending_with(summary: Summary, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from sweeper.cli.words import (
     StudyArgument,
     StudyOption,
     TasksOption,
+    WithoutOption,
     app,
     load,
     view_of,
@@ -33,6 +34,7 @@ def plan(
     store: StoreOption = None,
     no_limits: NoLimitsOption = False,
     tasks: TasksOption = None,
+    without: WithoutOption = None,
     keep_going: KeepGoingOption = False,
 ) -> None:
     """Show a study's jobs, what is done and left, and if its disk will do."""
@@ -44,7 +46,7 @@ def plan(
     from sweeper.resolving import kept_going, resolved_offline
     from sweeper.store.files import StoreFiles
 
-    planned = make_plan(load(study, no_limits, tasks, keep_going))
+    planned = make_plan(load(study, no_limits, tasks, without, keep_going))
     folder = store or Path("runs") / planned.study.name
     progress, other = None, False
     if (folder / "store.json").is_file():
@@ -69,6 +71,7 @@ def run(
     ] = None,
     no_limits: NoLimitsOption = False,
     tasks: TasksOption = None,
+    without: WithoutOption = None,
     keep_going: KeepGoingOption = False,
 ) -> None:
     """Do what a study asks for and its store lacks; show the results."""
@@ -78,7 +81,9 @@ def run(
     from sweeper.report.overview import print_results
     from sweeper.report.terminal import console
 
-    loaded = load(study, no_limits, tasks, keep_going)
+    loaded = load(study, no_limits, tasks, without, keep_going)
+    if without:
+        typer.echo(f"{loaded.name}: {loaded.description}", err=True)
     folder = store or Path("runs") / loaded.name
     summary = sweep(loaded, folder, address=address, watch=live.watch)
     view = Store(folder).view(loaded.name)

@@ -12,6 +12,8 @@ import typer
 from sweeper.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sweeper.analysis.view import View
     from sweeper.study import Study
 
@@ -81,6 +83,14 @@ NoLimitsOption = Annotated[
 TasksOption = Annotated[
     Path | None, typer.Option("--tasks", help="A folder of your own task cards (*.yaml).")
 ]
+WithoutOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without",
+        metavar="TASK",
+        help="Leave a task out: its row, its column, its part in mixtures. May be repeated.",
+    ),
+]
 KeepGoingOption = Annotated[
     bool, typer.Option("--keep-going", help="Leave broken rows out, and count them.")
 ]
@@ -93,13 +103,23 @@ StudyOption = Annotated[
 ]
 
 
-def load(study: str, no_limits: bool, tasks: Path | None, keep_going: bool) -> Study:
+def load(
+    study: str,
+    no_limits: bool,
+    tasks: Path | None,
+    without: Sequence[str] | None,
+    keep_going: bool,
+) -> Study:
     """The study that a person names, with what the options say besides."""
     from sweeper.study import Study
 
     loaded = Study.load(study)
     if tasks is not None:
         loaded = loaded.with_tasks(tasks)
+    if without:
+        from sweeper.reducing import without as reduced
+
+        loaded = reduced(loaded, without)
     if keep_going:
         loaded = loaded.model_copy(update={"keep_going": True})
     return loaded.unlimited() if no_limits else loaded

@@ -47,6 +47,9 @@ def print_plan(out: Console, planned: Plan, progress: Progress | None, folder: P
     rows = ", ".join(planned.rows)
     seeds = ", ".join(map(str, study.seeds))
     say(out, f"  {_count(planned.rows, 'row')}: {rows}")
+    for name, row in study.intermediates.items():
+        if row.composition != name:
+            say(out, f"    {name}: {row.composition}")
     say(out, f"  {_count(planned.columns, 'target')}: {', '.join(planned.columns)}")
     say(out, f"  {_count(study.seeds, 'seed')}: {seeds}")
     out.print()
@@ -137,7 +140,7 @@ def _room(planned: Plan, progress: Progress | None, folder: Path) -> str:
 
 
 def print_status(out: Console, view: View) -> None:
-    """A study's jobs by kind and state, and what failed."""
+    """A study's jobs by kind and state, what failed, and which broken rows were left out."""
     counts = view.progress.counts()
     states = [s for s in _STATES if any(found[s] for found in counts.values())]
     say(out, view.plan.study.name, "bold")
@@ -152,6 +155,7 @@ def print_status(out: Console, view: View) -> None:
     elif left:
         say(out, f"{len(left)} jobs are left; `sweeper run` goes on with them.")
     _print_failures(out, view)
+    print_skipped(out, view)
     out.print()
 
 
@@ -196,7 +200,7 @@ def print_skipped(out: Console, view: View) -> None:
     out.print()
     say(out, f"{_count(range(sum(found.values())), 'broken row')} left out", "bold")
     for name, count in found.items():
-        say(out, f"  {name}: {count:,}", "yellow")
+        say(out, f"  {name}: {count:,} row{'' if count == 1 else 's'}", "yellow")
     say(out, "  What is wrong: `sweeper tasks check TASK --keep-going`, or the job's `message`.")
 
 

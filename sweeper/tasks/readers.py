@@ -6,7 +6,7 @@ Every fault is a `DataError` that names the file (or the hub dataset), the row a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -270,13 +270,13 @@ def _hub_records(source: HubSource, resolution: Resolution) -> Iterator[Record]:
     for batch in table.select_columns(columns).iter(batch_size=1000):
         for cells in zip(*(batch[column] for column in columns), strict=True):
             whole = dict(zip(columns, cells, strict=True))
-            where = f"{origin}, row:{number}"
-            row = {field: formats.pick(whole, given, where) for field, given in fields}
-            for field, names in by_name.items():
-                row[field] = _named(row[field], names)
-            if not prefix or str(row.get("id", "")).lower().startswith(prefix):
-                yield Record(f"{origin}, row", number, row)
+            record = formats.picked(whole, source.columns, f"{origin}, row", number)
             number += 1
+            row = {**record.values}
+            for field, names in by_name.items() if row else ():
+                row[field] = _named(row[field], names)
+            if not prefix or record.fault or str(row.get("id", "")).lower().startswith(prefix):
+                yield replace(record, values=row)
 
 
 def _paths(given: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from analysis.world import World, study
+from helpers import commit_job, files_at, outcome_of, progress_of, small_study
 from rich.console import Console
 
 from sweeper import Store
@@ -100,6 +101,31 @@ def test_status_names_failures_blocked_jobs_and_the_next_command(
     assert f"failed: {broken}\n  a row has no label\n  1 job blocked by it\n" in said
     assert f"sweeper logs '{broken}' --store {tmp_path / 's'}" in said
     assert "Complete" not in said
+
+
+def test_status_counts_the_rows_that_were_left_out(tmp_path: Path, out: Console) -> None:
+    progress = progress_of(small_study(keep_going=True), files_at(tmp_path / "s"))
+    skipped = {
+        "prepare/tagging/train/48": {"qaa": 1200},
+        "prepare/tagging/test/48": {"qab": 1, "qac": 0},
+        "prepare/tokenizer": {"all": 2},
+    }
+    while (key := progress.take()) is not None:
+        if progress.claim(key):
+            made = outcome_of(progress.plan.jobs[key], progress.attempt_address(key))
+            commit_job(progress, key, {**made, "skipped": skipped.get(key, {})})
+    print_status(out, Store(tmp_path / "s").view())
+    said = text(out)
+    assert "1203 broken rows left out\n" in said
+    told = [line for line in said.splitlines() if line.startswith("  ") and ": " in line]
+    assert {line for line in told if "row" in line.split(": ")[1]} == {
+        "  tokenizer: 2 rows", "  tagging/train/qaa: 1,200 rows", "  tagging/test/qab: 1 row",
+    }  # fmt: skip
+
+
+def test_status_says_nothing_of_rows_where_none_was_left_out(done: World, out: Console) -> None:
+    print_status(out, Store(done.files.root).view())
+    assert "left out" not in text(out)
 
 
 def test_the_plan_tells_what_is_left(done: World, tmp_path: Path, out: Console) -> None:
