@@ -84,7 +84,7 @@ def _rows(
                     continue
                 named = record.values.get("id", number)
                 row["id"] = f"{stream.prefix}{named}"
-                _check_new(row["id"], seen, record)
+                _check_new(row["id"], seen, record, stream)
             except DataError as error:
                 if skipped is None:
                     raise
@@ -125,11 +125,12 @@ def _is_listed(row: Row, kind: kinds.Kind, marks: frozenset[str]) -> bool:
     return without.mark(str(row[str(kind.document_field)])) in marks
 
 
-def _check_new(name: str, seen: set[str], record: Record) -> None:
+def _check_new(name: str, seen: set[str], record: Record, stream: _Stream) -> None:
     if name in seen:
+        other = ", or leave the `id` column out of the card" if stream.id_column else ""
         raise DataError(
             f"{record.where()}: ids must be unique in a split and language; {name!r} is not. Mend "
-            "the data, or leave the `id` column out of the card."
+            f"the data{other}."
         )
     seen.add(name)
 
@@ -192,11 +193,15 @@ def _origin(resolution: Resolution, root: Path | None) -> str:
 
 @dataclass(frozen=True)
 class _Stream:
-    """The records of a part of a source, how their labels are translated, how ids begin."""
+    """The records of a part of a source, how their labels are translated, how ids begin.
+
+    ``id_column``: the card says which column the ids are, where other formats know it themselves.
+    """
 
     records: Iterator[Record]
     translation: _Translation
     prefix: str = ""
+    id_column: bool = False
 
 
 def _streams(
@@ -215,7 +220,7 @@ def _streams(
             records = _local_records(card, member, language, paths)
         else:
             records = _hub_records(member, resolution["parts"][part] if part else resolution)
-        yield _Stream(records, _Translation.of(member), prefix)
+        yield _Stream(records, _Translation.of(member), prefix, "id" in member.columns)
 
 
 def _local_records(

@@ -43,7 +43,7 @@ def test_a_question_without_answer(read: Reader) -> None:
     plausible = {**WHERE, "is_impossible": True}
     (row,) = read(qa_card(metric="squad_v2"), squad(plausible))
     assert row["answers"] == []
-    with pytest.raises(DataError, match=r"question:1: a question .* must have an answer"):
+    with pytest.raises(DataError, match=r"question:1 \(id 'q1'\): a question .* must have"):
         read(qa_card(metric="squad"), squad(plausible))
 
 
@@ -51,13 +51,14 @@ def test_a_question_without_answer(read: Reader) -> None:
     "text, says",
     [
         (squad(WHERE)[:-3], r":1: the file must be a JSON document; .* at column"),
-        (json.dumps({"date": []}), r"question:0: 'data' must be there and be of the type list"),
+        (json.dumps({"date": []}), r"/de: 'data' must be there and be of the type list"),
         (squad(WHERE, {**WHERE, "id": None}), r"question:2: 'id' must be there"),
-        (squad(WHERE, WHERE), r"ids must be unique .*'q1' is not"),
+        (squad(WHERE, {**WHERE, "question": None}), r"question:2 \(id 'q1'\): 'question' must be"),
+        (squad(WHERE, WHERE), r"question:2 \(id 'q1'\): ids must .*'q1' is not. Mend the data\.$"),
         (
             squad({**WHERE, "answers": [{"text": "London", "answer_start": 12}]}),
-            r"question:1: an answer must stand in its text where it says: at character 12 there "
-            r"is ' Londo', not 'London'. Mend the offset",
+            r"question:1 \(id 'q1'\): an answer must stand in its text where it says: at "
+            r"character 12 there is ' Londo', not 'London'. Mend the offset",
         ),
         (squad({**WHERE, "answers": [{"text": "London"}]}), "must have a 'text' and an 'answer_s"),
         (squad({**WHERE, "answers": [{"text": "London", "answer_start": -7}]}), "-7 there is"),
@@ -196,8 +197,8 @@ def test_parquet_rows_without_a_part_can_be_left_out(tmp_path: Path) -> None:
     skipped: list[str] = []
     kept = readers.read(task, "test", "de", found, tmp_path, skipped=skipped)
     assert [row["id"] for row in kept] == ["0", "2"]
-    assert len(skipped) == 1 and "de, row:1: a row must have the key 'choices.text'" in skipped[0]
-    with pytest.raises(DataError, match=r"row:1: a row must have the key"):
+    assert len(skipped) == 1 and "de, row:2: a row must have the key 'choices.text'" in skipped[0]
+    with pytest.raises(DataError, match=r"row:2: a row must have the key"):
         readers.read(task, "test", "de", found, tmp_path)
 
 

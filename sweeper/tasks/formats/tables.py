@@ -168,7 +168,7 @@ def _object(path: Path, number: int, line: str, ended: bool) -> dict[str, Any]:
 
 
 def parse_parquet(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
-    """Rows of a Parquet file, numbered from 0."""
+    """Rows of a Parquet file, numbered from 1 as lines are."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -184,7 +184,7 @@ def parse_parquet(paths: Sequence[Path], source: LocalSource, language: str) -> 
                         f"{path}: the file must have the column {top!r}.{suggest(top, known)} "
                         "Mend the card's `columns:`."
                     )
-            number = 0
+            number = 1
             for batch in file.iter_batches(batch_size=1000, columns=tops):
                 for row in batch.to_pylist():
                     yield picked(row, source.columns, f"{path}, row", number)
