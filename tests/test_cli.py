@@ -148,7 +148,9 @@ def test_own_cards_are_listed_checked_and_planned(folder: Path, capsys: Capture)
     file = write_study(folder / "tiny.yaml", intermediates={"mine": None})
     assert sweeper("plan", str(file)) == 1
     assert "unknown task 'mine'" in capsys.readouterr().err
+    capsys.readouterr()
     assert sweeper("plan", str(file), "--tasks", "cards") == 0
+    assert "mine missing 1" in " ".join(capsys.readouterr().out.split())
 
 
 def test_errors_are_one_sentence_and_exit_with_1(folder: Path, capsys: Capture) -> None:
