@@ -36,8 +36,9 @@ def read(
     dropping, or what the kind makes of that (see `Kind.first`).
 
     With a list as ``skipped``, a row that breaks a rule is left out and what is wrong with it is
-    added to the list. Files that are broken as a whole, or whose lines belong together (parallel,
-    BUCC, CoNLL, SQuAD's structure), are errors all the same.
+    added to the list. Files that are broken as a whole, or where a fault casts doubt on what
+    follows (CSV's quotes and bytes, CoNLL's lines, parallel, BUCC, SQuAD's structure), are errors
+    all the same; `docs/add_a_task.md` lists them.
 
     Raises:
         DataError: a file is missing, has changed since it was resolved, or breaks a rule.
