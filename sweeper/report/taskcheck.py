@@ -12,6 +12,7 @@ from sweeper.errors import StudyError, SweeperError, suggest
 from sweeper.report.terminal import say
 from sweeper.tasks import readers, sources
 from sweeper.tasks.card import Card
+from sweeper.tasks.kinds.base import Row, texts_of
 from sweeper.tasks.presence import has_files, missing_files, source_of
 
 SHOWN = 3
@@ -25,6 +26,7 @@ class Checked:
     ``rows`` is None where it is not there or could not be read (then ``problem`` says why).
     ``stated`` is what the card says; ``skipped`` are the rows that were left out, and why;
     ``lacking`` the files that are not there. ``wanted``: the task was named, so they should be.
+    ``blank`` are the ids of rows with an empty text, which official data has, too.
     """
 
     task: str
@@ -37,6 +39,7 @@ class Checked:
     skipped: tuple[str, ...] = ()
     lacking: tuple[Path, ...] = ()
     wanted: bool = False
+    blank: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
@@ -111,7 +114,12 @@ class _Check:
             rows = readers.read(card, split, code, found, self.root, skipped=skipped)
         except SweeperError as error:
             return Checked(*place, None, stated, str(error), skipped=tuple(skipped or ()))
-        return Checked(*place, len(rows), stated, skipped=tuple(skipped or ()))
+        blank = tuple(row["id"] for row in rows if _has_blank(row))
+        return Checked(*place, len(rows), stated, skipped=tuple(skipped or ()), blank=blank)
+
+
+def _has_blank(row: Row) -> bool:
+    return any(not text.strip() for texts in texts_of(row) for text in texts)
 
 
 # ---- what is printed --------------------------------------------------------------------------
@@ -192,6 +200,10 @@ def _faults(units: Sequence[Checked]) -> Iterator[str]:
     for unit in units:
         if unit.rows is not None and unit.stated not in (None, unit.rows):
             yield f"{unit.language}: {unit.rows:,} rows, the card says {unit.stated:,}"
+        if unit.blank:
+            count = len(unit.blank)
+            rows = "1 row has" if count == 1 else f"{count:,} rows have"
+            yield f"{unit.language}: {rows} an empty text, the first is {unit.blank[0]!r}"
         for text in unit.skipped[:SHOWN]:
             yield f"{unit.language}: left out: {text}"
         if len(unit.skipped) > SHOWN:

@@ -104,6 +104,13 @@ def test_rows_that_were_left_out_are_a_mismatch(folder: Path) -> None:
     assert "de: left out: " in said
 
 
+def test_empty_texts_are_counted_and_no_fault(folder: Path) -> None:
+    (folder / "train.tsv").write_text(" \tgood\nb\tbad\n")
+    _, said = printed(folder, "mine")
+    assert "mine/train: 2 rows\n  en: 1 row has an empty text, the first is '0'\n" in said
+    assert checked(folder, "mine")["train/en"].good
+
+
 def test_a_fault_of_all_languages_is_told_once(folder: Path) -> None:
     for code in ("en", "de", "fi"):
         (folder / f"test-{code}.tsv").write_text("a\tgood\n")

@@ -23,6 +23,9 @@ Tokenizer: TypeAlias = Any
 CHUNK = 4096
 """Rows tokenised at once: enough to keep all threads busy, few enough to keep memory small."""
 
+TEXTS, LISTS = ("text", "pair", "question", "context", "prompt"), ("tokens", "choices")
+"""The fields of rows, of whatever kind, that are texts, or lists of texts."""
+
 IGNORED = -100
 """The label of a position that is not scored, as torch's cross entropy has it."""
 
@@ -160,6 +163,12 @@ def text_of(values: Mapping[str, Any], field: str) -> str:
             "Mend the row, or name another column in the card's `columns:`",
         )
     return text
+
+
+def texts_of(row: Row) -> Iterator[list[str]]:
+    """The texts of a row, of whatever kind, field by field: one, or those of a list."""
+    yield from ([row[field]] for field in TEXTS if field in row)
+    yield from (list(row[field]) for field in LISTS if field in row)
 
 
 def label_of(values: Mapping[str, Any], card: Card, field: str = "label") -> str:
