@@ -62,6 +62,12 @@ def read(
             f"the language {language!r}; there is none. Get the data again, or leave the "
             "language out."
         )
+    lack = kind.lack(rows) if rows else ""
+    if lack:
+        raise DataError(
+            f"{origin}: a unit of a {kind.name} task needs {lack}; there is none. Get the data "
+            "again."
+        )
     return rows
 
 

@@ -128,6 +128,7 @@ def test_bucc(read: Reader) -> None:
         ((GERMAN + "de-3 Ja\n", ENGLISH, "de-1\ten-1"), r"de:3: a line must have an id and a sen"),
         ((GERMAN + "de-1\tJa\n", ENGLISH, "de-1\ten-1"), r"de:3: ids must be unique; 'de-1'"),
         ((GERMAN, ENGLISH, "de-1\ten-9"), r"gold:1: a pair must be of known sentences; .*'en-9'"),
+        ((GERMAN, ENGLISH, ""), r"/gold: a unit of a bitext_mining task needs at least one pair"),
         ((GERMAN, ENGLISH, "de-1\ten-1\nde-1\ten-2"), r"gold:2: 'de-1' must be in one pair only"),
     ],
 )

@@ -158,6 +158,14 @@ class AnswerRetrieval(Kind):
         kept = {row["id"] for row in [*questions, *right, *wrong[: max(0, count - len(right))]]}
         return [row for row in rows if row["id"] in kept]
 
+    def asked(self, rows: Sequence[Row]) -> dict[str, str]:
+        """The questions' keys."""
+        return {row["id"]: row["keys"][0] for row in rows if row["role"] == "question"}
+
+    def answered(self, rows: Sequence[Row]) -> set[str]:
+        """The keys that candidates answer."""
+        return {key for row in rows if row["role"] == "candidate" for key in row["keys"]}
+
     def encode(
         self, rows: Sequence[Row], card: Card, tokenizer: Tokenizer, max_length: int
     ) -> Encoded:

@@ -132,6 +132,18 @@ class Kind(ABC):
         """What a limit of ``count`` examples leaves of a unit's rows, in their order."""
         return list(rows[:count])
 
+    def lack(self, rows: Sequence[Row]) -> str:
+        """What the rows of a unit lack, taken together; empty if it can be scored with them."""
+        return ""
+
+    def asked(self, rows: Sequence[Row]) -> dict[str, str]:
+        """Of rows that ask for rows of this unit or its companions: id -> what they ask for."""
+        return {}
+
+    def answered(self, rows: Sequence[Row]) -> set[str]:
+        """What the rows of a unit are the answer to."""
+        return set()
+
     def companions(self, card: Card, split: str, language: str) -> tuple[tuple[str, str], ...]:
         """The other units, as (split, language), without which a unit cannot be scored.
 
