@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -220,18 +220,6 @@ def answers_of(path: Path) -> Mapping[str, Any]:
             f"{type(found).__name__}. Write it again."
         )
     return found
-
-
-def answered(found: Found, questions: Collection[str]) -> dict[str, Any]:
-    """What a file says of the questions of the data; it may lack some, or have others."""
-    given = answers_of(found.path)
-    known = {name: said for name, said in given.items() if name in questions}
-    if not known:
-        raise DataError(
-            f"{found.path}: answers must be by question id; none of the {len(given)} ids is one "
-            f"of {found.task}'s, such as {next(iter(questions))!r}. Write the ids of the data."
-        )
-    return known
 
 
 def _text(path: Path) -> str:

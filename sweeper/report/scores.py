@@ -32,6 +32,9 @@ def print_scores(out: Console, scored: FolderScores) -> None:
     for one in (one for one in scored.files if one.limit is not None):
         say(out, f"- {one.task}/{one.split}/{one.language}: the first {one.n} examples only, as "
             "the study's limits had it.", "dim")  # fmt: skip
+    for one in scored.files:
+        for note in one.notes:
+            say(out, f"- {one.task}/{one.split}/{one.language}: {note}.", "yellow")
     for of in BENCHMARKS.values():
         means = scored.averages(of).values
         if means:
@@ -43,7 +46,7 @@ def print_scores(out: Console, scored: FolderScores) -> None:
 def csv_of(scored: FolderScores) -> bytes:
     """A row per file and metric."""
     buffer = io.StringIO()
-    names = ["task", "split", "language", "metric", "value", "n", "main"]
+    names = ["task", "split", "language", "metric", "value", "n", "main", "notes"]
     writer = csv.DictWriter(buffer, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(scored.rows())

@@ -112,6 +112,7 @@ def test_a_ranking_is_as_long_as_it_is(tmp_path: Path, data: Path) -> None:
     one = score(tmp_path, data, "lareqa/test-de.json", {"q00_de": [*RIGHT, "de_1_2"]})
     # The three other questions of the file have no ranking, and score 0.
     assert (one.metrics, one.n) == ({"map@20": 25.0, "mrr@20": 25.0}, 4)
+    assert one.notes == ("3 of 4 questions have no ranking, and score 0",)
     short = score(tmp_path, data, "lareqa/test-de.json", {"q00_de": ["de_1_2", "de_1_0"]})
     assert short.metrics == {"map@20": 25.0 / 2 / 11, "mrr@20": 12.5}
 
@@ -124,6 +125,7 @@ def test_a_candidate_named_again_is_no_second_hit(tmp_path: Path, data: Path) ->
 @pytest.mark.parametrize(
     ("name", "said", "wrong"),
     [
+        ("lareqa/test-de.json", {}, "must have the rankings by question id; it has none"),
         ("lareqa/test-de.json", {"q00_en": RIGHT}, "none of the 1 ids is one of lareqa's"),
         ("lareqa/test-de.json", {"q00_de": "de_1_0"}, "that of 'q00_de' is 'de_1_0'. Write it"),
         ("lareqa/test-de.json", {"q00_de": [1]}, r"a list of ids .* that of 'q00_de' is \[1\]"),

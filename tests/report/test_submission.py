@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import shutil
@@ -9,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from report.submission_world import TARGETS, Predicted, study, write_data
 from sweeper import Store
 from sweeper.errors import DataError, StoreError
 from sweeper.graph import Job
 from sweeper.report.layout import MANIFEST, raw_labels
+from sweeper.report.scores import csv_of, print_scores
 from sweeper.report.submission import export_predictions
 from sweeper.report.submitted import FolderScores, score_folder
 from sweeper.tasks.card import shipped_cards
@@ -224,6 +228,36 @@ def test_a_question_without_an_answer_scores_0(copy: Path, data: Path) -> None:
     file.write_text(json.dumps({"q0": "", "unknown": "x"}))
     (one,) = (f for f in score(copy, data).files if f.task == "tydiqa")
     assert one.metrics["exact_match"] == 0.0 and one.n == 9
+    assert one.notes == (
+        "8 of 9 questions have no answer, and score 0",
+        "answers to no question of the data, which do not count: 1",
+    )
+
+
+def test_pairs_of_unknown_ids_count_as_wrong_and_are_told(copy: Path, data: Path) -> None:
+    file = copy / "bucc2018" / "test-de.tsv"
+    file.write_text("de-000\ten-029\nde-000\ten-1\nx\ten-029\n")
+    (one,) = (f for f in score(copy, data).files if (f.task, f.split) == ("bucc2018", "test"))
+    assert one.metrics["precision"] == pytest.approx(100 / 3)
+    assert one.notes == (
+        "2 of 3 pairs have an id that the data lack (the first: de-000 en-1), and count as wrong",
+    )
+    file.write_text("")
+    (one,) = (f for f in score(copy, data).files if (f.task, f.split) == ("bucc2018", "test"))
+    assert one.metrics["f1"] == 0.0 and one.notes == ("no pair at all",)
+
+
+def test_what_is_told_of_a_file_is_printed_and_written(copy: Path, data: Path) -> None:
+    (copy / "xquad" / "test-de.json").write_text('{"q1": "x"}')
+    scored, out = score(copy, data), Console(file=io.StringIO(), width=100)
+    print_scores(out, scored)
+    note = "8 of 9 questions have no answer, and score 0"
+    assert f"- xquad/test/de: {note}.\n" in out.file.getvalue()  # type: ignore[attr-defined]
+    written = {
+        (row["task"], row["language"]): row["notes"]
+        for row in csv.DictReader(csv_of(scored).decode().splitlines())
+    }
+    assert written["xquad", "de"] == note and not written["xquad", "zh"]
 
 
 @pytest.mark.parametrize(
@@ -234,9 +268,15 @@ def test_a_question_without_an_answer_scores_0(copy: Path, data: Path) -> None:
         ("panx/test-de.tsv", "O\n\n" * 7, "panx/test-de.tsv:1: a sentence must have a tag per"),
         ("panx/test-de.tsv", "O\n", "as many sentences as the data, 7; it has 1"),
         ("tatoeba/test-de.tsv", "99\n" * 13, "from 0 to 12; it is '99'"),
+        ("xnli/test-de.tsv", "neutral\tx\n" * 11, "test-de.tsv:1: .*alone; it has 2 columns"),
+        ("udpos/test-fi.tsv", "ja\tCCONJ\n", "test-fi.tsv:1: .* a tag of udpos alone; it has 2"),
+        ("udpos/test-fi.tsv", "X\nFOO\n", "test-fi.tsv:2: .* a tag of udpos, it is 'FOO'"),
         ("bucc2018/test-de.tsv", "de-001 en-001\n", "test-de.tsv:1: .*a tab between them"),
+        ("bucc2018/test-de.tsv", "de-001\ten-001\t1.1\n", "test-de.tsv:1: .*nothing else"),
+        ("bucc2018/test-de.tsv", "en-001\tde-001\n", "none of the 1 does, .* foreign one first"),
         ("xquad/test-de.json", "{", "xquad/test-de.json:1: the file must be a JSON object"),
         ("xquad/test-de.json", "[]", "it is a list"),
+        ("xquad/test-de.json", "{}", "answers by question id; it has none"),
         ("xquad/test-de.json", '{"no": "x"}', "none of the 1 ids is one of xquad's"),
         ("xquad/test-de.json", '{"q1": 3}', "that of 'q1' is none"),
         ("xquad/german.json", "{}", "is named <split>-<language>.tsv or .json"),
