@@ -94,6 +94,11 @@ def test_predictions_are_exported_and_scored(folder: Path, capsys: Capture) -> N
     said = capsys.readouterr().out
     stored = pd.read_csv("scores.csv").set_index("task")["value"]
     assert f"fi {stored['tatoeba']:.1f}" in said
+    Path("out/tatoeba/test-de.tsv").write_text("0\n")  # without its data's German
+    Path("data/tatoeba/v1/tatoeba.deu-eng.deu").unlink()
+    assert sweeper("score", "out", "--data", "data") == 1
+    said = capsys.readouterr().out
+    assert "fi " in said and "not scored: tatoeba/test-de.tsv: The task 'tatoeba' needs a" in said
     words = ("--intermediate", "mnli", "--seed", "0", "--target", "xnli", "-o", "named")
     assert sweeper("export", "predictions", "runs/made", *words) == 0
     assert json.loads(Path("named/predictions.json").read_text())["targets"]["xnli"]["seed"] == 0

@@ -191,7 +191,10 @@ def score(
         Path | None, typer.Option("--output", "-o", help="Write every score there, as CSV.")
     ] = None,
 ) -> None:
-    """Score predictions in XTREME's layout, whoever made them, against the tasks' data."""
+    """Score predictions in XTREME's layout, whoever made them, against the tasks' data.
+
+    Exits with 1 if a file could not be scored; it is named, and the others are scored.
+    """
     from sweeper.planning import cards_with
     from sweeper.report.scores import csv_of, print_scores
     from sweeper.report.submitted import score_folder
@@ -204,3 +207,5 @@ def score(
             output.write_bytes(csv_of(scored))
         except OSError as error:
             raise StoreError(f"{output} could not be written: {error.strerror}.") from None
+    if scored.left_out:
+        raise typer.Exit(1)

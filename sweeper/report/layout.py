@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sweeper.analysis.aggregates import NAMES
-from sweeper.errors import DataError, StoreError
+from sweeper.errors import DataError, StoreError, suggest
 from sweeper.tasks.card import Card, LocalSource, SyntheticSource
 
 MANIFEST = "predictions.json"
@@ -40,6 +40,8 @@ KINDS = (
     *JSON_KINDS,
 )
 """The kinds that the layout has files for."""
+
+ENDINGS = (".tsv", ".json")
 
 _FILE = re.compile(r"([a-z0-9_]+)-([a-z]{2,3})\.(tsv|json)")
 
@@ -155,29 +157,52 @@ class Found:
         )
 
 
-def files_in(folder: Path) -> Iterator[Found]:
-    """The files of predictions in a folder, by task and name.
+def files_in(folder: Path, cards: Mapping[str, Card]) -> tuple[list[Found], dict[Path, str]]:
+    """The files of predictions in a folder, by task and name; and what else is there, and why not.
 
     Raises:
-        DataError: there is none, or a file's name does not say split and language.
+        DataError: there is no such folder, or nothing in it.
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder of predictions {folder}. Give an existing folder.")
-    paths = sorted(p for p in folder.glob("*/*") if p.suffix in (".tsv", ".json"))
-    if not paths:
+    found: list[Found] = []
+    others: dict[Path, str] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.name.startswith("."):
+            _look_into(path, cards, found, others)
+        elif path.name != MANIFEST and path.suffix in ENDINGS:
+            others[path] = f"{path}: a file of predictions lies in a folder named after its task."
+    if not found and not others:
         raise DataError(
             f"{folder} has no predictions. They lie in a folder per task, as files named like "
             "xnli/test-de.tsv and xquad/test-de.json."
         )
-    for path in paths:
-        named = _FILE.fullmatch(path.name)
-        if not named:
-            raise DataError(
-                f"{path}: a file of predictions is named <split>-<language>.tsv or .json, such as "
-                "test-de.tsv. Rename it or take it away."
-            )
-        task = path.parent.name
-        yield Found(path, TASKS.get(task, task), named[1], named[2])
+    return found, others
+
+
+def _look_into(
+    folder: Path, cards: Mapping[str, Card], found: list[Found], others: dict[Path, str]
+) -> None:
+    """Sort what is in a task's folder."""
+    task = TASKS.get(folder.name, folder.name)
+    paths = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    if paths and task not in cards:
+        others[folder] = (
+            f"{folder}: the folder must be named after a task; {folder.name!r} is none."
+            f"{suggest(folder.name, cards)}"
+        )
+    elif paths and (reason := why_not(cards[task])):
+        others[folder] = f"{folder}: {reason}."
+    else:
+        for path in paths:
+            named = _FILE.fullmatch(path.name)
+            if named:
+                found.append(Found(path, task, named[1], named[2]))
+            else:
+                others[path] = (
+                    f"{path}: a file of predictions is named <split>-<language>.tsv or .json, "
+                    "such as test-de.tsv. Rename it or take it away."
+                )
 
 
 def lines_of(path: Path) -> list[str]:
@@ -224,7 +249,7 @@ def answers_of(path: Path) -> Mapping[str, Any]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: the file must be UTF-8; {error.reason}. Save it so.") from None
     except OSError as error:

@@ -10,14 +10,26 @@ from rich.console import Console
 from rich.text import Text
 
 from sweeper.analysis.aggregates import BENCHMARKS
-from sweeper.report.submitted import FolderScores
+from sweeper.report.submitted import FolderScores, LeftOut
 from sweeper.report.terminal import say, table
 
 
 def print_scores(out: Console, scored: FolderScores) -> None:
-    """A line per task, split and metric: mean over its languages, and each language's value."""
-    say(out, f"Scores of {scored.folder}, percent", "bold")
-    out.print()
+    """A line per task, split and metric: mean over its languages, and each language's value.
+
+    Below it what a reader must know: limits, notes on files, and what was not scored and why.
+    """
+    if scored.files:
+        say(out, f"Scores of {scored.folder}, percent", "bold")
+        out.print()
+        _print_table(out, scored)
+        out.print()
+    _print_notes(out, scored)
+    for left in scored.left_out:
+        say(out, f"- not scored: {_reason(scored, left)}", "red")
+
+
+def _print_table(out: Console, scored: FolderScores) -> None:
     made = table("task", "split", "metric", "mean", "per language", right=(3,))
     groups: dict[tuple[str, str, str], list[tuple[str, float]]] = {}
     for row in scored.rows():
@@ -28,10 +40,11 @@ def print_scores(out: Console, scored: FolderScores) -> None:
         each = " ".join(f"{code} {value:.1f}" for code, value in values)
         made.add_row(*map(Text, place), Text(f"{mean:.2f}"), Text(each))
     out.print(made)
-    out.print()
-    for one in (one for one in scored.files if one.limit is not None):
-        say(out, f"- {one.task}/{one.split}/{one.language}: the first {one.n} examples only, as "
-            "the study's limits had it.", "dim")  # fmt: skip
+
+
+def _print_notes(out: Console, scored: FolderScores) -> None:
+    for said in _limits(scored):
+        say(out, f"- {said}", "yellow")
     for one in scored.files:
         for note in one.notes:
             say(out, f"- {one.task}/{one.split}/{one.language}: {note}.", "yellow")
@@ -40,7 +53,33 @@ def print_scores(out: Console, scored: FolderScores) -> None:
         if means:
             said = ", ".join(f"{name} {value:.2f}" for name, value in means.items())
             say(out, f"- {of.name}, over all languages, QA as (EM + F1) / 2: {said}", "dim")
-    say(out, "- An average of a benchmark is shown only where all its members are there.", "dim")
+    if scored.files:
+        say(
+            out,
+            "- An average of a benchmark is shown only where all its members are there.",
+            "dim",
+        )
+
+
+def _limits(scored: FolderScores) -> list[str]:
+    """One line for all that was scored on first examples alone."""
+    found: dict[int, list[str]] = {}
+    for one in scored.files:
+        place = f"{one.task}/{one.split}"
+        if one.limit is not None and place not in found.setdefault(one.limit, []):
+            found[one.limit].append(place)
+    if not found:
+        return []
+    each = "; ".join(f"{limit} of {', '.join(places)}" for limit, places in found.items())
+    return [f"The first examples of a language only, as the study's limits had it: {each}."]
+
+
+def _reason(scored: FolderScores, left: LeftOut) -> str:
+    """Why files were not scored, beginning with their names."""
+    reason = left.reason.removeprefix(f"{scored.folder}/")
+    if reason.startswith(left.files[0]):
+        return reason
+    return f"{', '.join(left.files)}: {reason}"
 
 
 def csv_of(scored: FolderScores) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.analysis.aggregates import Averages, averages
-from sweeper.errors import DataError, suggest
+from sweeper.errors import DataError
 from sweeper.report import layout
 from sweeper.report.layout import Found
 from sweeper.report.rankings import Rankings
@@ -35,12 +35,21 @@ class FileScore:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """Files that were not scored, named as below their folder, and why (the first of them)."""
+
+    files: tuple[str, ...]
+    reason: str
+
+
 @dataclass
 class FolderScores:
-    """The scores of a folder, one per file."""
+    """The scores of a folder, one per file, and the files that have none."""
 
     folder: Path
     files: list[FileScore] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
 
     def rows(self) -> list[dict[str, Any]]:
         """A row per file and metric."""
@@ -69,7 +78,7 @@ class FolderScores:
 def score_folder(
     folder: Path, cards: Mapping[str, Card], root: Path | None, *, limits: bool = True
 ) -> FolderScores:
-    """Score every file of predictions in a folder.
+    """Score the files of predictions in a folder; what cannot be scored is left out, and said why.
 
     Args:
         folder: Has a folder per task.
@@ -79,19 +88,30 @@ def score_folder(
             that a study with limits made the predictions.
 
     Raises:
-        DataError: a file is of no known task, or does not fit the data; it names file and line.
+        DataError: there is no such folder, nothing in it, or its `predictions.json` is broken.
     """
     data = _Data(root, _told_limits(folder) if limits else {})
     scorers = {**SCORERS, "answer_retrieval": Rankings(data.rows).score}
+    files, others = layout.files_in(folder, cards)
     made = FolderScores(folder)
-    for found in layout.files_in(folder):
-        if found.task not in cards:
-            raise DataError(
-                f"{found.path}: the folder must be named after a task; {found.path.parent.name!r} "
-                f"is none.{suggest(found.path.parent.name, cards)}"
-            )
-        made.files.append(_score(found, cards[found.task], data, scorers))
+    broken: dict[tuple[str, str], list[tuple[Path, str]]] = {
+        ("", reason): [(path, reason)] for path, reason in others.items()
+    }
+    for found in files:
+        try:
+            made.files.append(_score(found, cards[found.task], data, scorers))
+        except DataError as error:
+            # Of data that are not there the reason is told once, and not for every language.
+            group = "" if isinstance(error, _NoData) else str(error)
+            broken.setdefault((found.task, group), []).append((found.path, str(error)))
+    for members in broken.values():
+        names = tuple(str(path.relative_to(folder)) for path, _ in members)
+        made.left_out.append(LeftOut(names, members[0][1]))
     return made
+
+
+class _NoData(DataError):
+    """There are no data to score against."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +124,15 @@ class _Data:
     def rows(self, card: Card, split: str, code: str) -> list[Row]:
         """The rows of a task's split in a language."""
         where = source_of(card, self.root)
-        found = sources.resolve(card, split, [code], source=where, root=self.root)[code]
+        if where == "local" and self.root is None:
+            raise _NoData(
+                f"{card.name} is not on the hub, and there is no folder of data files. Give the "
+                "folder that has its files by `--data` or SWEEPER_DATA."
+            )
+        try:
+            found = sources.resolve(card, split, [code], source=where, root=self.root)[code]
+        except DataError as error:
+            raise _NoData(str(error)) from None
         limit = self.limits.get((card.name, split))
         return readers.read(card, split, code, found, self.root, limit)
 
@@ -128,8 +156,6 @@ def _told_limits(folder: Path) -> dict[tuple[str, str], int]:
 
 
 def _score(found: Found, card: Card, data: _Data, scorers: Mapping[str, Scorer]) -> FileScore:
-    if card.kind not in scorers:
-        raise DataError(f"{found.path}: the layout has no files for {card.kind} tasks.")
     split, code = found.split_of(card), found.language
     values, n, notes = scorers[card.kind](found, card, data.rows(card, split, code))
     main = kinds.get(card.kind).metric

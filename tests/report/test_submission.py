@@ -18,9 +18,10 @@ from sweeper import Store
 from sweeper.errors import DataError, StoreError
 from sweeper.graph import Job
 from sweeper.report.layout import MANIFEST, raw_labels
+from sweeper.report.layout import file_of as layout_file
 from sweeper.report.scores import csv_of, print_scores
 from sweeper.report.submission import export_predictions
-from sweeper.report.submitted import FolderScores, score_folder
+from sweeper.report.submitted import FileScore, FolderScores, score_folder
 from sweeper.tasks.card import shipped_cards
 from sweeper.tasks.metrics.aggregate import XTREME
 
@@ -156,10 +157,25 @@ def test_limits_of_a_study_hold_for_its_predictions(data: Path, tmp_path: Path) 
         dev=lambda *_: (5.0, 1.0, 1)
     )
     export_predictions(Store(world.files.root).view(), tmp_path / "out")
-    (one,) = score_folder(tmp_path / "out", CARDS, data).files
+    scored = score_folder(tmp_path / "out", CARDS, data)
+    (one,) = scored.files
     assert (one.n, one.limit) == (4, 4)
-    with pytest.raises(DataError, match="as many lines as the data, 11; it has 4"):
-        score_folder(tmp_path / "out", CARDS, data, limits=False)
+    (left,) = score_folder(tmp_path / "out", CARDS, data, limits=False).left_out
+    assert "as many lines as the data, 11; it has 4" in left.reason
+
+
+def test_limits_are_told_in_one_line(data: Path, tmp_path: Path) -> None:
+    targets = {name: TARGETS[name] for name in ("xnli", "tatoeba")}
+    said = study(data, targets=targets, limits={"test": 4})
+    world = Predicted(tmp_path / "s", said, tmp_path / "prepared").run(
+        dev=lambda *_: (5.0, 1.0, 1)
+    )
+    export_predictions(Store(world.files.root).view(), tmp_path / "out")
+    out = Console(file=io.StringIO(), width=200)
+    print_scores(out, score_folder(tmp_path / "out", CARDS, data))
+    lines = out.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    told = [line for line in lines if "the study's limits" in line]
+    assert len(told) == 1 and told[0].endswith("had it: 4 of tatoeba/test, xnli/test.")
 
 
 def test_limits_hold_for_the_candidates_too(data: Path, tmp_path: Path) -> None:
@@ -283,16 +299,72 @@ def test_what_is_told_of_a_file_is_printed_and_written(copy: Path, data: Path) -
         ("xquad/test-fi.json", "{}", "xquad has no test/fi"),
         ("xnil/test-de.tsv", "", "'xnil' is none. Did you mean 'xnli'"),
         ("mnli/dev-de.tsv", "", "mnli has no dev/de"),
-        (MANIFEST, "{}", "not as `sweeper export predictions` writes it"),
+        ("mnli/train.txt", "", "is named <split>-<language>.tsv or .json"),
+        ("xnli-test-de.tsv", "", "lies in a folder named after its task"),
+        (
+            "text_lines/test-de.tsv",
+            "",
+            "text_lines: the layout has no files for tasks of the kind",
+        ),
     ],
 )
-def test_what_does_not_fit_is_named(
+def test_what_does_not_fit_is_named_and_the_others_are_scored(
     copy: Path, data: Path, name: str, content: str, said: str
 ) -> None:
+    whole = score(copy, data)
+    assert not whole.left_out
     (copy / name).parent.mkdir(exist_ok=True)
     (copy / name).write_text(content)
-    with pytest.raises(DataError, match=said):
+    found = score(copy, data)
+    (left,) = found.left_out
+    assert left.files in [(name,), (name.split("/")[0],)]
+    assert re.search(said, left.reason)
+    assert found.files == [one for one in whole.files if file_of(one) != name]
+
+
+def file_of(one: FileScore) -> str:
+    return layout_file(CARDS[one.task], one.split, one.language)
+
+
+def test_data_that_are_not_there_are_told_once_per_task(
+    copy: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", no_network)
+    shutil.copytree(data / "xnli", tmp_path / "some" / "xnli")
+    (tmp_path / "some" / "xnli" / "test-de.tsv").unlink()
+    found = score(copy, tmp_path / "some")
+    assert [(one.task, one.language) for one in found.files] == [("xnli", "en")]
+    told = {left.files[0].split("/")[0]: left for left in found.left_out}
+    assert len(told) == len(found.left_out) == len(TARGETS)
+    assert "needs a file for its split 'test' in the language 'de'" in told["xnli"].reason
+    assert told["mewslix"].files == tuple(
+        f"mewslix/{split}-{code}.json" for split in ("dev", "test") for code in ("de", "uk")
+    )
+    assert "cannot be looked up" in told["pawsx"].reason and len(told["pawsx"].files) == 2
+    hub = {left.files[0]: left.reason for left in score_folder(copy, CARDS, None).left_out}
+    assert hub["bucc2018/dev-de.tsv"].startswith("bucc2018 is not on the hub")
+    out = Console(file=io.StringIO(), width=1000)
+    print_scores(out, found)
+    said = out.file.getvalue()  # type: ignore[attr-defined]
+    assert "- not scored: pawsx/test-de.tsv, pawsx/test-fr.tsv: The Hugging Face" in said
+    assert said.count("not scored") == len(TARGETS)
+
+
+def no_network(*_: object, **__: object) -> None:
+    raise OSError("no route")
+
+
+def test_a_broken_manifest_stops(copy: Path, data: Path) -> None:
+    (copy / MANIFEST).write_text("{}")
+    with pytest.raises(DataError, match="not as `sweeper export predictions` writes it"):
         score(copy, data)
+
+
+def test_a_mark_at_the_beginning_of_a_file_is_no_part_of_it(copy: Path, data: Path) -> None:
+    whole = score(copy, data).rows()
+    for path in [*copy.rglob("*/*.tsv"), *copy.rglob("*/*.json")]:
+        path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert score(copy, data).rows() == whole
 
 
 def test_folders_without_predictions(tmp_path: Path, data: Path) -> None:
