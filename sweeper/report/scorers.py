@@ -6,6 +6,7 @@ label that the task does not have, and a note for what only lowers the score.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -39,6 +40,25 @@ def _labels(found: Found, card: Card, rows: Sequence[Row]) -> Scored:
     known |= {raw: label for label, raw in layout.raw_labels(card).items()}
     what = f"a label of {card.name}"
     said = [_one_of(found, n, label, known, what) for n, label in enumerate(given, 1)]
+    return _accuracy(rows, said)
+
+
+def _choices(found: Found, card: Card, rows: Sequence[Row]) -> Scored:
+    given = layout.choices_of(found.path)
+    _check_count(found, len(given), len(rows), "lines")
+    raw = layout.raw_labels(card)
+    known = {layout.json_label(raw.get(label, label)): label for label in card.labels}
+    for number, choice in enumerate(given, 1):
+        if choice not in known:
+            raise DataError(
+                f"{found.path}:{number}: a line's label must be one of "
+                f"{', '.join(map(json.dumps, known))}, it is {json.dumps(choice)}. Write the "
+                "number of the choice as the data have it."
+            )
+    return _accuracy(rows, [known[choice] for choice in given])
+
+
+def _accuracy(rows: Sequence[Row], said: Sequence[str]) -> Scored:
     gold = [row["label"] for row in rows]
     return Scored({"accuracy": metrics.accuracy(gold, said)}, len(gold))
 
@@ -202,7 +222,7 @@ def _check_count(found: Found, given: int, wanted: int, what: str) -> None:
 
 SCORERS: dict[str, Scorer] = {
     "classification": _labels,
-    "multiple_choice": _labels,
+    "multiple_choice": _choices,
     "token_classification": _tags,
     "span_extraction": _answers,
     "sentence_retrieval": _retrieved,

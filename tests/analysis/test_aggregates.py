@@ -11,7 +11,7 @@ from rich.console import Console
 from analysis.world import World, study
 from sweeper import Store
 from sweeper.analysis.aggregates import BENCHMARKS, UNSCORED, averages, columns_of
-from sweeper.errors import StoreError
+from sweeper.errors import DataError, StoreError
 from sweeper.report.benchmarks import print_aggregate
 from sweeper.tasks.card import Card, shipped_cards
 from sweeper.tasks.metrics import aggregate as official
@@ -70,6 +70,13 @@ def test_a_mean_needs_every_member() -> None:
     assert less.values == {} and less.lacking["xnli"] == ("ar",)
     nan = averages([*scores[1:], ("xnli", "ar", "accuracy", float("nan"))])
     assert nan.values == {}
+
+
+def test_a_file_that_lacks_is_named_as_the_official_script_wants_it() -> None:
+    codes = official.XTREME_R.languages["xcopa"]
+    scores = {"xcopa": {code: {"accuracy": 50.0} for code in codes if code != "qu"}}
+    with pytest.raises(DataError, match=r"the file xcopa/test-qu\.jsonl"):
+        official.summary(scores, official.XTREME_R)
 
 
 def test_the_whole_of_xtreme_r_is_our_own() -> None:

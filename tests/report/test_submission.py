@@ -88,14 +88,14 @@ def test_the_layout_is_that_of_evaluate_py(exported: Path) -> None:
         "pawsx/test-fr.tsv", "panx/test-de.tsv", "udpos/test-fi.tsv", "udpos/test-th.tsv",
         "xquad/test-de.json", "xquad/test-zh.json", "mlqa/test-de.json", "mlqa/test-zh.json",
         "tydiqa/test-fi.json", "bucc2018/dev-de.tsv", "bucc2018/test-de.tsv",
-        "tatoeba/test-de.tsv", "tatoeba/test-fi.tsv", "xcopa/test-et.tsv",
+        "tatoeba/test-de.tsv", "tatoeba/test-fi.tsv", "xcopa/test-et.jsonl",
         "lareqa/test-de.json", "lareqa/test-zh.json", "mewslix/dev-de.json",
         "mewslix/dev-uk.json", "mewslix/test-de.json", "mewslix/test-uk.json",
     }  # fmt: skip
     lines = {name: (exported / name).read_text().split("\n") for name in names}
     assert set(lines["xnli/test-de.tsv"]) <= {"entailment", "neutral", "contradiction", ""}
     assert set(lines["pawsx/test-de.tsv"]) <= {"0", "1", ""}
-    assert set(lines["xcopa/test-et.tsv"]) <= {"0", "1", ""}
+    assert set(lines["xcopa/test-et.jsonl"]) == {'{"label": 0}', '{"label": 1}', ""}
     assert all(line.isdecimal() for line in lines["tatoeba/test-de.tsv"][:-1])
     first = lines["bucc2018/test-de.tsv"][0].split("\t")
     assert first[0].startswith("de-") and first[1].startswith("en-")
@@ -239,6 +239,13 @@ def test_xtremes_own_driver_writes_retrieval_in_brackets(copy: Path, data: Path)
     assert score(copy, data).rows() == before
 
 
+def test_choices_are_read_as_the_data_have_them(copy: Path, data: Path) -> None:
+    """evaluate.py reads XCOPA's data and its predictions by one function."""
+    shutil.copy(data / "xcopa/data/et/test.et.jsonl", copy / "xcopa" / "test-et.jsonl")
+    (one,) = (f for f in score(copy, data).files if f.task == "xcopa")
+    assert one.metrics == {"accuracy": 100.0} and one.n == 10
+
+
 def test_a_question_without_an_answer_scores_0(copy: Path, data: Path) -> None:
     file = copy / "tydiqa" / "test-fi.json"
     file.write_text(json.dumps({"q0": "", "unknown": "x"}))
@@ -295,11 +302,16 @@ def test_what_is_told_of_a_file_is_printed_and_written(copy: Path, data: Path) -
         ("xquad/test-de.json", "{}", "answers by question id; it has none"),
         ("xquad/test-de.json", '{"no": "x"}', "none of the 1 ids is one of xquad's"),
         ("xquad/test-de.json", '{"q1": 3}', "that of 'q1' is none"),
-        ("xquad/german.json", "{}", "is named <split>-<language>.tsv or .json"),
+        ("xquad/german.json", "{}", "is named <split>-<language>.json, such as test-de.json"),
+        ("xcopa/test-et.jsonl", '{"label": 0}\n1\n' + "{}\n" * 8, "jsonl:2: .*NUMBER.*it is '1'"),
+        ("xcopa/test-et.jsonl", '{"label": "0"}\n' * 10, 'jsonl:1: .* one of 0, 1, it is "0"'),
+        ("xcopa/test-et.jsonl", '{"label": 2}\n' * 10, "jsonl:1: .* one of 0, 1, it is 2"),
+        ("xcopa/test-de.tsv", "0\n" * 10, "xcopa is named <split>-<language>.jsonl"),
+        ("xnli/test-de.json", "{}", "xnli is named <split>-<language>.tsv"),
         ("xquad/test-fi.json", "{}", "xquad has no test/fi"),
         ("xnil/test-de.tsv", "", "'xnil' is none. Did you mean 'xnli'"),
         ("mnli/dev-de.tsv", "", "mnli has no dev/de"),
-        ("mnli/train.txt", "", "is named <split>-<language>.tsv or .json"),
+        ("mnli/train.txt", "", "is named <split>-<language>.tsv"),
         ("xnli-test-de.tsv", "", "lies in a folder named after its task"),
         (
             "text_lines/test-de.tsv",
