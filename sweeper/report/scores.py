@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import statistics
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.text import Text
 
 from sweeper.analysis.aggregates import BENCHMARKS
+from sweeper.report.layout import MANIFEST
 from sweeper.report.submitted import FolderScores, LeftOut
 from sweeper.report.terminal import say, table
 
@@ -43,7 +45,7 @@ def _print_table(out: Console, scored: FolderScores) -> None:
 
 
 def _print_notes(out: Console, scored: FolderScores) -> None:
-    for said in _limits(scored):
+    for said in [*_origins(scored), *_limits(scored)]:
         say(out, f"- {said}", "yellow")
     for one in scored.files:
         for note in one.notes:
@@ -59,6 +61,25 @@ def _print_notes(out: Console, scored: FolderScores) -> None:
             "- An average of a benchmark is shown only where all its members are there.",
             "dim",
         )
+
+
+def _origins(scored: FolderScores) -> Iterator[str]:
+    """Whose predictions these are, as far as `predictions.json` says."""
+    made: dict[str, list[str]] = {}
+    shared: dict[str, list[str]] = {}
+    for target, one in scored.told.items():
+        who = f"{one.intermediate}, seed {one.seed}, of the study {one.study}"
+        made.setdefault(who, []).append(target)
+        for flag in one.overlap:
+            shared.setdefault(flag, []).append(target)
+    for who, targets in made.items():
+        yield f"{', '.join(targets)}: predictions of {who}."
+    for flag, targets in shared.items():
+        yield f"{', '.join(targets)}: {flag}."
+    known = {name for one in scored.told.values() for name in one.files}
+    lost = [one.file for one in scored.files if one.file not in known]
+    if scored.told and lost:
+        yield f"{MANIFEST} does not say whose these are: {', '.join(lost)}."
 
 
 def _limits(scored: FolderScores) -> list[str]:

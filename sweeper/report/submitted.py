@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any
 
 from sweeper.analysis.aggregates import Averages, averages
 from sweeper.errors import DataError
-from sweeper.report import layout
+from sweeper.report import layout, manifest
 from sweeper.report.layout import Found
+from sweeper.report.manifest import Told
 from sweeper.report.rankings import Rankings
 from sweeper.report.scorers import SCORERS, Scorer
 from sweeper.resolving import source_of
@@ -23,8 +23,12 @@ from sweeper.tasks.metrics.aggregate import Benchmark
 
 @dataclass(frozen=True)
 class FileScore:
-    """What one file scored: metric -> percent, over ``n`` examples, and notes on its content."""
+    """What one file scored: metric -> percent, over ``n`` examples, and notes on its content.
 
+    ``file`` is its path below the folder.
+    """
+
+    file: str
     task: str
     split: str
     language: str
@@ -45,9 +49,13 @@ class LeftOut:
 
 @dataclass
 class FolderScores:
-    """The scores of a folder, one per file, and the files that have none."""
+    """The scores of a folder, one per file, and the files that have none.
+
+    ``told`` is what `predictions.json` says of its targets, if there is one.
+    """
 
     folder: Path
+    told: Mapping[str, Told] = field(default_factory=dict)
     files: list[FileScore] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
 
@@ -90,10 +98,12 @@ def score_folder(
     Raises:
         DataError: there is no such folder, nothing in it, or its `predictions.json` is broken.
     """
-    data = _Data(root, _told_limits(folder) if limits else {})
+    made = FolderScores(folder, manifest.read(folder))
+    told = made.told.items() if limits else ()
+    data = _Data(root, {(task, split): limit for task, one in told
+                        for split, limit in one.limits.items()})  # fmt: skip
     scorers = {**SCORERS, "answer_retrieval": Rankings(data.rows).score}
     files, others = layout.files_in(folder, cards)
-    made = FolderScores(folder)
     broken: dict[tuple[str, str], list[tuple[Path, str]]] = {
         ("", reason): [(path, reason)] for path, reason in others.items()
     }
@@ -137,28 +147,11 @@ class _Data:
         return readers.read(card, split, code, found, self.root, limit)
 
 
-def _told_limits(folder: Path) -> dict[tuple[str, str], int]:
-    path = folder / layout.MANIFEST
-    if not path.is_file():
-        return {}
-    try:
-        targets = json.loads(path.read_text(encoding="utf-8"))["targets"]
-        return {
-            (task, split): int(limit)
-            for task, said in targets.items()
-            for split, limit in said["limits"].items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise DataError(
-            f"{path} is not as `sweeper export predictions` writes it. Take it away, or export "
-            "again."
-        ) from None
-
-
 def _score(found: Found, card: Card, data: _Data, scorers: Mapping[str, Scorer]) -> FileScore:
     split, code = found.split_of(card), found.language
     values, n, notes = scorers[card.kind](found, card, data.rows(card, split, code))
     main = kinds.get(card.kind).metric
     main = main if main in values else next(iter(values))
     limit = data.limits.get((card.name, split))
-    return FileScore(card.name, split, code, values, main, n, limit, notes)
+    file = f"{found.path.parent.name}/{found.path.name}"
+    return FileScore(file, card.name, split, code, values, main, n, limit, notes)

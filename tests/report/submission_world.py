@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 from collections.abc import Callable
@@ -9,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from analysis.world import Score, World
+from rich.console import Console
 
 from sweeper.graph import Job
+from sweeper.report.scores import print_scores
+from sweeper.report.submitted import FolderScores
 from sweeper.study import Study
 from sweeper.tasks import encoding, kinds, readers, tokenizers
 from sweeper.tasks.card import shipped_cards
@@ -286,3 +290,10 @@ def _outputs(card: Any, rows: list[dict[str, Any]], chance: random.Random, pool:
         logits = sorted((chance.random() for _ in range(4)), reverse=True)
         found.append((starts, logits, ends, logits, 0.0))
     return found
+
+
+def printed(scored: FolderScores) -> str:
+    """What a person sees of the scores of a folder."""
+    out = Console(file=io.StringIO(), width=1000)
+    print_scores(out, scored)
+    return out.file.getvalue()  # type: ignore[attr-defined,no-any-return]

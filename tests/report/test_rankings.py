@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from report.submission_world import write_data
 from sweeper.report.submitted import FileScore, score_folder
 from sweeper.tasks.card import Card, shipped_cards
 
@@ -89,13 +88,6 @@ def test_lareqa(tmp_path: Path, name: str) -> None:
 
 
 # ---- what others make -------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data")
-    write_data(root)
-    return root
 
 
 def score(folder: Path, data: Path, name: str, said: Any) -> FileScore:
