@@ -34,8 +34,9 @@ NAMES = {"mewsli_x": "mewslix"}
 SPLITS = ("test", "test_r")
 """What is tested; ``test_r`` has the languages that XTREME-R adds."""
 
-OFFICIAL = {"mewslix": {"mrr@20": "map@20"}}
-"""Metrics that a benchmark calls otherwise: its map@20 of Mewsli-X is a reciprocal rank."""
+OFFICIAL = {"mewslix": {"mrr@20": "map@20"}, "lareqa": {"map@20": "map@20"}}
+"""The metrics of a task that count, and what a benchmark calls them: its map@20 of Mewsli-X is a
+reciprocal rank. Of other tasks all metrics count."""
 
 UNSCORED = {"lareqa": XTREME.languages["xquad"]}
 """Tasks of a benchmark that its script cannot score, and their languages: sweeper can."""

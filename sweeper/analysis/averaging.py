@@ -74,7 +74,7 @@ def _columns(view: View, by: str, wanted: Mapping[str, Sequence[str]]) -> Iterat
             yield Column(
                 target=target,
                 language=language,
-                metric=kind.metric,
+                metric=view.metric(target),
                 unit="nats" if kind.metric == "loss" else "percent",
                 split=split,
                 languages=codes,

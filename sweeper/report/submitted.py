@@ -150,8 +150,7 @@ class _Data:
 def _score(found: Found, card: Card, data: _Data, scorers: Mapping[str, Scorer]) -> FileScore:
     split, code = found.split_of(card), found.language
     values, n, notes = scorers[card.kind](found, card, data.rows(card, split, code))
-    main = kinds.get(card.kind).metric
-    main = main if main in values else next(iter(values))
+    main = kinds.get(card.kind).main_metric(card)
     limit = data.limits.get((card.name, split))
     file = f"{found.path.parent.name}/{found.path.name}"
     return FileScore(file, card.name, split, code, values, main, n, limit, notes)

@@ -13,6 +13,7 @@ from analysis.world import Score, World
 from rich.console import Console
 
 from sweeper.graph import Job
+from sweeper.inputs import Inputs
 from sweeper.report.scores import print_scores
 from sweeper.report.submitted import FolderScores
 from sweeper.study import Study
@@ -223,7 +224,7 @@ class Predicted(World):
     def _scores(self, job: Job, name: str, unit: str, score: Score) -> list[dict[str, Any]]:
         split, language = job.declared["units"][name]
         examples, found = self.evaluated(job)[name]
-        main = kinds.get(self.plan.cards[job.target].kind).metric
+        main = Inputs(self.progress.addressing).of(job.key, {name: unit})["columns"]["main"]
         place = {
             "intermediate": job.intermediate, "target": job.target, "seed": job.seed,
             "unit": unit, "split": split, "language": language, "n": examples.num_rows,

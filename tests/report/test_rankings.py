@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from report.submission_world import Predicted, study
+from sweeper import Store
+from sweeper.report.submission import export_predictions
 from sweeper.report.submitted import FileScore, score_folder
 from sweeper.tasks.card import Card, shipped_cards
 
@@ -160,6 +163,21 @@ def test_candidates_in_a_split_of_their_own(tmp_path: Path) -> None:
     cards = {"faq": faq(test=["en"], candidates=["en", "de"])}
     (one,) = score_folder(tmp_path / "out", cards, tmp_path).files
     assert one.metrics == {"map@2": 25.0, "mrr@2": 50.0}
+
+
+def test_a_cutoff_of_ones_own_fills_the_matrix(tmp_path: Path) -> None:
+    put(tmp_path / "test-en.jsonl", row("q", "question", "k"), row("a", "candidate", "k"))
+    (tmp_path / "faq.json").write_text(faq(test=["en"]).model_dump_json(exclude_unset=True))
+    (tmp_path / "faq.json").rename(tmp_path / "faq.yaml")  # JSON is YAML
+    said = study(tmp_path, targets={"faq": {}}, intermediates={}, tasks_path=str(tmp_path))
+    Predicted(tmp_path / "s", said, tmp_path / "prepared").run()
+    store = Store(tmp_path / "s")
+    found = store.transfer()
+    assert found.columns[0].metric == "map@2" and found.complete
+    assert store.matrix().loc["none", "faq"] == 100.0
+    export_predictions(store.view(), tmp_path / "out")
+    (one,) = score_folder(tmp_path / "out", {"faq": faq(test=["en"])}, tmp_path).files
+    assert one.main == "map@2"
 
 
 def test_an_id_must_name_one_candidate(tmp_path: Path) -> None:

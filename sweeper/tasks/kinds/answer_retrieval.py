@@ -148,6 +148,10 @@ class AnswerRetrieval(Kind):
                 )
         return {"text": text_of(values, "text"), "role": role, "keys": keys}
 
+    def main_metric(self, card: Card) -> str:
+        """``map@20``, or at what the card's `cutoff` is."""
+        return f"map@{card.option('cutoff')}"
+
     def first(self, rows: Sequence[Row], count: int) -> list[Row]:
         """The first ``count`` questions, their answers, and others up to ``count`` candidates."""
         questions = [row for row in rows if row["role"] == "question"][:count]
@@ -237,7 +241,7 @@ class AnswerRetrieval(Kind):
             correct[at] = ranked[0] in golds
             score[at] = 100.0 * ranking.average_precision(ranked, golds, cutoff)
         found = {
-            f"map@{cutoff}": ranking.mean_average_precision(rankings, wanted, cutoff),
+            self.main_metric(card): ranking.mean_average_precision(rankings, wanted, cutoff),
             f"mrr@{cutoff}": ranking.mean_reciprocal_rank(rankings, wanted, cutoff),
         } if rankings else {}  # fmt: skip
         return Evaluation(found, predicted, correct, score, best if pool.named else None)

@@ -91,7 +91,7 @@ class Kind(ABC):
     label_field: ClassVar[str | None] = None
     """The field that holds a label, or a list of labels, of the card."""
     metric: ClassVar[str]
-    """The metric by which a checkpoint is chosen and a cell of the matrix is filled."""
+    """The metric by which a checkpoint is chosen; see `main_metric` for what is shown."""
     higher_is_better: ClassVar[bool] = True
     needs_training: ClassVar[bool] = True
     """Whether a head has to be trained before the task can be scored."""
@@ -124,6 +124,10 @@ class Kind(ABC):
         self, card: Card, examples: pa.Table, features: pa.Table, outputs: Sequence[Any]
     ) -> Evaluation:
         """Scores of ``outputs``, which are aligned with the rows of ``features``."""
+
+    def main_metric(self, card: Card) -> str:
+        """The metric that a cell of the matrix is filled with, for a task of this kind."""
+        return self.metric
 
     def first(self, rows: Sequence[Row], count: int) -> list[Row]:
         """What a limit of ``count`` examples leaves of a unit's rows, in their order."""
