@@ -22,7 +22,8 @@ from sweeper.planning import plan
 from sweeper.store.files import StoreFiles, file_digest
 from sweeper.study import Study
 from sweeper.tasks import sources
-from sweeper.tasks.card import Card, fill
+from sweeper.tasks.card import Card
+from sweeper.tasks.presence import source_of
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "sentencepiece.bpe.model")
 
@@ -37,37 +38,6 @@ def data_root(study: Study) -> Path | None:
         return None
     base = study.folder if study.data else Path()
     return (base / Path(said).expanduser()).resolve()
-
-
-def source_of(card: Card, root: Path | None) -> str:
-    """Where a task's rows come from: made by code, the local files, or the hub.
-
-    Of a task with both, the local files where the folder has any of them, else the hub: so one
-    study can have the tasks that are not on the hub (BUCC, CCG) from files and others from there.
-    """
-    if "synthetic" in card.sources:
-        return "synthetic"
-    if "hub" not in card.sources:
-        return "local"
-    return "local" if root is not None and _has_any_file(card, root) else "hub"
-
-
-def _has_any_file(card: Card, root: Path) -> bool:
-    local = card.sources.get("local")
-    return local is not None and any(
-        has_files(card, split, code, root)
-        for split in local.told()
-        for code in card.splits[split].languages
-    )
-
-
-def has_files(card: Card, split: str, code: str, root: Path) -> bool:
-    """Whether a task's local files for a split and language are all in the folder."""
-    local = card.sources.get("local")
-    if local is None or split not in local.told():
-        return False
-    paths = [fill(pattern, code) for pattern in local.patterns(split)]
-    return all(any(root.glob(p)) if "*" in p else (root / p).is_file() for p in paths)
 
 
 def resolve(planned: Plan, files: StoreFiles) -> Resolved:
@@ -156,6 +126,13 @@ def open_study(files: StoreFiles, name: str | None = None) -> tuple[Plan, Resolv
             f"this sweeper reads ({type(error).__name__}). Run the study into this store again: "
             "it saves a new one and repeats no work."
         ) from None
+
+
+def kept_going(files: StoreFiles, name: str) -> bool:
+    """Whether a study was last run so that broken rows are left out."""
+    if not files.names(f"studies/{name}"):
+        return False
+    return bool(json.loads(_read(files, name)["study"]).get("keep_going"))
 
 
 def _wanted(planned: Plan) -> list[tuple[str, str, tuple[str, ...]]]:

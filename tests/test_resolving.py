@@ -13,11 +13,12 @@ from sweeper.addressing import Resolved
 from sweeper.errors import DataError, ModelError, StoreError
 from sweeper.graph import Plan
 from sweeper.planning import plan
-from sweeper.resolving import data_root, open_study, resolve, resolved_offline, source_of
+from sweeper.resolving import data_root, open_study, resolve, resolved_offline
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
 from sweeper.tasks import sources
 from sweeper.tasks.card import shipped_cards
+from sweeper.tasks.presence import source_of
 
 SHA = "0123456789" * 4
 

@@ -13,12 +13,12 @@ from sweeper.errors import DataError, suggest
 from sweeper.report import layout
 from sweeper.report.layout import Found
 from sweeper.report.rankings import Rankings
-from sweeper.resolving import source_of
 from sweeper.tasks import kinds, metrics, readers, sources
 from sweeper.tasks.card import Card
 from sweeper.tasks.kinds.base import Row
 from sweeper.tasks.metrics import mining, qa
 from sweeper.tasks.metrics.aggregate import Benchmark
+from sweeper.tasks.presence import source_of
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.errors import DataError, suggest
+from sweeper.languages import LANGUAGES
 from sweeper.tasks import formats, kinds, without
 from sweeper.tasks.card import Card, HubSource, LocalSource, fill
 from sweeper.tasks.formats import Record
@@ -99,15 +100,25 @@ def _row(
     if record.fault:
         raise record.fault
     values = dict(record.values)
-    if "language" in values and values.pop("language") != language:
-        return None
     try:
+        if "language" in values and _known_language(values.pop("language")) != language:
+            return None
         if kind.label_field and not stream.translation.apply(values, kind.label_field):
             return None
         return kind.row(values, card)
     except RowFault as error:
         where = record.where(error.index)
         raise DataError(f"{where}: {error.broken}. {error.advice.rstrip('.')}.") from None
+
+
+def _known_language(code: Any) -> str:
+    """The language that a row says it is in: another one than the unit's may, none may not."""
+    if isinstance(code, str) and code in LANGUAGES:
+        return code
+    raise RowFault(
+        f"the field 'language' must be a code of the language table, it is {shown(code)}",
+        "Mend the row; the table is sweeper/languages.py",
+    )
 
 
 def _is_listed(row: Row, kind: kinds.Kind, marks: frozenset[str]) -> bool:

@@ -69,7 +69,12 @@ def resolve(
         )
     if isinstance(found, LocalSource | LocalParts):
         return {code: _local(card, found, split, code, root) for code in codes}
-    revisions = {part: _revision(member) for part, member in found.members(split)}
+    try:
+        revisions = {part: _revision(member) for part, member in found.members(split)}
+    except DataError as error:
+        raise DataError(
+            f"The split {split!r} of the task {card.name!r} comes from the hub. {error}"
+        ) from None
     return {code: _hubs(found, split, code, revisions) for code in codes}
 
 
@@ -175,8 +180,8 @@ def _untouched(file: dict[str, Any], root: Path) -> bool:
 def _root(root: Path | None) -> Path:
     if root is None:
         raise DataError(
-            "Local data needs a data folder; none is given. Set SWEEPER_DATA, or `data:` in the "
-            "study."
+            "Local data needs a data folder; none is given. Name it: SWEEPER_DATA, `data:` in the "
+            "study, or `--data`."
         )
     return root
 

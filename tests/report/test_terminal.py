@@ -165,7 +165,10 @@ def test_tasks_tell_role_and_data(out: Console, tmp_path: Path) -> None:
     assert "LDC2005T13" in data_state(cards["ccg"], tmp_path)
     assert sizes(cards["mnli"]) == "train 392,702, dev 9,815"
     assert sizes(cards["xnli"]) == "dev 15 x 2,490, test 15 x 5,010"
-    assert sizes(cards["udpos"]).endswith("test 33 x 47 to 20,436, test_r 5 x unknown")
+    assert sizes(cards["udpos"]) == (
+        "train 21,253, dev 29 x unknown (1 known: 3,974), "
+        "test 33 x unknown (2 known: 47 to 20,436), test_r 5 x unknown"
+    )
     assert "SWEEPER_DATA" in data_state(cards["text_lines"], None)
 
 
