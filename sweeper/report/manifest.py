@@ -18,7 +18,8 @@ class Told:
     """Where a target's predictions come from.
 
     ``overlap`` is what their scores share with training or selection, ``limits`` the study's:
-    split -> how many first examples were predicted. ``files`` are paths below the folder.
+    split -> how many first examples were predicted; ``keep_going``: whether it left broken rows
+    out. ``files`` are paths below the folder.
     """
 
     study: str
@@ -27,6 +28,7 @@ class Told:
     checkpoint: str
     overlap: list[str]
     limits: dict[str, int]
+    keep_going: bool
     files: list[str]
 
 

@@ -45,8 +45,9 @@ def export_predictions(
 
     The checkpoint is the best one as `sweeper.analysis.best.best` has it (by dev scores, so a
     target may take another row than its neighbour), of the row named, or of row and seed. No
-    model is run. ``predictions.json`` in the folder says which checkpoint each target's are of.
-    A target's files from an earlier export are replaced whole, other targets' stay.
+    model is run. ``predictions.json`` in the folder says which checkpoint each target's are of,
+    and of which rows of the data: the study's limits, and whether it left broken ones out. A
+    target's files from an earlier export are replaced whole, other targets' stay.
 
     Args:
         view: The study.
@@ -158,6 +159,7 @@ def _prepared(
         checkpoint=str(scores["checkpoint"].iloc[0]),
         overlap=sorted({flag for part in parts for flag in part.overlap.split("; ") if flag}),
         limits=limits,
+        keep_going=view.plan.study.keep_going,
         files=list(content),
     )
     return told, content

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sweeper.analysis.aggregates import Averages, averages
-from sweeper.errors import DataError
+from sweeper.errors import AbsentError, DataError
 from sweeper.report import layout, manifest
 from sweeper.report.layout import Found
 from sweeper.report.manifest import Told
 from sweeper.report.rankings import Rankings
 from sweeper.report.scorers import SCORERS, Scorer
-from sweeper.resolving import source_of
 from sweeper.tasks import kinds, readers, sources
 from sweeper.tasks.card import Card
 from sweeper.tasks.kinds.base import Row
 from sweeper.tasks.metrics.aggregate import Benchmark
+from sweeper.tasks.presence import source_of
 
 
 @dataclass(frozen=True)
@@ -93,15 +93,20 @@ def score_folder(
         cards: The tasks.
         root: The folder of the data files; None: the hub.
         limits: Whether to score against the first examples alone where `predictions.json` says
-            that a study with limits made the predictions.
+            that a study with limits made the predictions. (Where it says that the study left
+            broken rows out, they are left out here.)
 
     Raises:
         DataError: there is no such folder, nothing in it, or its `predictions.json` is broken.
     """
     made = FolderScores(folder, manifest.read(folder))
-    told = made.told.items() if limits else ()
-    data = _Data(root, {(task, split): limit for task, one in told
-                        for split, limit in one.limits.items()})  # fmt: skip
+    first = {
+        (task, split): limit
+        for task, one in made.told.items()
+        for split, limit in one.limits.items()
+        if limits
+    }
+    data = _Data(root, first, [task for task, one in made.told.items() if one.keep_going])
     scorers = {**SCORERS, "answer_retrieval": Rankings(data.rows).score}
     files, others = layout.files_in(folder, cards)
     broken: dict[tuple[str, str], list[tuple[Path, str]]] = {
@@ -112,7 +117,7 @@ def score_folder(
             made.files.append(_score(found, cards[found.task], data, scorers))
         except DataError as error:
             # Of data that are not there the reason is told once, and not for every language.
-            group = "" if isinstance(error, _NoData) else str(error)
+            group = "" if isinstance(error, AbsentError) else str(error)
             broken.setdefault((found.task, group), []).append((found.path, str(error)))
     for members in broken.values():
         names = tuple(str(path.relative_to(folder)) for path, _ in members)
@@ -120,36 +125,37 @@ def score_folder(
     return made
 
 
-class _NoData(DataError):
-    """There are no data to score against."""
-
-
 @dataclass(frozen=True)
 class _Data:
-    """The data files, and of how many first examples predictions were made."""
+    """The data files, and of which of their rows predictions were made.
+
+    ``limits`` are by task and split; of the tasks in ``going`` broken rows are left out.
+    """
 
     root: Path | None
     limits: Mapping[tuple[str, str], int]
+    going: Collection[str]
 
     def rows(self, card: Card, split: str, code: str) -> list[Row]:
         """The rows of a task's split in a language."""
+        return self.read(card, split, code)[0]
+
+    def read(self, card: Card, split: str, code: str) -> tuple[list[Row], int]:
+        """The rows of a task's split in a language, and how many broken ones are left out."""
         where = source_of(card, self.root)
-        if where == "local" and self.root is None:
-            raise _NoData(
-                f"{card.name} is not on the hub, and there is no folder of data files. Give the "
-                "folder that has its files by `--data` or SWEEPER_DATA."
-            )
-        try:
-            found = sources.resolve(card, split, [code], source=where, root=self.root)[code]
-        except DataError as error:
-            raise _NoData(str(error)) from None
+        found = sources.resolve(card, split, [code], source=where, root=self.root)[code]
         limit = self.limits.get((card.name, split))
-        return readers.read(card, split, code, found, self.root, limit)
+        skipped: list[str] | None = [] if card.name in self.going else None
+        rows = readers.read(card, split, code, found, self.root, limit, skipped)
+        return rows, len(skipped or ())
 
 
 def _score(found: Found, card: Card, data: _Data, scorers: Mapping[str, Scorer]) -> FileScore:
     split, code = found.split_of(card), found.language
-    values, n, notes = scorers[card.kind](found, card, data.rows(card, split, code))
+    rows, left_out = data.read(card, split, code)
+    values, n, notes = scorers[card.kind](found, card, rows)
+    if left_out:
+        notes = (*notes, f"without {left_out:,} broken rows of the data, as the study had it")
     main = kinds.get(card.kind).main_metric(card)
     limit = data.limits.get((card.name, split))
     file = f"{found.path.parent.name}/{found.path.name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ def test_exported_predictions_score_exactly_as_stored(
     assert {task for task, *_ in found} == set(TARGETS)
     for place, value in found.items():
         assert value == stored[place], place
-    assert {place for place in stored if place[3] != "threshold"} == set(found)
+    # What no file of predictions says: a margin, and the way back of retrieval.
+    assert {place for place in stored if place[3] not in ("threshold", "xsim")} == set(found)
     assert {row["value"] for row in scored.rows()} - {0.0, 100.0}
 
 
@@ -89,7 +91,7 @@ def test_a_named_row_and_seed(world: Predicted, data: Path, tmp_path: Path) -> N
     )
     assert made.files == 4 and not made.left_out
     (tatoeba,) = view.chosen(target="tatoeba", intermediate="mnli", seed=0, language="fi")
-    wanted = float(view.scores([tatoeba])["value"].iloc[0])
+    wanted = float(view.scores([tatoeba], "accuracy")["value"].iloc[0])
     one = next(f for f in score_folder(tmp_path, CARDS, data).files if f.language == "fi")
     assert one.metrics == {"accuracy": wanted} and one.n == 13
 
@@ -205,6 +207,27 @@ def test_limits_of_what_a_score_rests_on_are_told(data: Path, tmp_path: Path) ->
     export_predictions(Store(world.files.root).view(), tmp_path / "out")
     about = json.loads((tmp_path / "out" / MANIFEST).read_text())
     assert about["targets"]["bucc2018"]["limits"] == {"test": 64, "dev": 65}
+
+
+def test_rows_that_a_study_left_out_are_not_asked_for(data: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(data, tmp_path / "data")
+    file = root / "xnli/test-de.tsv"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([*lines[:3], "no label", *lines[3:]]) + "\n")
+    said = study(root, targets={"xnli": {"languages": ["de"]}}, keep_going=True)
+    world = Predicted(tmp_path / "s", said, tmp_path / "prepared").run(
+        dev=lambda *_: (5.0, 1.0, 1)
+    )
+    store = Store(world.files.root)
+    export_predictions(store.view(), tmp_path / "out", intermediate="mnli", seed=0)
+    (one,) = score_folder(tmp_path / "out", CARDS, root).files
+    assert one.n == len(lines)
+    assert one.notes == ("without 1 broken rows of the data, as the study had it",)
+    stored = store.scores(intermediate="mnli", seed=0, metric="accuracy")
+    assert one.metrics == {"accuracy": stored["value"].iloc[0]}
+    (tmp_path / "out" / MANIFEST).unlink()
+    (broken,) = score_folder(tmp_path / "out", CARDS, root).left_out
+    assert "test-de.tsv:4: a row must have a column" in broken.reason
 
 
 class Older(Predicted):

@@ -32,6 +32,18 @@ def test_xtremes_own_driver_writes_retrieval_in_brackets(copy: Path, data: Path)
     assert score(copy, data).rows() == before
 
 
+def test_retrieval_is_in_the_order_of_the_english_text(tmp_path: Path) -> None:
+    root, folder = tmp_path / "data" / "tatoeba" / "v1", tmp_path / "out" / "tatoeba"
+    root.mkdir(parents=True)
+    folder.mkdir(parents=True)
+    (root / "tatoeba.deu-eng.deu").write_text("Birne\nKirsche\nApfel\n")
+    (root / "tatoeba.deu-eng.eng").write_text("pear\ncherry\napple\n")
+    for lines, right in (("2\n1\n0\n", 3), ("0\n1\n2\n", 1), ("2\n0\n1\n", 1)):
+        (folder / "test-de.tsv").write_text(lines)  # of apple, cherry, pear
+        (one,) = score(tmp_path / "out", tmp_path / "data").files
+        assert one.metrics["accuracy"] == pytest.approx(100 * right / 3)
+
+
 def test_choices_are_read_as_the_data_have_them(copy: Path, data: Path) -> None:
     """evaluate.py reads XCOPA's data and its predictions by one function."""
     shutil.copy(data / "xcopa/data/et/test.et.jsonl", copy / "xcopa" / "test-et.jsonl")
@@ -142,9 +154,9 @@ def test_data_that_are_not_there_are_told_once_per_task(
     )
     assert "cannot be looked up" in told["pawsx"].reason and len(told["pawsx"].files) == 2
     hub = {left.files[0]: left.reason for left in score_folder(copy, CARDS, None).left_out}
-    assert hub["bucc2018/dev-de.tsv"].startswith("bucc2018 is not on the hub")
+    assert hub["bucc2018/dev-de.tsv"].startswith("The task 'bucc2018' is read from files")
     said = printed(found)
-    assert "- not scored: pawsx/test-de.tsv, pawsx/test-fr.tsv: The Hugging Face" in said
+    assert "- not scored: pawsx/test-de.tsv, pawsx/test-fr.tsv: The split 'test' of" in said
     assert said.count("not scored") == len(TARGETS)
 
 

@@ -97,9 +97,6 @@ class Kind(ABC):
     """Whether a head has to be trained before the task can be scored."""
     formats: ClassVar[Mapping[str, Parser]] = {}
     """File formats that only this kind can read, beside those of `sweeper.tasks.formats`."""
-    readings: ClassVar[Mapping[str, int]] = {}
-    """Version of how one of these formats is read, where that changed: part of the addresses of
-    what is read, so that nothing made of other rows is taken for it."""
     metrics: ClassVar[tuple[str, ...]] = ()
     """The scorers among which a card's `metric` chooses; the first is the default."""
     options: ClassVar[Mapping[str, Any]] = {}
