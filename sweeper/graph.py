@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from sweeper.study import CONTROL, Selection, Space, Study, Target
+from sweeper.tasks import kinds
 from sweeper.tasks.card import Card
 from sweeper.tasks.overlaps import Overlaps
 
@@ -99,6 +100,11 @@ class Plan:
         """The languages of the data that a target is trained on; none for a retrieval target."""
         task = self.targets[target].training_task
         return self.training_languages(task) if task else ()
+
+    def limit(self, task: str, split: str) -> int | None:
+        """How many first examples of a split are used, None for all; see `Kind.limited`."""
+        limited = kinds.get(self.cards[task].kind).limited(split)
+        return self.study.limit(task, split) if limited else None
 
     def children(self) -> dict[str, list[str]]:
         """Key -> keys of the jobs that need it."""

@@ -61,7 +61,7 @@ class Inputs:
             "card": self._card(task),
             "split": split,
             "languages": {c: self.resolved.sources[f"{task}/{split}/{c}"] for c in codes},
-            "limit": self.plan.study.limit(task, split),
+            "limit": self.plan.limit(task, split),
             "keep_going": self.plan.study.keep_going,
         }
 

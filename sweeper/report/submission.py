@@ -150,7 +150,7 @@ def _prepared(
     limits = {
         split: limit
         for split in _splits(card, parts)
-        if (limit := view.plan.study.limit(target, split)) is not None
+        if (limit := view.plan.limit(target, split)) is not None
     }
     told = Told(
         study=view.plan.study.name,

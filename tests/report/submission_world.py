@@ -215,12 +215,23 @@ class Predicted(World):
         if not folder.is_dir():
             found = self.progress.addressing.resolved.sources[f"{task}/{split}/{code}"]
             root = Path(str(self.study.data))
-            limit = self.study.limit(task, split)
+            limit = self._limit(task, split)
             skipped: list[str] | None = [] if self.study.keep_going else None
             rows = readers.read(card, split, code, found, root, limit, skipped)
             encoding.prepare_unit(card, split, code, rows, self.tokenizer, 48, folder)
         features, examples = encoding.open_unit(folder)
         return Unit(split, code, examples, features, [])
+
+    def _limit(self, task: str, split: str) -> int | None:
+        """The limit that the job has which prepares a split."""
+        asked = Inputs(self.progress.addressing)
+        found = {
+            asked.of(job.key, {})["limit"]
+            for job in self.plan.jobs.values()
+            if (job.declared.get("task"), job.declared.get("split")) == (task, split)
+        }
+        (limit,) = found
+        return limit
 
     def _scores(self, job: Job, name: str, unit: str, score: Score) -> list[dict[str, Any]]:
         split, language = job.declared["units"][name]

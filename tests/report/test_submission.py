@@ -200,6 +200,26 @@ def test_limits_hold_for_the_candidates_too(data: Path, tmp_path: Path) -> None:
     assert 0.0 < one.metrics["map@20"] < 100.0 and (one.n, one.limit) == (2, 2)
 
 
+def test_limits_leave_candidates_of_their_own_split_alone(data: Path, tmp_path: Path) -> None:
+    targets = {"mewsli_x": {"languages": ["uk"], "splits": ["test"]}}
+    said = study(data, targets=targets, limits={"test": 2})
+    world = Predicted(tmp_path / "s", said, tmp_path / "prepared").run()
+    store = Store(world.files.root)
+    export_predictions(store.view(), tmp_path / "out")
+    about = json.loads((tmp_path / "out" / MANIFEST).read_text())
+    assert about["targets"]["mewsli_x"]["limits"] == {"test": 2}
+    (one,) = score_folder(tmp_path / "out", CARDS, data).files
+    stored = store.scores(intermediate="none", seed=0)
+    assert (one.metrics["map@20"], one.n) == (stored["value"].iloc[0], 2)
+    whole = Predicted(tmp_path / "w", study(data, targets=targets), tmp_path / "all")
+    units = [
+        {job.key: made.progress.addressing.units(job.key) for job in made.plan.jobs.values()
+         if "candidates" in job.key}
+        for made in (world, whole)
+    ]  # fmt: skip
+    assert units[0] and units[0] == units[1]  # so the same work for both
+
+
 def test_limits_of_what_a_score_rests_on_are_told(data: Path, tmp_path: Path) -> None:
     targets = {"bucc2018": {"languages": ["de"], "splits": ["test"]}}
     said = study(data, targets=targets, limits={"test": 64, "dev": 65})

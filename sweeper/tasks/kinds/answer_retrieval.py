@@ -161,6 +161,13 @@ class AnswerRetrieval(Kind):
         kept = {row["id"] for row in [*questions, *right, *wrong[: max(0, count - len(right))]]}
         return [row for row in rows if row["id"] in kept]
 
+    def limited(self, split: str) -> bool:
+        """Not for candidates in a split of their own, which hold the answers of all languages.
+
+        What the questions that a limit leaves ask for cannot be told from one language's.
+        """
+        return split != POOL
+
     def encode(
         self, rows: Sequence[Row], card: Card, tokenizer: Tokenizer, max_length: int
     ) -> Encoded:
@@ -231,7 +238,8 @@ class AnswerRetrieval(Kind):
             if not golds:
                 raise DataError(
                     f"A question must have a right candidate in the pool; {names[at]!r} has none. "
-                    "Score all languages of the split, and its candidates, at once."
+                    "Score all languages of the split, and its candidates, at once; and if a "
+                    "limit cuts off candidates of another language, lift it."
                 )
             rankings.append(ranked)
             wanted.append(golds)

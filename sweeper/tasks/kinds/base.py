@@ -130,6 +130,10 @@ class Kind(ABC):
         """What a limit of ``count`` examples leaves of a unit's rows, in their order."""
         return list(rows[:count])
 
+    def limited(self, split: str) -> bool:
+        """Whether a study's limits hold for a split of this name."""
+        return True
+
     def companions(self, card: Card, split: str, language: str) -> tuple[tuple[str, str], ...]:
         """The other units, as (split, language), without which a unit cannot be scored.
 
