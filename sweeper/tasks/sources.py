@@ -68,7 +68,8 @@ def resolve(
             f"to `sources: {source}:` in its card, or use another source."
         )
     if isinstance(found, LocalSource | LocalParts):
-        return {code: _local(card, found, split, code, root) for code in codes}
+        read: dict[str, dict[str, Any]] = {}  # a file that holds all languages is hashed once
+        return {code: _local(card, found, split, code, root, read) for code in codes}
     try:
         revisions = {part: _revision(member) for part, member in found.members(split)}
     except DataError as error:
@@ -187,8 +188,14 @@ def _root(root: Path | None) -> Path:
 
 
 def _local(
-    card: Card, source: LocalSource | LocalParts, split: str, code: str, root: Path | None
+    card: Card,
+    source: LocalSource | LocalParts,
+    split: str,
+    code: str,
+    root: Path | None,
+    read: dict[str, dict[str, Any]],
 ) -> Resolution:
+    """The files of a language; ``read`` are the fingerprints known by now, and gets the others."""
     if root is None:
         raise AbsentError(
             f"The task {card.name!r} is read from files, and no data folder is given. "
@@ -199,7 +206,9 @@ def _local(
         for pattern in member.patterns(split):
             for relative in _found(card, split, code, root, fill(pattern, code)):
                 named = {"part": part} if part else {}
-                files.append({"path": relative, **_fingerprint(root / relative), **named})
+                if relative not in read:
+                    read[relative] = _fingerprint(root / relative)
+                files.append({"path": relative, **read[relative], **named})
     return {"source": "local", "language": code, "files": files}
 
 

@@ -6,14 +6,12 @@ a mention in a text means, by its description. Candidates are pooled over the un
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweeper.errors import DataError
-from sweeper.tasks.formats import Record
 from sweeper.tasks.formats.documents import parse_xquad_r
-from sweeper.tasks.formats.tables import parse_jsonl
+from sweeper.tasks.formats.mewsli import parse_entities, parse_mentions
 from sweeper.tasks.kinds.base import (
     Encoded,
     Evaluation,
@@ -34,7 +32,7 @@ from sweeper.tasks.metrics import ranking
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sweeper.tasks.card import Card, LocalSource
+    from sweeper.tasks.card import Card
 
 QUESTION, CANDIDATE = 0, 1
 """The two values of ``side``."""
@@ -43,56 +41,6 @@ ROLES = {"question": QUESTION, "candidate": CANDIDATE}
 
 POOL = "candidates"
 """The split of a card whose candidates are the same for every language's questions."""
-
-
-def parse_mentions(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
-    """Mewsli-X's mentions: articles (JSON lines) of one language, a question per mention.
-
-    The text of a question is the sentence around the mention, which stands in braces.
-    """
-    columns = {"context": "context", "mentions": "mentions"}
-    for record in parse_jsonl(paths, source.model_copy(update={"columns": columns}), language):
-        context = record.values["context"]
-        if context.get("language") != language:
-            continue
-        for mention in record.values["mentions"]:
-            values = {
-                "id": mention["example_id"],
-                "text": _marked(record, context, mention["mention_span"]),
-                "key": mention["entity_id"],
-                "role": "question",
-            }
-            yield Record(record.origin, record.line, values)
-
-
-def _marked(record: Record, context: Mapping[str, Any], span: Mapping[str, Any]) -> str:
-    text, begin, end = context["text"], span["start"], span["end"]
-    if text[begin:end] != span["text"]:
-        raise DataError(
-            f"{record.where()}: a mention must stand in its text where it says; at {begin} there "
-            f"is {shown(text[begin:end])}, not {shown(span['text'])}. Fill in the articles' text "
-            "by the data set's own script."
-        )
-    sentences = ((one["start"], one["end"]) for one in context["sentence_spans"])
-    first, last = next(((a, b) for a, b in sentences if a <= begin < b), (0, len(text)))
-    last = max(last, end)
-    return f"{text[first:begin]}{{ {span['text']} }}{text[end:last]}".strip()
-
-
-def parse_entities(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
-    """Mewsli-X's candidates whose description is in one language (JSON lines)."""
-    columns = {
-        "id": "entity_id",
-        "text": "description",
-        "title": "title",
-        "language": "description_language",
-    }
-    for record in parse_jsonl(paths, source.model_copy(update={"columns": columns}), language):
-        if record.values["language"] == language:
-            name = record.values["id"]
-            text = f"{record.values['title']} : {record.values['text']}"
-            values = {"id": name, "text": text, "answers": [name], "role": "candidate"}
-            yield Record(record.origin, record.line, values)
 
 
 def named_by_key(card: Card) -> bool:
