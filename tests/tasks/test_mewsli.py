@@ -80,7 +80,12 @@ def test_faults_in_mewsli_xs_files_are_told_by_line(tmp_path: Path) -> None:
         ]}),
     ]  # fmt: skip
     entity = {"entity_id": "Q7", "title": "R", "description": "d", "description_language": "de"}
-    entities = ["not json", json.dumps(entity), json.dumps({"entity_id": "Q8"})]
+    other = {**entity, "description_language": "fr"}
+    tricky = {**other, "description": json.dumps(entity), "sentence_spans": [entity]}
+    entities = [
+        "not json", json.dumps(entity), json.dumps({"entity_id": "Q8"}), json.dumps(other)[:-1],
+        json.dumps(tricky), json.dumps(other, separators=(",", ":")), json.dumps(entity)[:-1],
+    ]  # fmt: skip
     (tmp_path / "mentions").write_text("\n".join(articles) + "\n")
     (tmp_path / "entities").write_text("\n".join(entities) + "\n")
     task = mewsli()
@@ -98,6 +103,7 @@ def test_faults_in_mewsli_xs_files_are_told_by_line(tmp_path: Path) -> None:
         ]),
         ("candidates", "entities", [
             "1: a line must be a JSON object", "3: a row must have the key 'description'",
+            "7: a line must be a JSON object",
         ]),
     ):  # fmt: skip
         skipped: list[str] = []

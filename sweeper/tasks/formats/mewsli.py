@@ -5,6 +5,7 @@ Each line is a JSON object, of the article or the entity.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,9 @@ ENTITY = {
     "title": "title",
     "language": "description_language",
 }
+
+# Within a text the quotation marks would be escaped.
+_LANGUAGE = re.compile(r'"description_language"\s*:\s*"([^"\\]*)"')
 
 
 def parse_mentions(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
@@ -97,8 +101,18 @@ def _typed(path: Path, record: Record, types: Mapping[str, type]) -> Record:
 
 
 def parse_entities(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
-    """The candidates whose description is in one language."""
-    for entity in parse_jsonl(paths, source.model_copy(update={"columns": ENTITY}), language):
+    """The candidates whose description is in one language.
+
+    A line of another one is passed over before it is parsed, which is most of the time: the file
+    has 50 languages, and is read for each.
+    """
+
+    def wanted(line: str) -> bool:
+        told = _LANGUAGE.search(line)
+        return told is None or told[1] == language
+
+    columns = source.model_copy(update={"columns": ENTITY})
+    for entity in parse_jsonl(paths, columns, language, wanted):
         if entity.fault:
             yield entity
         elif entity.values["language"] == language:
