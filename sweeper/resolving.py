@@ -55,7 +55,7 @@ def resolved_offline(planned: Plan, files: StoreFiles) -> Resolved | None:
     """The same without asking the hub, and keeping nothing; None where the hub must be asked."""
     study, before = planned.study, _last(files, planned.study.name)
     root = data_root(study)
-    for task, split, codes in _wanted(planned):
+    for task, split, codes in planned.data():
         card = planned.cards[task]
         known = [before.sources.get(f"{task}/{split}/{code}") for code in codes]
         there = [_reusable(k, card, split, c, root) for k, c in zip(known, codes, strict=True)]
@@ -73,7 +73,7 @@ def _resolved(planned: Plan, before: Resolved) -> Resolved:
     absent: dict[str, str] = {}
     # Files first: that one is absent is known at once, and the hub takes its time.
     wanted = sorted(
-        _wanted(planned), key=lambda one: source_of(planned.cards[one[0]], root) == "hub"
+        planned.data(), key=lambda one: source_of(planned.cards[one[0]], root) == "hub"
     )
     for task, split, codes in wanted:
         card = planned.cards[task]
@@ -133,16 +133,6 @@ def kept_going(files: StoreFiles, name: str) -> bool:
     if not files.names(f"studies/{name}"):
         return False
     return bool(json.loads(_read(files, name)["study"]).get("keep_going"))
-
-
-def _wanted(planned: Plan) -> list[tuple[str, str, tuple[str, ...]]]:
-    """The task, split and languages of every prepare job, and of a tokenizer's text."""
-    found: dict[tuple[str, str], set[str]] = {}
-    for job in planned.jobs.values():
-        if job.kind == "prepare":
-            said = job.declared if job.declared["do"] == "data" else job.declared["text"]
-            found.setdefault((said["task"], said["split"]), set()).update(said["languages"])
-    return [(task, split, tuple(sorted(codes))) for (task, split), codes in found.items()]
 
 
 def _reusable(
@@ -264,7 +254,7 @@ def _read(files: StoreFiles, name: str) -> dict[str, Any]:
 
 def _save(planned: Plan, resolved: Resolved, files: StoreFiles) -> None:
     """Keep a snapshot, unless the last one says the same."""
-    used = {task for task, _, _ in _wanted(planned)} | set(planned.targets)
+    used = {task for task, _, _ in planned.data()} | set(planned.targets)
     used |= set(planned.study.spaces) | set(planned.study.task_limits)
     snapshot: dict[str, Any] = {
         # As text: sorted keys would lose the order of rows, columns and grid points.

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sweeper.analysis.aggregates import BENCHMARKS
+from sweeper.report.cells import limit_notes
 from sweeper.report.layout import MANIFEST
 from sweeper.report.submitted import FolderScores, LeftOut
 from sweeper.report.terminal import say, table
@@ -45,7 +46,8 @@ def _print_table(out: Console, scored: FolderScores) -> None:
 
 
 def _print_notes(out: Console, scored: FolderScores) -> None:
-    for said in [*_origins(scored), *_limits(scored)]:
+    limits = {f"{one.task}/{one.split}": one.limit for one in scored.files if one.limit}
+    for said in [*_origins(scored), *limit_notes(limits)]:
         say(out, f"- {said}", "yellow")
     for one in scored.files:
         for note in one.notes:
@@ -80,19 +82,6 @@ def _origins(scored: FolderScores) -> Iterator[str]:
     lost = [one.file for one in scored.files if one.file not in known]
     if scored.told and lost:
         yield f"{MANIFEST} does not say whose these are: {', '.join(lost)}."
-
-
-def _limits(scored: FolderScores) -> list[str]:
-    """One line for all that was scored on first examples alone."""
-    found: dict[int, list[str]] = {}
-    for one in scored.files:
-        place = f"{one.task}/{one.split}"
-        if one.limit is not None and place not in found.setdefault(one.limit, []):
-            found[one.limit].append(place)
-    if not found:
-        return []
-    each = "; ".join(f"{limit} of {', '.join(places)}" for limit, places in found.items())
-    return [f"The first examples of a language only, as the study's limits had it: {each}."]
 
 
 def _reason(scored: FolderScores, left: LeftOut) -> str:

@@ -186,7 +186,7 @@ def test_limits_are_told_in_one_line(data: Path, tmp_path: Path) -> None:
     export_predictions(Store(world.files.root).view(), tmp_path / "out")
     lines = printed(score_folder(tmp_path / "out", CARDS, data)).splitlines()
     told = [line for line in lines if "the study's limits" in line]
-    assert len(told) == 1 and told[0].endswith("had it: 4 of tatoeba/test, xnli/test.")
+    assert len(told) == 1 and told[0].endswith("of a language: 4 of tatoeba/test, xnli/test.")
 
 
 def test_limits_hold_for_the_candidates_too(data: Path, tmp_path: Path) -> None:
