@@ -116,8 +116,20 @@ def test_predictions_are_exported_and_scored(folder: Path, capsys: Capture) -> N
 
 
 def test_averages_of_a_benchmark(folder: Path, capsys: Capture) -> None:
+    write_data(folder / "data")
+    of = made_study(folder / "data", targets={"tatoeba": {"languages": ["fi"]}})
+    Predicted(Path("runs/made"), of, folder / "prepared").run()
+    assert sweeper("export", "--aggregate", "xtreme") == 0
+    assert capsys.readouterr().out.startswith("study,benchmark,intermediate,average,value,")
+    for words in (
+        ("matrix", "--value", "gain"),
+        ("export", "scores"),
+        ("export", "--by", "language"),
+    ):
+        assert sweeper(*words, "--aggregate", "xtreme") == 1
+        assert "The averages of xtreme are of scores" in capsys.readouterr().err
     World(Path("runs/tiny")).run()
-    assert sweeper("matrix", "--aggregate", "xtreme") == 1
+    assert sweeper("matrix", "runs/tiny", "--aggregate", "xtreme") == 1
     assert "has no target of xtreme" in capsys.readouterr().err
     assert sweeper("matrix", "--aggregate", "xtrem") == 2
 
