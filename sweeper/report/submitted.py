@@ -157,7 +157,7 @@ def _score(found: Found, card: Card, data: _Data, scorers: Mapping[str, Scorer])
 def _labels(found: Found, card: Card, rows: Sequence[Row]) -> Scores:
     given = layout.labels_of(found.path)
     _check_count(found, len(given), len(rows), "lines")
-    known = {**{label: label for label in card.labels}}
+    known = {label: label for label in card.labels}
     known |= {raw: label for label, raw in layout.raw_labels(card).items()}
     for number, label in enumerate(given, 1):
         if label not in known:
