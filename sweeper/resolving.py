@@ -21,7 +21,7 @@ from sweeper.graph import Plan
 from sweeper.planning import plan
 from sweeper.store.files import StoreFiles, file_digest
 from sweeper.study import Study
-from sweeper.tasks import sources
+from sweeper.tasks import hub, sources
 from sweeper.tasks.card import Card
 from sweeper.tasks.presence import source_of
 
@@ -227,7 +227,7 @@ def _resolve_hub(study: Study, model: str) -> dict[str, Any]:
             f"{study.where('base', 'model')}: the hub has no model {model!r}. Mend the id, or "
             "give the path of a folder (starting with ./, ../ or /)."
         ) from None
-    except sources.hub_errors() as error:
+    except hub.errors() as error:
         raise ModelError(
             f"{study.where('base', 'model')}: the hub could not be asked for {model!r} "
             f"({type(error).__name__}). Check the network, or give a local folder as the model."

@@ -7,13 +7,12 @@ what the rows are, and goes into addresses.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sweeper.errors import AbsentError, DataError
+from sweeper.tasks import hub
 from sweeper.tasks.card import (
     Card,
     HubParts,
@@ -26,7 +25,6 @@ from sweeper.tasks.card import (
 
 Resolution = dict[str, Any]
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _BLOCK = 1 << 20
 
 
@@ -71,7 +69,7 @@ def resolve(
         read: dict[str, dict[str, Any]] = {}  # a file that holds all languages is hashed once
         return {code: _local(card, found, split, code, root, read) for code in codes}
     try:
-        revisions = {part: _revision(member) for part, member in found.members(split)}
+        revisions = {part: hub.revision(member) for part, member in found.members(split)}
     except DataError as error:
         raise DataError(
             f"The split {split!r} of the task {card.name!r} comes from the hub. {error}"
@@ -277,47 +275,6 @@ def _hub(source: HubSource, split: str, code: str, revision: str) -> Resolution:
         "revision": revision,
         "asked": source.revision,
     }
-
-
-def _revision(source: HubSource) -> str:
-    """The commit that the card's revision stands for; a full commit is taken at its word."""
-    if source.revision and _COMMIT.fullmatch(source.revision):
-        return source.revision
-    return _look_up(source.dataset, source.revision)
-
-
-@cache
-def _look_up(dataset: str, revision: str | None) -> str:
-    """Asked once per process, so that all tasks of a study see one commit of a dataset."""
-    from huggingface_hub import HfApi
-
-    try:
-        sha = HfApi().dataset_info(dataset, revision=revision).sha
-    except hub_errors() as error:
-        reason = str(error).split("\n", 1)[0].rstrip(".")
-        raise DataError(
-            f"The Hugging Face dataset {dataset!r} (revision {revision or 'newest'}) cannot be "
-            f"looked up: {reason}. Check the name and the network, write a full commit as "
-            "`revision:` in the card, or use local files (SWEEPER_DATA, `data:`)."
-        ) from None
-    if not sha:
-        raise DataError(
-            f"The hub names no commit for the dataset {dataset!r}. Write one as `revision:` in "
-            "the card."
-        )
-    return str(sha)
-
-
-def hub_errors() -> tuple[type[Exception], ...]:
-    """What asking the hub raises when the name is wrong, or the network or the hub is down."""
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    # A failed connection is an error of the HTTP library alone, and which one that is changes
-    # with the version of huggingface_hub; but its root is a base of the hub's own error.
-    roots = [
-        c for c in HfHubHTTPError.__bases__ if c.__name__ in ("HTTPError", "RequestException")
-    ]
-    return (OSError, HfHubHTTPError, HFValidationError, *roots)
 
 
 def _synthetic(source: SyntheticSource, split: str, code: str) -> Resolution:

@@ -240,7 +240,7 @@ def test_a_missing_file_is_named_with_all_that_is_needed_to_find_it(tmp_path: Pa
 
 
 def test_no_data_folder() -> None:
-    with pytest.raises(DataError, match="Name it: SWEEPER_DATA"):
+    with pytest.raises(DataError, match="Set SWEEPER_DATA"):
         sources.resolve(card(), "test", ["de"], source="local", root=None)
 
 

@@ -240,15 +240,20 @@ class Frame(NamedTuple):
 
 def pair_frame(tokenizer: Tokenizer) -> Frame:
     """What ``tokenizer`` puts around a pair: of XLM-R <s>, </s></s> and </s>."""
+    return Frame(*special_ids(tokenizer, 2))
+
+
+def special_ids(tokenizer: Tokenizer, parts: int) -> list[list[int]]:
+    """The special tokens before the first part of an input, after it, and so on."""
     options = {"return_attention_mask": False, "return_token_type_ids": False}
     bare = tokenizer("a", add_special_tokens=False, **options)["input_ids"]
-    framed = tokenizer("a", "a", **options)["input_ids"]
-    places = [
-        at for at in range(len(framed) - len(bare) + 1) if framed[at : at + len(bare)] == bare
-    ]
-    first, second = places[0], places[-1]
-    end = len(bare)
-    return Frame(framed[:first], framed[first + end : second], framed[second + end :])
+    rest = tokenizer(*["a"] * parts, **options)["input_ids"]
+    found = []
+    for _ in range(parts):
+        at = next(n for n in range(len(rest)) if rest[n : n + len(bare)] == bare)
+        found.append(rest[:at])
+        rest = rest[at + len(bare) :]
+    return [*found, rest]
 
 
 def bare_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[list[int]]:
