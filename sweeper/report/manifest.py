@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from sweeper.errors import DataError
 from sweeper.report.layout import MANIFEST
@@ -46,7 +46,7 @@ def read(folder: Path) -> dict[str, Told]:
         return {}
     try:
         return _TARGETS.validate_python(json.loads(path.read_text(encoding="utf-8"))["targets"])
-    except (ValueError, ValidationError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         raise DataError(
             f"{path} is not as `sweeper export predictions` writes it. Take it away, or export "
             "again."
