@@ -59,24 +59,13 @@ def missing_folder(study: Study) -> DataError | None:
     )
 
 
-def wanted(planned: Plan) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Task -> split -> languages of every prepare job, and of a tokenizer's text."""
-    found: dict[str, dict[str, set[str]]] = {}
-    for job in planned.jobs.values():
-        if job.kind == "prepare":
-            said = job.declared if job.declared["do"] == "data" else job.declared["text"]
-            splits = found.setdefault(said["task"], {})
-            splits.setdefault(said["split"], set()).update(said["languages"])
-    return {
-        task: {split: tuple(sorted(codes)) for split, codes in splits.items()}
-        for task, splits in found.items()
-    }
-
-
 def needs(planned: Plan) -> list[Need]:
     """What a plan reads, task by task."""
     root = data_root(planned.study)
-    return [_need(planned, planned.cards[t], parts, root) for t, parts in wanted(planned).items()]
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for task, split, codes in planned.data():
+        found.setdefault(task, {})[split] = codes
+    return [_need(planned, planned.cards[task], parts, root) for task, parts in found.items()]
 
 
 def _need(
@@ -113,5 +102,5 @@ def _absence(
 
 def _rows(planned: Plan, card: Card, split: str, code: str) -> int | None:
     """How many rows of a unit are read, if the card knows."""
-    count, most = card.splits[split].rows_in(code), planned.study.limit(card.name, split)
+    count, most = card.splits[split].rows_in(code), planned.limit(card.name, split)
     return count if count is None or most is None else min(count, most)

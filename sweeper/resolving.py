@@ -18,11 +18,11 @@ from pydantic import ValidationError
 from sweeper.addressing import Resolved
 from sweeper.errors import DataError, ModelError, StoreError, suggest
 from sweeper.graph import Plan
-from sweeper.needs import data_root, missing_folder, needs, wanted
+from sweeper.needs import data_root, missing_folder, needs
 from sweeper.planning import plan
 from sweeper.store.files import StoreFiles, file_digest
 from sweeper.study import Study
-from sweeper.tasks import sources
+from sweeper.tasks import hub, sources
 from sweeper.tasks.card import Card
 from sweeper.tasks.presence import source_of
 
@@ -79,10 +79,8 @@ def _name(card: Card, split: str, code: str) -> str:
 def _resolved(planned: Plan, before: Resolved) -> Resolved:
     root = data_root(planned.study)
     resolved = Resolved(root=str(root) if root else None)
-    for task, splits in wanted(planned).items():
-        for split, codes in splits.items():
-            found = _resolved_split(planned.cards[task], split, codes, before, root)
-            resolved.sources.update(found)
+    for task, split, codes in planned.data():
+        resolved.sources.update(_resolved_split(planned.cards[task], split, codes, before, root))
     resolved.base = _resolve_base(planned.study, before.base)
     return resolved
 
@@ -228,7 +226,7 @@ def _resolve_hub(study: Study, model: str) -> dict[str, Any]:
             f"{study.where('base', 'model')}: the hub has no model {model!r}. Mend the id, or "
             "give the path of a folder (starting with ./, ../ or /)."
         ) from None
-    except sources.hub_errors() as error:
+    except hub.errors() as error:
         raise ModelError(
             f"{study.where('base', 'model')}: the hub could not be asked for {model!r} "
             f"({type(error).__name__}). Check the network, or give a local folder as the model."
@@ -255,7 +253,7 @@ def _read(files: StoreFiles, name: str) -> dict[str, Any]:
 
 def _save(planned: Plan, resolved: Resolved, files: StoreFiles) -> None:
     """Keep a snapshot, unless the last one says the same."""
-    used = set(wanted(planned)) | set(planned.targets)
+    used = {task for task, _, _ in planned.data()} | set(planned.targets)
     used |= set(planned.study.spaces) | set(planned.study.task_limits)
     snapshot: dict[str, Any] = {
         # As text: sorted keys would lose the order of rows, columns and grid points.

@@ -107,7 +107,8 @@ class View:
 
     def metric(self, target: str) -> str:
         """The metric that a target's cells show."""
-        return kinds.get(self.plan.cards[target].kind).metric
+        card = self.plan.cards[target]
+        return kinds.get(card.kind).main_metric(card)
 
     def newest_log(self, key: str) -> str | None:
         """The log of a job's newest attempt, or of the job that did its work; None without."""
