@@ -20,7 +20,7 @@ from sweeper.progress import Progress
 from sweeper.report.terminal import console, duration
 
 if TYPE_CHECKING:
-    from sweeper.engine.dispatch import Event
+    from sweeper.engine.events import Event
 
 ENDED = ("done", "diverged", "failed")
 _SHOWN = 8
