@@ -28,12 +28,13 @@ class Claims:
         elsewhere: Jobs that wait for another driver -> the address whose lease that one holds.
         company: Whether other drivers were alive at the last look.
         strangers: Whether some of them run another study.
+        news: Whether others may have committed something since the look before.
     """
 
     def __init__(self, leases: Leases | None) -> None:
         self.leases = leases
         self.elsewhere: dict[str, str] = {}
-        self.company = self.strangers = False
+        self.company = self.strangers = self.news = False
         self._claims: dict[str, _Claim] = {}
         self._flying: dict[str, str] = {}  # address of a unit or a lease -> the job that has it
         self._looked: float | None = None
@@ -84,6 +85,7 @@ class Claims:
             return False
         self._looked = now
         studies = self.leases.others()
+        self.news = bool(studies) or self.company
         self.company = bool(studies)
         self.strangers = any(study != self.leases.driver.study for study in studies)
         return True

@@ -255,7 +255,7 @@ class Progress:
         """Take in, now and then, what others on this store have committed or let go of."""
         if not self.claims.look():
             return
-        if self.claims.company:
+        if self.claims.news:
             self.commits.refresh()
         freed = set(self.claims.freed())
         for key in [k for k in self.claims.elsewhere if k in freed or self._made(k)]:

@@ -196,11 +196,14 @@ class Dispatcher:
 
     def _drain_ready(self) -> None:
         """Move what the progress says is ready to the queues of the pools, in its order."""
-        while (key := self.progress.take()) is not None:
-            self._released[key] = time.time()
-            name = self._pool_of(self.progress.plan.jobs[key])
-            entry = (-self.progress.urgency[key], key)
-            heapq.heappush(self._queued.setdefault(name, []), entry)
+        try:
+            while (key := self.progress.take()) is not None:
+                self._released[key] = time.time()
+                name = self._pool_of(self.progress.plan.jobs[key])
+                entry = (-self.progress.urgency[key], key)
+                heapq.heappush(self._queued.setdefault(name, []), entry)
+        except StoreError as error:  # what other drivers did cannot be read
+            self.stop(str(error))
         self._tell_failures()
 
     def _start(self, key: str) -> JobSpec | None:

@@ -192,8 +192,9 @@ class Drivers:
         return self.clock() - seen.changed >= self.patience
 
     def _pause(self, seen: Seen) -> float:
-        # One that was killed on another host never says so: it is not asked again and again.
-        return self.patience / 2 if self._silent(seen) else _READ_SECONDS
+        # One that was killed on another host never says so: it is not read again and again.
+        dead = seen.read - seen.changed >= self.patience
+        return self.patience / 2 if dead else _READ_SECONDS
 
     def _read(self, driver: str) -> dict[str, Any]:
         """A heartbeat; empty where it cannot be read, which only time can tell from death."""

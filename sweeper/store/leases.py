@@ -103,9 +103,10 @@ class Leases:
         return [seen.heartbeat.get("study", "") for seen in living]
 
     def reading(self, address: str) -> bool:
-        """Whether a living driver of another study is at work on a checkpoint of this address.
+        """Whether another living driver is at work on a checkpoint of this address.
 
-        Within a study all drivers agree on which checkpoints are needed no more.
+        Asked of the leases only where another study's driver is about: those of one study agree
+        on which checkpoints are needed no more.
         """
         if all(study == self.driver.study for study in self.others()):
             return False
