@@ -84,10 +84,9 @@ class Claims:
         if self._looked is not None and now - self._looked < LOOK_SECONDS:
             return False
         self._looked = now
-        studies = self.leases.others()
-        self.news = bool(studies) or self.company
-        self.company = bool(studies)
-        self.strangers = any(study != self.leases.driver.study for study in studies)
+        others = self.leases.others()
+        self.news = bool(others) or self.company
+        self.company, self.strangers = bool(others), any(others)
         return True
 
     def freed(self) -> list[str]:

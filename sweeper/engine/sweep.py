@@ -26,7 +26,7 @@ from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
 from sweeper.store.drivers import Driver, Drivers
-from sweeper.store.files import StoreFiles
+from sweeper.store.files import StoreFiles, digest
 from sweeper.store.leases import Leases
 from sweeper.study import Study
 from sweeper.tuning.searches import Searches
@@ -82,7 +82,7 @@ def run(
         study = Study.load(study)
     planned = plan(study)
     files = StoreFiles(store or f"runs/{study.name}", create=True)
-    driver = Driver(files, study.name)
+    driver = Driver(files, study.name, digest(study.model_dump_json(exclude_unset=True)))
     leases = Leases(driver, Drivers(files))
     resolved = resolve(planned, files)
     progress = Progress(planned, resolved, files, failures=False, leases=leases)

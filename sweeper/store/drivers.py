@@ -35,6 +35,7 @@ class Driver:
     Args:
         files: The store.
         study: The name of the study that it runs.
+        plan: What tells this study from others of its name (one without limits, say).
 
     Attributes:
         id: Its name in ``drivers/``, in leases, and in that of its stop marker.
@@ -44,9 +45,10 @@ class Driver:
         why: Why it stops early, if it does.
     """
 
-    def __init__(self, files: StoreFiles, study: str) -> None:
+    def __init__(self, files: StoreFiles, study: str, plan: str = "") -> None:
         self.files = files
         self.study = study
+        self.plan = plan
         self.id = uuid.uuid4().hex
         self.running: dict[str, dict[str, Any]] = {}
         self.slots = 0
@@ -77,6 +79,7 @@ class Driver:
         heartbeat = {
             "driver": self.id,
             "study": self.study,
+            "plan": self.plan,
             "host": platform.node(),
             "machine": machine(),
             "pid": os.getpid(),

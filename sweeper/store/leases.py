@@ -97,10 +97,11 @@ class Leases:
         owner = self._owners[name]
         return not owner or not self.drivers.alive(owner)
 
-    def others(self) -> list[str]:
-        """The studies of the other drivers of this store that live, a name for each."""
-        living = [seen for seen in self.drivers.living() if seen.driver != self.driver.id]
-        return [seen.heartbeat.get("study", "") for seen in living]
+    def others(self) -> list[bool]:
+        """For each other driver of this store that lives: whether it runs another study."""
+        own = (self.driver.study, self.driver.plan)
+        living = [s.heartbeat for s in self.drivers.living() if s.driver != self.driver.id]
+        return [(said.get("study"), said.get("plan")) != own for said in living]
 
     def reading(self, address: str) -> bool:
         """Whether another living driver is at work on a checkpoint of this address.
@@ -108,7 +109,7 @@ class Leases:
         Asked of the leases only where another study's driver is about: those of one study agree
         on which checkpoints are needed no more.
         """
-        if all(study == self.driver.study for study in self.others()):
+        if not any(self.others()):
             return False
         for name in self.files.names("leases"):
             lease = self._read(name)

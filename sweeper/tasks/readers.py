@@ -6,12 +6,13 @@ Every fault is a `DataError` that names the file (or the hub dataset), the row a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from sweeper.errors import DataError, suggest
+from sweeper.languages import LANGUAGES
 from sweeper.tasks import formats, kinds, without
 from sweeper.tasks.card import Card, HubSource, LocalSource, fill
 from sweeper.tasks.formats import Record
@@ -99,15 +100,25 @@ def _row(
     if record.fault:
         raise record.fault
     values = dict(record.values)
-    if "language" in values and values.pop("language") != language:
-        return None
     try:
+        if "language" in values and _known_language(values.pop("language")) != language:
+            return None
         if kind.label_field and not stream.translation.apply(values, kind.label_field):
             return None
         return kind.row(values, card)
     except RowFault as error:
         where = record.where(error.index)
         raise DataError(f"{where}: {error.broken}. {error.advice.rstrip('.')}.") from None
+
+
+def _known_language(code: Any) -> str:
+    """The language that a row says it is in: another one than the unit's may, none may not."""
+    if isinstance(code, str) and code in LANGUAGES:
+        return code
+    raise RowFault(
+        f"the field 'language' must be a code of the language table, it is {shown(code)}",
+        "Mend the row; the table is sweeper/languages.py",
+    )
 
 
 def _is_listed(row: Row, kind: kinds.Kind, marks: frozenset[str]) -> bool:
@@ -259,13 +270,13 @@ def _hub_records(source: HubSource, resolution: Resolution) -> Iterator[Record]:
     for batch in table.select_columns(columns).iter(batch_size=1000):
         for cells in zip(*(batch[column] for column in columns), strict=True):
             whole = dict(zip(columns, cells, strict=True))
-            where = f"{origin}, row:{number}"
-            row = {field: formats.pick(whole, given, where) for field, given in fields}
-            for field, names in by_name.items():
-                row[field] = _named(row[field], names)
-            if not prefix or str(row.get("id", "")).lower().startswith(prefix):
-                yield Record(f"{origin}, row", number, row)
+            record = formats.picked(whole, source.columns, f"{origin}, row", number)
             number += 1
+            row = {**record.values}
+            for field, names in by_name.items() if row else ():
+                row[field] = _named(row[field], names)
+            if not prefix or record.fault or str(row.get("id", "")).lower().startswith(prefix):
+                yield replace(record, values=row)
 
 
 def _paths(given: str | tuple[str, ...]) -> tuple[str, ...]:

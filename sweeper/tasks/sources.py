@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sweeper.errors import DataError
+from sweeper.errors import AbsentError, DataError
 from sweeper.tasks.card import (
     Card,
     HubParts,
@@ -53,7 +53,8 @@ def resolve(
 
     Raises:
         StudyError: the card has no such source, split or language.
-        DataError: a file is missing, or the hub cannot be asked.
+        AbsentError: a file is not in the data folder, or none is given.
+        DataError: a file cannot be read, or the hub cannot be asked.
     """
     found = card.source(source)
     codes = tuple(languages)
@@ -68,7 +69,12 @@ def resolve(
         )
     if isinstance(found, LocalSource | LocalParts):
         return {code: _local(card, found, split, code, root) for code in codes}
-    revisions = {part: _revision(member) for part, member in found.members(split)}
+    try:
+        revisions = {part: _revision(member) for part, member in found.members(split)}
+    except DataError as error:
+        raise DataError(
+            f"The split {split!r} of the task {card.name!r} comes from the hub. {error}"
+        ) from None
     return {code: _hubs(found, split, code, revisions) for code in codes}
 
 
@@ -174,8 +180,8 @@ def _untouched(file: dict[str, Any], root: Path) -> bool:
 def _root(root: Path | None) -> Path:
     if root is None:
         raise DataError(
-            "Local data needs a data folder; none is given. Set SWEEPER_DATA, or `data:` in the "
-            "study."
+            "Local data needs a data folder; none is given. Name it: SWEEPER_DATA, `data:` in the "
+            "study, or `--data`."
         )
     return root
 
@@ -183,32 +189,36 @@ def _root(root: Path | None) -> Path:
 def _local(
     card: Card, source: LocalSource | LocalParts, split: str, code: str, root: Path | None
 ) -> Resolution:
+    if root is None:
+        raise AbsentError(
+            f"The task {card.name!r} is read from files, and no data folder is given. "
+            f"Set SWEEPER_DATA or the study's `data:` to the folder.{_how_to_get(card)}"
+        )
     files = []
     for part, member in source.members(split):
         for pattern in member.patterns(split):
-            for relative in _found(card, split, code, _root(root), fill(pattern, code)):
+            for relative in _found(card, split, code, root, fill(pattern, code)):
                 named = {"part": part} if part else {}
-                files.append({"path": relative, **_fingerprint(_root(root) / relative), **named})
+                files.append({"path": relative, **_fingerprint(root / relative), **named})
     return {"source": "local", "language": code, "files": files}
 
 
 def _found(card: Card, split: str, code: str, root: Path, wanted: str) -> list[str]:
-    """The paths below the data folder that are wanted; `DataError` if there is none."""
+    """The paths below the data folder that are wanted; `AbsentError` if there is none."""
     found = _expanded(root, wanted) if "*" in wanted else [wanted]
     if not found or not all((root / path).is_file() for path in found):
-        raise DataError(
+        several = len(card.split(split).languages) > 1
+        raise AbsentError(
             f"The task {card.name!r} needs a file for its split {split!r} in the language "
-            f"{code!r}; there is no {(root / wanted).absolute()}. {_advice(card)}"
+            f"{code!r}; there is no {(root / wanted).absolute()}. Put it there, or set "
+            "SWEEPER_DATA or the study's `data:` to the folder that holds it"
+            f"{', or leave the language out' if several else ''}.{_how_to_get(card)}"
         )
     return found
 
 
-def _advice(card: Card) -> str:
-    said = f"{card.how_to_get.strip()} " if card.how_to_get else ""
-    return (
-        f"{said}Put it there, set SWEEPER_DATA or the study's `data:` to the folder that holds "
-        "it, or leave the language out."
-    )
+def _how_to_get(card: Card) -> str:
+    return f" {card.how_to_get.strip()}" if card.how_to_get else ""
 
 
 def _expanded(root: Path, wanted: str) -> list[str]:

@@ -203,7 +203,10 @@ def test_who_reads_a_checkpoint_in_another_study_is_known(files: StoreFiles, clo
     other.driver.end()
     clock.now += 2.0
     assert not one.reading("trial")
-    assert one.others() == ["one"]
+    assert one.others() == [False]
+    unlimited = Leases(Driver(files, "one", "unlimited"), Drivers(files, clock=clock))
+    unlimited.driver.beat()
+    assert sorted(one.others()) == [False, True]
 
 
 def test_a_store_that_refuses_to_let_go_stops_nothing(

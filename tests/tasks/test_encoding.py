@@ -215,11 +215,11 @@ def test_retrieval_is_scored(tokenizer: Any) -> None:
     features, examples = encode(RETRIEVAL, TRANSLATED, tokenizer)
     kind = kinds.get("sentence_retrieval")
     assert not kind.needs_training
-    right = [None, 1, None, 0, None, 2]
-    got = kind.evaluate(RETRIEVAL, examples, features, right)
-    assert got.metrics == {"accuracy": 100.0} and all(got.correct)
-    got = kind.evaluate(RETRIEVAL, examples, features, [None, 0, None, 0, None, 0])
-    assert got.metrics == {"accuracy": pytest.approx(100 / 3)}
+    # In turn: of the foreign sentence its likeliest query, of the query the nearest sentence.
+    got = kind.evaluate(RETRIEVAL, examples, features, [1, 1, 0, 0, 2, 2])
+    assert got.metrics == {"accuracy": 100.0, "xsim": 0.0} and all(got.correct)
+    got = kind.evaluate(RETRIEVAL, examples, features, [1, 0, 2, 0, 2, 0])
+    assert got.metrics == {"accuracy": pytest.approx(100 / 3), "xsim": pytest.approx(100 / 3)}
     assert got.predicted == ["0", "0", "0"]
 
 

@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from sweeper.errors import DataError, ModelError
+from sweeper.store import tables
+from sweeper.store.files import StoreFiles
 from sweeper.tasks import kinds as task_kinds
 from sweeper.tasks.card import Card
 from sweeper.training import forward, kinds, scoring, work
@@ -309,20 +311,18 @@ def test_a_reference_representation_stands_beside_the_configured_one(world: Worl
     units = {"test/de": world.unit(PAIRS, "test", rows(PAIRS, 20))}
     other = {"layer": 1.0, "pooling": "cls"}
     outcome = score(world, PAIRS, "encoder", units, representation=other)
-    mine, beside = outcome.scores
-    assert (mine["metric"], beside["metric"]) == ("accuracy", "accuracy@14/24")
+    found = {row["metric"]: row for row in outcome.scores}
+    assert set(found) == {"accuracy", "xsim", "accuracy@14/24", "xsim@14/24"}
     how = {"layer": 14 / 24, "pooling": "mean"}
-    assert beside["representation"] == how
-    (alone,) = score(world, PAIRS, "encoder", units, representation=how).scores
-    assert alone["value"] == beside["value"]
+    for alone in score(world, PAIRS, "encoder", units, representation=how).scores:
+        beside = found[f"{alone['metric']}@14/24"]
+        assert (beside["value"], beside["representation"]) == (alone["value"], how)
     said = {"main": "accuracy", "zero_shot": {"test/de": True}, "overlap": {"test/de": ""}}
     inputs = {"representation": other, "columns": {**said, "checkpoint": "c"}}
     spec = world.spec("score", inputs, units={"test/de": "x"})
     recorded = [(row["main"], row["representation"]) for row in work._score_rows(spec, outcome)]
-    assert recorded == [
-        (True, '{"layer": 1.0, "pooling": "cls"}'),
-        (False, f'{{"layer": {14 / 24}, "pooling": "mean"}}'),
-    ]
+    mine, theirs = '{"layer": 1.0, "pooling": "cls"}', f'{{"layer": {14 / 24}, "pooling": "mean"}}'
+    assert recorded == [(True, mine), (False, mine), (False, theirs), (False, theirs)]
 
 
 def test_answers_are_looked_up_in_the_pool_of_all_languages(world: World) -> None:
@@ -343,6 +343,15 @@ def test_answers_are_looked_up_in_the_pool_of_all_languages(world: World) -> Non
     assert (values["map@3"], values["mrr@3"]) == (100.0, 100.0)
     said = {row["id"]: row["predicted"] for row in outcome.examples}
     assert said == {f"q{n}": f"c{n}" for n in range(40, 52)}
+    pool = {f"c{n % 80}" for n in (*range(40, 52), *range(80, 92))}
+    for row in outcome.examples:
+        assert row["ranking"][0] == row["predicted"]
+        assert len(set(row["ranking"])) == 3 and set(row["ranking"]) <= pool
+    spec = world.spec("score", {}, units={"test/de": "x"})
+    files = StoreFiles(world.path("store"), create=True)
+    name = tables.write(files, "examples", "a", work._example_rows(spec, outcome))
+    kept = tables.read(files, "examples", [name])["ranking"].to_pylist()
+    assert kept == [row["ranking"] for row in outcome.examples]
 
 
 def test_all_kinds_mix_over_one_encoder(world: World) -> None:

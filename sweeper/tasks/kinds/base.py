@@ -45,12 +45,15 @@ class Evaluation:
 
     ``metrics`` are percentages (0..100), but ``loss`` is in nats. ``score`` is the example's own
     share where it is not all or nothing: the percentage of its words tagged right, its mean loss.
+    ``ranking`` is of a kind that ranks candidates, and theirs are ids that name one each: a
+    question's best ones, best first.
     """
 
     metrics: dict[str, float]
     predicted: list[str]
     correct: list[bool | None]
     score: list[float | None]
+    ranking: list[list[str] | None] | None = None
 
 
 class Unit(NamedTuple):

@@ -93,9 +93,9 @@ class SpanExtraction(Kind):
 
         ``start`` and ``end`` are the first and last position of the first answer, 0 (which is
         <s>) where the window has none. ``offset`` is the position of the window's first subword of
-        the text, ``first`` the number of that subword in the text. ``own_from`` and ``own_to``
-        (not included) are the positions that have more text around them here than in other
-        windows: an answer starts in the one window that owns its start.
+        the text; ``first`` and ``last`` (not included) number its subwords in the text.
+        ``own_from`` and ``own_to`` (not included) are the positions that have more text around
+        them here than in other windows: an answer starts in the one window that owns its start.
 
         Examples: ``id``, ``gold`` (the first answer), ``answers``, ``context``, and ``begins`` and
         ``ends``: the characters of each subword of the text.
