@@ -17,6 +17,7 @@ from sweeper.graph import Cell, Plan
 from sweeper.overlaps import overlap
 from sweeper.progress import BLOCKED, DONE, FAILED, WAITING, Progress
 from sweeper.resolving import open_study
+from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles
 from sweeper.tasks import kinds
 
@@ -49,17 +50,30 @@ _NAMES = [field.name for field in fields(Part)]
 
 
 class View:
-    """A study of a store at the moment of its making; make a new one to see what came since.
+    """A study of a store at the moment of its making; `again` shows what came since.
+
+    Args:
+        files: The store.
+        study: The study's name; default: the only one.
+        commits: The store's markers, where they are read already.
 
     Raises:
         StoreError: no such study, or several and none was named.
     """
 
-    def __init__(self, files: StoreFiles, study: str | None = None) -> None:
+    def __init__(
+        self, files: StoreFiles, study: str | None = None, commits: Commits | None = None
+    ) -> None:
         planned, resolved = open_study(files, study)
         self.files = files
         self.plan: Plan = planned
-        self.progress = Progress(planned, resolved, files)
+        self.progress = Progress(planned, resolved, files, commits=commits)
+
+    def again(self) -> View:
+        """The study as it is now; only markers that are new are read."""
+        commits = self.progress.commits
+        commits.refresh()
+        return View(self.files, self.plan.study.name, commits)
 
     # -- what there is -------------------------------------------------------------------------
 

@@ -70,7 +70,7 @@ class PlanSearcher(_Unpickled, Searcher):
                 "pool": pool,
                 "store": self.store,
                 "job": f"attempts/{given.address}/{given.attempt}/job.json",
-                "stop": self.dispatcher.stop_marker,
+                "stop": self.dispatcher.driver.stop_marker,
                 "threads": self.threads[pool],
             }
         return Searcher.FINISHED if self.dispatcher.finished else None
