@@ -64,6 +64,21 @@ class Progress:
     message: str = ""
 
 
+class Interrupted(Exception):
+    """Thrown into a running job to end it early: what can go on later is saved first.
+
+    ``reached`` is how far a training was, for its row of `trials`.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.reached: Outcome | None = None
+
+
+class Preempted(Interrupted):
+    """The process is about to be taken away; the job goes on in another one."""
+
+
 @dataclass
 class Outcome:
     """What one attempt brought.
