@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ from report.submission_world import study as made_study
 
 from sweeper import cli
 from sweeper.engine import sweep
+from sweeper.engine.heartbeat import beating
 from sweeper.engine.sweep import Summary
 from sweeper.reducing import without
+from sweeper.store.drivers import Driver
 
 
 @pytest.fixture
@@ -72,6 +76,47 @@ def test_a_finished_store_answers_every_command(folder: Path, capsys: Capture) -
     }.items():
         assert sweeper(*words) == 0, words
         assert said in capsys.readouterr().out, words
+
+
+def test_a_sweep_is_watched_by_its_store(folder: Path, capsys: Capture) -> None:
+    world = World(Path("runs/tiny")).run(leave=lambda key: key.startswith("score/"))
+    driver = Driver(world.files, "tiny")
+    driver.end()
+    for words in (("--watch",), ("runs/tiny", "--watch"), ("tiny", "--store", "runs/tiny")):
+        assert sweeper("status", *words) == 0
+        said = capsys.readouterr().out
+        assert ("nobody at work on it" in said) == ("--watch" in words), words
+        assert re.search(r"score +0 ", said), words
+    assert sweeper("status", "other", "--store", "runs/tiny", "--watch") == 1
+    assert "no study 'other'" in capsys.readouterr().err
+
+
+def test_a_sweep_is_stopped_from_elsewhere(folder: Path, capsys: Capture) -> None:
+    world = World(Path("runs/tiny"))
+    assert sweeper("stop", "tiny") == 0
+    assert "Nothing runs of tiny" in capsys.readouterr().out
+    driver, begun, asked = Driver(world.files, "tiny"), threading.Event(), threading.Event()
+
+    def drive() -> None:
+        def stop(why: str) -> None:
+            driver.why = why
+            asked.set()
+
+        with beating(driver, stop, every=0.01):
+            begun.set()
+            asked.wait()
+
+    thread = threading.Thread(target=drive)
+    thread.start()
+    assert begun.wait(60)
+    study = write_study(folder / "study.yaml")
+    assert sweeper("stop", str(study), "--store", "runs/tiny") == 0
+    thread.join()
+    said = capsys.readouterr().out
+    assert "to save and stop; jobs at work or next: 0." in said
+    assert re.search(r"Ended: driver \w{8} of tiny .*\(stopped by `sweeper stop` on ", said)
+    assert sweeper("stop") == 0
+    assert "Nothing runs: no driver" in capsys.readouterr().out
 
 
 def test_export_to_a_file(folder: Path, capsys: Capture) -> None:
