@@ -215,7 +215,7 @@ class Addressing:
             "without": card.split(split).without,
             "options": card.options,
             "metric": card.scorer,
-            "limit": self.plan.study.limit(task, split),
+            "limit": self.plan.limit(task, split),
         }
 
     def _tokenizer_identity(self) -> Any:

@@ -140,6 +140,11 @@ def test_predictions_are_exported_and_scored(folder: Path, capsys: Capture) -> N
     said = capsys.readouterr().out
     stored = pd.read_csv("scores.csv").set_index("task")["value"]
     assert f"fi {stored['tatoeba']:.1f}" in said
+    Path("out/tatoeba/test-de.tsv").write_text("0\n")  # without its data's German
+    Path("data/tatoeba/v1/tatoeba.deu-eng.deu").unlink()
+    assert sweeper("score", "out", "--data", "data") == 1
+    said = capsys.readouterr().out
+    assert "fi " in said and "not scored: tatoeba/test-de.tsv: The task 'tatoeba' needs a" in said
     words = ("--intermediate", "mnli", "--seed", "0", "--target", "xnli", "-o", "named")
     assert sweeper("export", "predictions", "runs/made", *words) == 0
     assert json.loads(Path("named/predictions.json").read_text())["targets"]["xnli"]["seed"] == 0
@@ -156,8 +161,20 @@ def test_predictions_are_exported_and_scored(folder: Path, capsys: Capture) -> N
 
 
 def test_averages_of_a_benchmark(folder: Path, capsys: Capture) -> None:
+    write_data(folder / "data")
+    of = made_study(folder / "data", targets={"tatoeba": {"languages": ["fi"]}})
+    Predicted(Path("runs/made"), of, folder / "prepared").run()
+    assert sweeper("export", "--aggregate", "xtreme") == 0
+    assert capsys.readouterr().out.startswith("study,benchmark,intermediate,average,value,")
+    for words in (
+        ("matrix", "--value", "gain"),
+        ("export", "scores"),
+        ("export", "--by", "language"),
+    ):
+        assert sweeper(*words, "--aggregate", "xtreme") == 1
+        assert "The averages of xtreme are of scores" in capsys.readouterr().err
     World(Path("runs/tiny")).run()
-    assert sweeper("matrix", "--aggregate", "xtreme") == 1
+    assert sweeper("matrix", "runs/tiny", "--aggregate", "xtreme") == 1
     assert "has no target of xtreme" in capsys.readouterr().err
     assert sweeper("matrix", "--aggregate", "xtrem") == 2
 
@@ -193,7 +210,9 @@ def test_own_cards_are_listed_checked_and_planned(folder: Path, capsys: Capture)
     file = write_study(folder / "tiny.yaml", intermediates={"mine": None})
     assert sweeper("plan", str(file)) == 1
     assert "unknown task 'mine'" in capsys.readouterr().err
+    capsys.readouterr()
     assert sweeper("plan", str(file), "--tasks", "cards") == 0
+    assert "mine missing 1" in " ".join(capsys.readouterr().out.split())
 
 
 def test_errors_are_one_sentence_and_exit_with_1(folder: Path, capsys: Capture) -> None:

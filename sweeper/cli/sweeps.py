@@ -42,6 +42,7 @@ def plan(
     from sweeper.disk import check_disk
     from sweeper.planning import plan as make_plan
     from sweeper.progress import Progress
+    from sweeper.report.datalist import print_data
     from sweeper.report.overview import print_plan
     from sweeper.report.terminal import console, say
     from sweeper.resolving import kept_going, resolved_offline
@@ -60,6 +61,7 @@ def plan(
     if other:
         told = "Its last run left broken rows out, and that is other work than this"
         say(out, f"{told}: see `sweeper plan --keep-going`.", "yellow")
+    print_data(out, planned)
     check_disk(planned, folder, progress)
 
 

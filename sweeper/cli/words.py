@@ -98,6 +98,9 @@ DataOption = Annotated[
     str | None,
     typer.Option("--data", help="The data files' folder. Default: SWEEPER_DATA, else the hub."),
 ]
+AggregateOption = Annotated[
+    Benchmark | None, typer.Option(help="The averages of a benchmark in the matrix's place.")
+]
 StudyOption = Annotated[
     str | None, typer.Option("--study", help="A study of the store; default: the only one.")
 ]

@@ -11,7 +11,7 @@ import heapq
 import logging
 import time
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,16 +44,12 @@ class Pool:
     holds: set[str] = field(default_factory=set)
     stopping: set[str] = field(default_factory=set)
     kept: JobSpec | None = None  # begun before there was a trial for it
+    line: deque[str] = field(default_factory=deque)  # jobs handed out while a hold has their slot
 
     @property
     def staying(self) -> int:
         """Holds that are not told to end."""
         return len(self.holds) - len(self.stopping)
-
-    @property
-    def lookahead(self) -> int:
-        """Jobs handed to Tune beyond the slots, so that a worker that ends one has its next."""
-        return 1 + self.slots // 8
 
 
 class Dispatcher:
@@ -92,10 +88,13 @@ class Dispatcher:
         self._slots = slots
         self._shared = shared
         self._told = len(progress.failures)
-        self._queued: dict[str, list[tuple[float, str]]] = {}  # heaps, longest path first
+        # Heaps: longest path first; among equals the one that was ready first.
+        self._queued: dict[str, list[tuple[float, int, str]]] = {}
+        self._turn: dict[str, int] = {}  # job -> when it was first ready, counted
         self._attempts: Counter[tuple[str, str]] = Counter()
         self._micro_batch: dict[str, int] = {}
         self._released: dict[str, float] = {}
+        self._promoted = ""  # see `promoted`
         self._deaths: dict[str, str] = {}  # trial id -> what Ray says of its worker's death
 
     # -- handing out ---------------------------------------------------------------------------
@@ -109,6 +108,8 @@ class Dispatcher:
         for name, pool in self.pools.items():
             spec = self._next_of(name, pool)
             if spec is not None:
+                if len(pool.running) + len(pool.holds) >= pool.slots:
+                    pool.line.append(trial_id)
                 pool.running[trial_id] = spec
                 self._show(spec)
                 self._say("started", spec.key)
@@ -135,8 +136,8 @@ class Dispatcher:
         if kept:
             return kept
         queued = self._queued.get(name, [])
-        while queued and not self.stopping and len(pool.running) < pool.slots + pool.lookahead:
-            spec = self._start(heapq.heappop(queued)[1])
+        while queued and not self.stopping and len(pool.running) < pool.slots:
+            spec = self._start(heapq.heappop(queued)[-1])
             if spec is not None:
                 return spec
             # It needed no attempt of its own; what it led to may be ready now.
@@ -200,7 +201,8 @@ class Dispatcher:
             while (key := self.progress.take()) is not None:
                 self._released[key] = time.time()
                 name = self._pool_of(self.progress.plan.jobs[key])
-                entry = (-self.progress.urgency[key], key)
+                turn = self._turn.setdefault(key, len(self._turn))
+                entry = (-self.progress.urgency[key], turn, key)
                 heapq.heappush(self._queued.setdefault(name, []), entry)
         except StoreError as error:  # what other drivers did cannot be read
             self.stop(str(error))
@@ -261,12 +263,27 @@ class Dispatcher:
     def ended(self, trial_id: str, result: dict[str, Any] | None) -> None:
         """A trial is over: ``result`` is its worker's last word, None if the worker vanished."""
         for pool in self.pools.values():
+            if trial_id not in pool.running and trial_id not in pool.holds:
+                continue
             pool.holds.discard(trial_id)
             pool.stopping.discard(trial_id)
             spec = pool.running.pop(trial_id, None)
+            if trial_id in pool.line:
+                pool.line.remove(trial_id)
+            elif pool.line:
+                self._promoted = pool.line.popleft()
             if spec is not None:
                 self.driver.running.pop(spec.key, None)
                 self._settle(spec, result or {}, self._deaths.pop(trial_id, ""))
+
+    def promoted(self) -> str:
+        """The trial that is to have the worker that was set free last; "" once it is told.
+
+        By itself Tune gives that worker to the oldest trial without one, and ends the worker that
+        may be starting for it: then slots stay empty while jobs are shorter than such a start.
+        """
+        told, self._promoted = self._promoted, ""
+        return told
 
     def died(self, trial_id: str, message: str) -> None:
         """Ray's own word on why a trial's worker died; `ended` follows."""
@@ -279,8 +296,10 @@ class Dispatcher:
             # A search of which all trials diverged fails its scores with its last commit.
             self._tell_failures()
         elif result.get("status") == "stopped" or (self.stopping and not result):
-            if not self.stopping:  # the worker saw first that the driver was asked to stop
-                self.stop(self.driver.asked_to_stop() or "stopped")
+            # The worker may have seen first that its driver is asked to stop; or it was preempted.
+            why = self.stopping or self.driver.asked_to_stop()
+            if why:
+                self.stop(why)
             self.progress.give_back(spec.key)
         else:
             self._retry(spec, result, death)

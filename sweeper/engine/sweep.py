@@ -90,7 +90,7 @@ def run(
     stopped, did = "", 0
     if progress.left:
         with _listening(progress, listener, watch) as heard:
-            stopped, did = _sweep(progress, driver, address, heard)
+            stopped, did = execute(progress, driver, address, heard)
         leases.tidy()
     progress.drop(list(progress.losers()))
     return Summary(
@@ -115,22 +115,31 @@ def _listening(
 
 
 # Read by Ray when it is imported: no usage statistics over the network, no progress tables and no
-# handler of Ctrl-C of its own, no log lines of other processes on this terminal.
-_RAY_SETTINGS = {
+# handler of Ctrl-C of its own, no log lines of other processes on this terminal, and no saving of
+# Tune's own state, which grows with every job and is never restored.
+RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_AUTO_INIT": "1",
     "TUNE_WARN_THRESHOLD_S": "5",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
 }
 
 
-def _sweep(
-    progress: Progress, driver: Driver, address: str | None, listener: Listener | None
+def execute(
+    progress: Progress,
+    driver: Driver,
+    address: str | None = None,
+    listener: Listener | None = None,
+    worker: type | None = None,
 ) -> tuple[str, int]:
-    """Run the plan; returns why it stopped early ("" if it did not), and how many jobs it did."""
-    for name, value in _RAY_SETTINGS.items():
+    """Run the plan; returns why it stopped early ("" if it did not), and how many jobs it did.
+
+    ``worker`` is the trainable that does the jobs, by default `sweeper.engine.worker.Worker`.
+    """
+    for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
     # What becomes of a dead worker's job is said by us, in a sentence.
     logging.getLogger("ray").setLevel(logging.CRITICAL)
@@ -147,7 +156,7 @@ def _sweep(
             listener=listener,
         )
         with beating(driver, dispatcher.stop), _interruptible(dispatcher):
-            _until_done(dispatcher, shapes)
+            _until_done(dispatcher, shapes, worker)
         if not dispatcher.stopping and progress.left:
             raise EngineError(
                 f"{len(progress.left)} jobs were never started, {sorted(progress.left)[0]} among "
@@ -156,7 +165,7 @@ def _sweep(
         return dispatcher.stopping, dispatcher.done
 
 
-def _until_done(dispatcher: Dispatcher, shapes: _Shapes) -> None:
+def _until_done(dispatcher: Dispatcher, shapes: _Shapes, worker: type | None) -> None:
     """Tune as long as there is something to do here; between, wait for other drivers.
 
     On a cluster that others use, Tune is left to wait: it would keep a slot which they may lack.
@@ -164,14 +173,14 @@ def _until_done(dispatcher: Dispatcher, shapes: _Shapes) -> None:
     while True:
         if dispatcher.found_work():
             with tempfile.TemporaryDirectory(prefix="sweeper-") as scratch:
-                _tune(dispatcher, shapes, scratch)
+                _tune(dispatcher, shapes, scratch, worker)
         elif dispatcher.waits:
             time.sleep(_WAIT_SECONDS)
         else:
             return
 
 
-def _tune(dispatcher: Dispatcher, shapes: _Shapes, scratch: str) -> None:
+def _tune(dispatcher: Dispatcher, shapes: _Shapes, scratch: str, worker: type | None) -> None:
     from ray import tune
 
     from sweeper.engine.hooks import HoldScheduler, PlanSearcher
@@ -179,7 +188,7 @@ def _tune(dispatcher: Dispatcher, shapes: _Shapes, scratch: str) -> None:
 
     store = str(dispatcher.progress.files.root)
     tuner = tune.Tuner(
-        tune.with_resources(Worker, shapes.request),
+        tune.with_resources(worker or Worker, shapes.request),
         tune_config=tune.TuneConfig(
             search_alg=PlanSearcher(dispatcher, store, shapes.threads),
             scheduler=HoldScheduler(dispatcher),
