@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from rich.text import Text
 from sweeper.disk import checkpoints_needed, free_bytes, size
 from sweeper.errors import StoreError
 from sweeper.graph import Plan
-from sweeper.progress import DONE, UNNEEDED, Progress
+from sweeper.progress import BLOCKED, DONE, FAILED, UNNEEDED, Progress
 from sweeper.report.terminal import (
     duration,
     print_best_line,
@@ -66,14 +67,17 @@ def _count(things: object, name: str) -> str:
 
 
 def _print_jobs(out: Console, planned: Plan, progress: Progress | None) -> None:
-    counts = Counter(job.kind for job in planned.jobs.values())
-    done = Counter(planned.jobs[key].kind for key in progress.done) if progress else Counter()
-    left = Counter(planned.jobs[key].kind for key in progress.left) if progress else counts
-    made = table("job", "", "all", "done", "left", right=(2, 3, 4))
+    def by_kind(keys: Iterable[str]) -> Counter[str]:
+        return Counter(planned.jobs[key].kind for key in keys)
+
+    found = {"all": by_kind(planned.jobs), "done": by_kind(progress.done if progress else ())}
+    found["left"] = by_kind(progress.left if progress else planned.jobs)
+    if progress and progress.failures:
+        found |= {FAILED: by_kind(progress.failures), BLOCKED: by_kind(progress.blocked())}
+    made = table("job", "", *found, right=range(2, 2 + len(found)))
     for kind, meaning in KINDS.items():
-        numbers = (counts[kind], done[kind], left[kind])
-        made.add_row(kind, Text(meaning, style="dim"), *map(str, numbers))
-    made.add_row("all", "", *(str(c.total()) for c in (counts, done, left)), style="bold")
+        made.add_row(kind, Text(meaning, style="dim"), *(str(c[kind]) for c in found.values()))
+    made.add_row("all", "", *(str(c.total()) for c in found.values()), style="bold")
     out.print(made)
     out.print()
 
@@ -108,14 +112,22 @@ def _left(planned: Plan, progress: Progress | None, store: str | Path) -> str:
                 "they changed since), so what it has done is known once `sweeper run` reads them."
             )
         return f"Store: {store} is not there yet; everything is left."
-    if not progress.left:
-        done = len(progress.done)
-        lacking = len(progress.failures) + len(progress.blocked())
-        end = f"; {lacking} failed or are blocked" if lacking else "; nothing is left"
-        spared = len(planned.jobs) - done - lacking
-        extra = f" ({spared} more are not needed for that)" if spared else ""
-        return f"Store: {store} has {done} of {len(planned.jobs)} jobs{end}{extra}."
-    return f"Store: {store} has {len(progress.done)} jobs; {len(progress.left)} are left."
+    done, left, failed = len(progress.done), len(progress.left), len(progress.failures)
+    said = f"Store: {store} has {done} of {len(planned.jobs)} jobs; "
+    some = f"{left} {'is' if left == 1 else 'are'} left"
+    if failed:
+        blocked = len(progress.blocked())
+        below = f" and {blocked} blocked by that" if blocked else ""
+        rest = f"; {some}" if left else ""
+        return (
+            f"{said}{failed} failed{below}{rest}. `sweeper status {store}` says why; mend that, "
+            "and run again."
+        )
+    if left:
+        return f"{said}{some}."
+    spared = len(planned.jobs) - done
+    extra = f" ({spared} more are not needed for that)" if spared else ""
+    return f"{said}nothing is left{extra}."
 
 
 def _room(planned: Plan, progress: Progress | None, store: str | Path) -> str:
@@ -131,6 +143,19 @@ def _room(planned: Plan, progress: Progress | None, store: str | Path) -> str:
 
 def print_status(out: Console, view: View) -> None:
     """A study's jobs by kind and state, what failed, and which broken rows were left out."""
+    print_states(out, view)
+    left = view.progress.left
+    if not left and not view.progress.failures:
+        say(out, "Complete: every cell of the matrix is scored.")
+    elif left:
+        say(out, f"{len(left)} jobs are left; `sweeper run` goes on with them.")
+    print_failures(out, view)
+    print_skipped(out, view)
+    out.print()
+
+
+def print_states(out: Console, view: View) -> None:
+    """A study's jobs by kind and state."""
     counts = view.progress.counts()
     states = [s for s in _STATES if any(found[s] for found in counts.values())]
     say(out, view.plan.study.name, "bold")
@@ -139,20 +164,13 @@ def print_status(out: Console, view: View) -> None:
         found = counts[kind]
         made.add_row(kind, *(str(found[s]) for s in states), str(found.total()))
     out.print(made)
-    left = view.progress.left
-    if not left and not view.progress.failures:
-        say(out, "Complete: every cell of the matrix is scored.")
-    elif left:
-        say(out, f"{len(left)} jobs are left; `sweeper run` goes on with them.")
-    _print_failures(out, view)
-    print_skipped(out, view)
-    out.print()
 
 
-_STATES = (DONE, "ready", "waiting", "failed", "blocked", UNNEEDED)
+_STATES = (DONE, "ready", "waiting", FAILED, BLOCKED, UNNEEDED)
 
 
-def _print_failures(out: Console, view: View) -> None:
+def print_failures(out: Console, view: View) -> None:
+    """What failed, why, how many jobs that blocks, and where to read more."""
     blocked = Counter(view.progress.blocked().values())
     for key, reason in view.progress.failures.items():
         say(out, f"failed: {key}", "red")

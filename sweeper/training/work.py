@@ -15,7 +15,6 @@ import time
 import traceback
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from safetensors import SafetensorError
 
 from sweeper import failures
 from sweeper.errors import DataError, ModelError, StoreError, SweeperError
-from sweeper.jobs import Clock, JobSpec, Outcome, Progress
+from sweeper.jobs import Clock, JobSpec, Outcome, Progress, Result
 from sweeper.store import tables
 from sweeper.store.commits import commit
 from sweeper.store.files import StoreFiles
@@ -35,17 +34,6 @@ from sweeper.training.references import points_of
 log = logging.getLogger("sweeper")
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "pyarrow", "numpy")
-
-
-@dataclass(frozen=True)
-class Result:
-    """A worker's last word on an attempt; ``error`` is its class (see `classify`)."""
-
-    status: str  # done, diverged, failed
-    error: str = ""
-    message: str = ""
-    seconds: float = 0.0
-    tainted: bool = False  # the device may be in any state: no other job on this process
 
 
 def work(spec: JobSpec, files: StoreFiles) -> Generator[Progress | Result]:

@@ -83,6 +83,18 @@ def test_scores_per_language_mark_the_trained_one(done: World, out: Console) -> 
     assert "in brackets" in text(out)
 
 
+def test_a_split_that_no_table_shows_is_told(tmp_path: Path) -> None:
+    targets = {"tagging": {"splits": ["test", "dev"]}, "demo_retrieval": None}
+    World(tmp_path / "s", study(targets=targets, oracle=True)).run()
+    wide = Console(file=io.StringIO(), width=200, highlight=False)
+    print_results(wide, Store(tmp_path / "s").view())
+    said = (
+        "- tagging is scored on dev too, which is in no table here: see `sweeper export scores`."
+    )
+    assert said in text(wide) and "is scored on test too" not in text(wide)
+    assert text(wide).count("in no table") == 1
+
+
 def test_best_shows_path_unbroken_and_why(done: World, out: Console) -> None:
     best = Store(done.files.address).best("tagging")
     print_best(out, best)
@@ -165,7 +177,10 @@ def test_tasks_tell_role_and_data(out: Console, tmp_path: Path) -> None:
     assert "LDC2005T13" in data_state(cards["ccg"], tmp_path)
     assert sizes(cards["mnli"]) == "train 392,702, dev 9,815"
     assert sizes(cards["xnli"]) == "dev 15 x 2,490, test 15 x 5,010"
-    assert sizes(cards["udpos"]).endswith("test 33 x 47 to 20,436, test_r 5 x unknown")
+    assert sizes(cards["udpos"]) == (
+        "train 21,253, dev 29 x unknown (1 known: 3,974), "
+        "test 33 x unknown (2 known: 47 to 20,436), test_r 5 x unknown"
+    )
     assert "SWEEPER_DATA" in data_state(cards["text_lines"], None)
 
 

@@ -140,6 +140,7 @@ def test_a_refusal_is_one_sentence_without_secrets(
     monkeypatch.setattr("sweeper.store.services.time.sleep", lambda seconds: None)
     once = {"read_timeout": 1, "retries": {"mode": "standard", "total_max_attempts": 1}}
     monkeypatch.setenv("FSSPEC_S3", json.dumps({"config_kwargs": once}))
+    files = StoreFiles(files.address)
     before = faults.seen
     faults.script = [(fault, False)] * 100
     with pytest.raises(StoreError, match=said) as caught:
