@@ -64,6 +64,21 @@ class Progress:
     message: str = ""
 
 
+class Interrupted(Exception):
+    """Thrown into a running job to end it early: what can go on later is saved first.
+
+    ``reached`` is how far a training was, for its row of `trials`.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.reached: Outcome | None = None
+
+
+class Preempted(Interrupted):
+    """The process is about to be taken away; the job goes on in another one."""
+
+
 @dataclass
 class Outcome:
     """What one attempt brought.
@@ -94,7 +109,7 @@ class Result:
     error: str = ""
     message: str = ""
     seconds: float = 0.0
-    tainted: bool = False  # the device may be in any state: no other job on this process
+    leaves: bool = False  # no other job on this process: it is taken away, or its device ill
 
 
 class Clock:

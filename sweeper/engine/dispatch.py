@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sweeper import failures
+from sweeper.engine.deaths import Death
 from sweeper.engine.events import Event, log_event
 from sweeper.errors import StoreError, SweeperError
 from sweeper.graph import Job
@@ -29,10 +30,15 @@ from sweeper.tuning.searches import Searches
 log = logging.getLogger("sweeper")
 
 LIMITS = {
-    "data": 1, "bug": 1, "model": 1, "out_of_memory": 6, "infrastructure": 3
-}  # fmt: skip
-"""Attempts at a job, per class of the error that ended them. A worker that vanished is
-infrastructure; repeating a bug or bad data only repeats it."""
+    "data": 1,  # what the job reads is missing or breaks a rule: repeating it only repeats it
+    "model": 1,  # the same of a base model or checkpoint
+    "bug": 1,  # the same of our code
+    "out_of_memory": 6,  # each time with half as many examples on the device at once
+    "infrastructure": 3,  # system, network, or a worker that vanished: passes, or the job's doing
+    "preempted": 100,  # the process or its host was taken away: says nothing about the job
+}
+"""Attempts at a job, per class of the error that ended them; each class is counted apart. A full
+or unwritable store is no job's fault: it stops the sweep. A divergence is an outcome."""
 
 
 @dataclass
@@ -95,7 +101,7 @@ class Dispatcher:
         self._micro_batch: dict[str, int] = {}
         self._released: dict[str, float] = {}
         self._promoted = ""  # see `promoted`
-        self._deaths: dict[str, str] = {}  # trial id -> what Ray says of its worker's death
+        self._deaths: dict[str, Death] = {}  # trial id -> what Ray says of its worker's death
 
     # -- handing out ---------------------------------------------------------------------------
 
@@ -274,7 +280,7 @@ class Dispatcher:
                 self._promoted = pool.line.popleft()
             if spec is not None:
                 self.driver.running.pop(spec.key, None)
-                self._settle(spec, result or {}, self._deaths.pop(trial_id, ""))
+                self._settle(spec, result or {}, self._deaths.pop(trial_id, Death()))
 
     def promoted(self) -> str:
         """The trial that is to have the worker that was set free last; "" once it is told.
@@ -285,19 +291,21 @@ class Dispatcher:
         told, self._promoted = self._promoted, ""
         return told
 
-    def died(self, trial_id: str, message: str) -> None:
+    def died(self, trial_id: str, death: Death) -> None:
         """Ray's own word on why a trial's worker died; `ended` follows."""
-        self._deaths[trial_id] = message
+        self._deaths[trial_id] = death
 
-    def _settle(self, spec: JobSpec, result: dict[str, Any], death: str) -> None:
+    def _settle(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
         """Judge an attempt by the store first: a worker may die after its commit."""
         if self.progress.committed(spec.key, spec.address, spec.generation):
             self._committed(spec, result)
             # A search of which all trials diverged fails its scores with its last commit.
             self._tell_failures()
         elif result.get("status") == "stopped" or (self.stopping and not result):
-            if not self.stopping:  # the worker saw first that the driver was asked to stop
-                self.stop(self.driver.asked_to_stop() or "stopped")
+            # The worker may have seen first that its driver is asked to stop; or it was preempted.
+            why = self.stopping or self.driver.asked_to_stop()
+            if why:
+                self.stop(why)
             self.progress.give_back(spec.key)
         else:
             self._retry(spec, result, death)
@@ -311,23 +319,22 @@ class Dispatcher:
         what = "diverged" if outcome["status"] == "diverged" else "done"
         self._say(what, spec.key, outcome.get("message", ""), seconds=result.get("seconds", 0.0))
 
-    def _retry(self, spec: JobSpec, result: dict[str, Any], death: str) -> None:
+    def _retry(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
         try:
             self._judge(spec, result, death)
         except StoreError as error:  # not even the failure can be written: nothing can
             self.stop(str(error))
             self.progress.give_back(spec.key)
 
-    def _judge(self, spec: JobSpec, result: dict[str, Any], death: str) -> None:
+    def _judge(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
         files = self.progress.files
         if self.progress.undermined(spec.key):
             self._say("retry", spec.key, "its checkpoint was deleted: it lost in another study")
             self.progress.give_back(spec.key)
             return
         said = result or failures.last_words(files, spec)
-        kind = said.get("error") or "infrastructure"
-        silent = f"its worker died: {death or 'killed, or out of memory'}"
-        message = said.get("message") or silent
+        kind = said.get("error") or ("preempted" if death.preempted else "infrastructure")
+        message = said.get("message") or f"its worker died: {death.message}"
         if not said:
             failures.record(files, spec, kind, message)
         self._attempts[spec.key, kind] += 1

@@ -93,6 +93,7 @@ def run(
     if progress.left:
         with _listening(progress, listener, watch) as heard:
             stopped, did = execute(progress, driver, address, heard)
+        leases.tidy()
     progress.drop(list(progress.losers()))
     return Summary(
         done=len(progress.done),

@@ -11,7 +11,8 @@ from typing import Any
 import ray
 from ray import tune
 
-from sweeper.jobs import JobSpec, Progress
+from sweeper.engine.notice import Notice
+from sweeper.jobs import JobSpec, Preempted, Progress
 from sweeper.store.files import StoreFiles
 
 HOLD_SECONDS = 0.1
@@ -43,6 +44,7 @@ class Worker(tune.Trainable):
         os.environ["RAYON_NUM_THREADS"] = str(config["threads"])
         self.load()
         self._items: Generator[Any] | None = None
+        self._notice = Notice(busy=lambda: self._items is not None)
         self.reset_config(config)
 
     def load(self) -> None:
@@ -82,6 +84,9 @@ class Worker(tune.Trainable):
             # However long the saving takes, the driver waits for this result.
             self.cleanup()
             return {"done": True, "status": "stopped"}
+        why = self._notice()
+        if why:
+            return self._end(self._items.throw(Preempted(f"preempted: {why}")))
         return {"done": False, **asdict(item)}
 
     def _is_stopped(self) -> bool:
@@ -93,7 +98,7 @@ class Worker(tune.Trainable):
 
     def _end(self, result: Any) -> dict[str, Any]:
         self._items = None
-        if result.tainted:
+        if result.leaves:
             # The failure is in the store, where the driver finds it; a fresh process takes over.
             os._exit(1)
         return {"done": True, **asdict(result)}

@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 
 from sweeper import failures
 from sweeper.errors import DataError, ModelError, StoreError, SweeperError
-from sweeper.jobs import Clock, JobSpec, Outcome, Progress, Result
+from sweeper.jobs import Clock, Interrupted, JobSpec, Outcome, Preempted, Progress, Result
 from sweeper.store import tables
 from sweeper.store.commits import commit
 from sweeper.store.files import StoreFiles
@@ -40,7 +40,7 @@ def work(spec: JobSpec, files: StoreFiles) -> Generator[Progress | Result]:
     """Run one attempt; the last item is its `Result`. Closing it early saves a resume point.
 
     Never raises: an error becomes a failed result, recorded in the store with its traceback in
-    the job's log.
+    the job's log. So does an `Interrupted` that is thrown in, after the resume point.
     """
     clock = Clock()
     with _logging(spec, files):
@@ -50,7 +50,10 @@ def work(spec: JobSpec, files: StoreFiles) -> Generator[Progress | Result]:
                 outcome = yield from handler(spec.kind)(spec, files, folder, clock)
                 _commit(spec, files, clock, outcome)
         except Exception as error:  # noqa: BLE001  (classified and recorded, whatever it is)
-            log.error("%s failed:\n%s", spec.key, traceback.format_exc())
+            if isinstance(error, Interrupted):
+                log.info("%s %s", spec.key, error)
+            else:
+                log.error("%s failed:\n%s", spec.key, traceback.format_exc())
             yield _failed(spec, files, clock, error)
         else:
             seconds = time.time() - clock.started
@@ -62,9 +65,12 @@ def classify(error: BaseException) -> str:
     """The class of an error, which decides whether its job is tried again.
 
     ``data`` and ``model``: what the job reads is missing or wrong. ``store``: the store cannot be
-    written, so no job can end. ``out_of_memory``: the device's. ``infrastructure``: the system's
-    or the network's, likely to pass. ``bug``: everything else.
+    written, so no job can end. ``out_of_memory``: the device's. ``preempted``: the process is
+    taken away. ``infrastructure``: the system's or the network's, likely to pass. ``bug``:
+    everything else.
     """
+    if isinstance(error, Preempted):
+        return "preempted"
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "ALLOC_FAILED" in str(error):
         return "out_of_memory"
     if isinstance(error, DataError):
@@ -120,21 +126,24 @@ def _commit(spec: JobSpec, files: StoreFiles, clock: Clock, outcome: Outcome) ->
 
 def _failed(spec: JobSpec, files: StoreFiles, clock: Clock, error: Exception) -> Result:
     kind = classify(error)
-    message = str(error) if isinstance(error, SweeperError) else f"{type(error).__name__}: {error}"
+    spoken = isinstance(error, SweeperError | Interrupted)
+    message = str(error) if spoken else f"{type(error).__name__}: {error}"
     full = files.full()
     if full:  # what failed to be written names its cause in many ways, or in none
         kind, message = "store", full
     # After a fault of the device even asking it for its memory may raise; so may any job on it.
     tainted = isinstance(error, MemoryError)
     tainted |= torch.cuda.is_available() and isinstance(error, RuntimeError)
-    row = None if tainted else _trial_row(spec, clock, "failed", message, Outcome())
+    reached = error.reached if isinstance(error, Interrupted) else None
+    row = None if tainted else _trial_row(spec, clock, "failed", message, reached or Outcome())
     try:
         failures.record(files, spec, kind, message, row)
     except (SweeperError, OSError) as second:
         # The store itself fails: the driver hears of it, and stops.
         log.error("the failure of %s could not be recorded: %s", spec.key, second)
         kind, message = "store", str(second)
-    return Result("failed", kind, message, time.time() - clock.started, tainted)
+    leaves = tainted or isinstance(error, Preempted)
+    return Result("failed", kind, message, time.time() - clock.started, leaves)
 
 
 def _score_rows(spec: JobSpec, outcome: Outcome) -> list[dict[str, Any]]:

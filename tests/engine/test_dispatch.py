@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeper.engine import dispatch
+from sweeper.engine.deaths import Death
 from sweeper.errors import DataError
 from sweeper.graph import BASE
 from sweeper.inputs import Inputs
@@ -257,7 +258,7 @@ def _fail(cluster: Cluster, culprit: str, result: dict[str, Any] | None, most: i
 
 @pytest.mark.parametrize(
     ("error", "attempts"),
-    [("bug", 1), ("data", 1), ("model", 1), ("infrastructure", 3), (None, 3)],
+    [("bug", 1), ("data", 1), ("model", 1), ("infrastructure", 3), (None, 3), ("preempted", 100)],
 )
 def test_a_job_is_tried_as_its_error_deserves(
     files: StoreFiles, error: str | None, attempts: int
@@ -265,7 +266,7 @@ def test_a_job_is_tried_as_its_error_deserves(
     cluster = _cluster(small_study(seeds=[0]), files)
     culprit = "train/surface/seed=0"
     result = {"status": "failed", "error": error, "message": "why"} if error else None
-    assert _fail(cluster, culprit, result) == attempts
+    assert _fail(cluster, culprit, result, most=200) == attempts
     assert _said(cluster, "failed") == [culprit]
     assert len(_said(cluster, "retry")) == attempts - 1
     assert cluster.progress.failures[culprit] == ("why" if error else (
@@ -291,11 +292,26 @@ def test_a_job_that_failed_too_seldom_is_done(files: StoreFiles) -> None:
 
 def test_errors_of_different_classes_are_counted_apart(files: StoreFiles) -> None:
     cluster = _cluster(small_study(**SMALLEST), files)
-    for error in ["infrastructure", "out_of_memory", "infrastructure", "out_of_memory"]:
+    for error in ["infrastructure", "out_of_memory", "preempted"] * 2:
         cluster.fill()
         (trial,) = cluster.flying
         cluster.end(trial, {"status": "failed", "error": error, "message": ""}, commits=False)
     assert not cluster.progress.failures
+    cluster.run()
+    assert not cluster.progress.left
+
+
+def test_a_host_that_is_taken_away_is_not_held_against_its_jobs(files: StoreFiles) -> None:
+    cluster = _cluster(small_study(**SMALLEST), files)
+    for _ in range(dispatch.LIMITS["infrastructure"] + 2):
+        cluster.fill()
+        (trial,) = cluster.flying
+        spec = cluster.flying[trial]
+        cluster.dispatcher.died(trial, Death("its node was preempted: spot", preempted=True))
+        cluster.end(trial, None, commits=False)
+    kept = files.read(f"failures/{spec.address}/{spec.attempt}.json")
+    said = "its worker died: its node was preempted: spot"
+    assert (kept["error"], kept["message"]) == ("preempted", said)
     cluster.run()
     assert not cluster.progress.left
 

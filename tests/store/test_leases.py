@@ -161,6 +161,24 @@ def test_nothing_is_left_of_a_lease_that_was_taken_over(files: StoreFiles, clock
     assert files.names("leases") == []
 
 
+def test_what_a_killed_driver_left_is_removed_when_nobody_lives(
+    files: StoreFiles, clock: Clock
+) -> None:
+    dead, one, two = (leases_of(files, clock) for _ in range(3))
+    assert dead.acquire("a", job="j") and two.acquire("b", job="k")
+    clock.now += 31.0
+    assert one.others() == [False, False], "not seen to be dead yet"
+    clock.now += 31.0
+    two.driver.beat()
+    one.tidy()
+    assert files.names("leases") == ["a.0", "b.0"], "the second one may be taking it over now"
+    two.release("b")
+    two.driver.end()
+    clock.now += 2.0
+    one.tidy()
+    assert files.names("leases") == []
+
+
 def test_a_lease_that_came_back_with_another_owner_is_seen(
     files: StoreFiles, clock: Clock
 ) -> None:
