@@ -119,7 +119,7 @@ class Driver:
     def config(self, spec: JobSpec) -> dict[str, Any]:
         return {
             "hold": False,
-            "store": str(self.files.root),
+            "store": self.files.address,
             "job": f"attempts/{spec.address}/{spec.attempt}/job.json",
             "stop": self.dispatcher.driver.stop_marker,
             "threads": 1,
@@ -149,7 +149,7 @@ def finish(driver: Driver, trial: str, spec: JobSpec) -> None:
 def weights(driver: Driver) -> dict[str, torch.Tensor]:
     commit = driver.progress.addressing.commit(BASE)
     assert commit
-    return load_file(driver.files.path(f"{commit.folder}/checkpoint/model.safetensors"))
+    return load_file(driver.files.local(f"{commit.folder}/checkpoint/model.safetensors"))
 
 
 def test_a_preempted_training_is_saved_and_goes_on_to_the_same_bits_on_another_host(
@@ -177,14 +177,13 @@ def test_a_preempted_training_is_saved_and_goes_on_to_the_same_bits_on_another_h
     one, two = weights(calm), weights(driver)
     assert one.keys() == two.keys() and all(torch.equal(one[n], two[n]) for n in one)
 
-    trials = Store(driver.files.root).trials(kind="train").set_index("attempt")
+    trials = Store(driver.files.address).trials(kind="train").set_index("attempt")
     lost, done = trials.loc[spec.attempt], trials.loc[again[1].attempt]
     assert (lost["status"], lost["message"]) == ("failed", "preempted: SIGTERM")
     assert (lost["steps"], done["steps"]) == (4, 6)
     assert [row["worker"].split(":")[0] for row in (lost, done)] == ["spot", "other"]
-    assert "resumes at step 4" in driver.files.path(
-        f"logs/{BASE}/{again[1].attempt}.log"
-    ).read_text()  # fmt: skip
+    log = driver.files.content(f"logs/{BASE}/{again[1].attempt}.log") or b""
+    assert b"resumes at step 4" in log
 
 
 def test_a_worker_on_a_drained_host_saves_and_leaves(
@@ -198,7 +197,7 @@ def test_a_worker_on_a_drained_host_saves_and_leaves(
         process.step()
     driver.dispatcher.ended(trial, None)
     assert "its host is being drained" in driver.events[-1].message
-    assert list(driver.files.resume_folder(spec.address).glob("slot-*.json"))
+    assert "slot-a.json" in driver.files.names(f"resume/{spec.address}")
 
 
 def test_sigterm_does_what_it_did_while_there_is_nothing_to_save() -> None:
