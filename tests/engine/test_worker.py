@@ -182,8 +182,9 @@ def test_a_preempted_training_is_saved_and_goes_on_to_the_same_bits_on_another_h
     assert (lost["status"], lost["message"]) == ("failed", "preempted: SIGTERM")
     assert (lost["steps"], done["steps"]) == (4, 6)
     assert [row["worker"].split(":")[0] for row in (lost, done)] == ["spot", "other"]
-    log = driver.files.content(f"logs/{BASE}/{again[1].attempt}.log") or b""
-    assert b"resumes at step 4" in log
+    assert "resumes at step 4" in driver.files.local(
+        f"logs/{BASE}/{again[1].attempt}.log"
+    ).read_text()  # fmt: skip
 
 
 def test_a_worker_on_a_drained_host_saves_and_leaves(
@@ -197,7 +198,8 @@ def test_a_worker_on_a_drained_host_saves_and_leaves(
         process.step()
     driver.dispatcher.ended(trial, None)
     assert "its host is being drained" in driver.events[-1].message
-    assert "slot-a.json" in driver.files.names(f"resume/{spec.address}")
+    names = driver.files.names(f"resume/{spec.address}")
+    assert any(name.startswith("slot-") and name.endswith(".json") for name in names)
 
 
 def test_sigterm_does_what_it_did_while_there_is_nothing_to_save() -> None:
