@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sweeper.errors import StoreError
@@ -87,11 +87,15 @@ class Commits:
         self.by_address: dict[str, Commit] = {}
         self.by_unit: dict[str, Commit] = {}
         self._seen: set[str] = set()
+        self._dropped: set[str] = set()
         self.refresh()
 
     def refresh(self) -> list[Commit]:
         """Read the markers that are new since last time; returns their commits."""
         dropped = set(self.files.names("dropped"))
+        for name in dropped - self._dropped:
+            self._see_drop(name)
+        self._dropped = dropped
         new = [n for n in self.files.names("commits") if n not in self._seen]
         # A later generation replaces an earlier one: read them in that order.
         commits = [self._read(name, dropped) for name in sorted(new, key=_generation)]
@@ -104,12 +108,27 @@ class Commits:
             return None
         return self._read(name, set())
 
+    def read_drop(self, address: str) -> None:
+        """See whether a commit's checkpoints were dropped since it was read."""
+        name = f"{address}.{self.by_address[address].generation}"
+        if self.files.exists(f"dropped/{name}"):
+            self._see_drop(name)
+
+    def _see_drop(self, name: str) -> None:
+        commit = self.by_address.get(name.rpartition(".")[0])
+        if commit and name == f"{commit.address}.{commit.generation}":
+            self._keep(replace(commit, dropped=True))
+
     def drop(self, address: str) -> None:
         """Delete a committed attempt's checkpoints, which its search no longer needs."""
-        old = self.by_address[address]
-        self.files.create(f"dropped/{address}.{old.generation}", {"dropped": time.time()})
-        self.files.remove(old.folder)
-        self._keep(Commit(**{**vars(old), "dropped": True}))
+        self.mark_dropped(address)
+        self.files.remove(self.by_address[address].folder)
+
+    def mark_dropped(self, address: str) -> None:
+        """Say of a committed attempt's checkpoints that they are deleted, which comes next."""
+        name = f"{address}.{self.by_address[address].generation}"
+        self.files.create(f"dropped/{name}", {"dropped": time.time()})
+        self._see_drop(name)
 
     def _read(self, name: str, dropped: set[str]) -> Commit | None:
         data = self.files.read(f"commits/{name}")

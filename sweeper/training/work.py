@@ -16,7 +16,6 @@ import time
 import traceback
 from collections.abc import Generator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from safetensors import SafetensorError
 
 from sweeper import failures
 from sweeper.errors import DataError, ModelError, StoreError, SweeperError
-from sweeper.jobs import Clock, Interrupted, JobSpec, Outcome, Preempted, Progress
+from sweeper.jobs import Clock, Interrupted, JobSpec, Outcome, Preempted, Progress, Result
 from sweeper.store import tables
 from sweeper.store.commits import commit
 from sweeper.store.files import StoreFiles, sync_folder
@@ -35,17 +34,6 @@ from sweeper.training.jobs import handler
 log = logging.getLogger("sweeper")
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "pyarrow", "numpy")
-
-
-@dataclass(frozen=True)
-class Result:
-    """A worker's last word on an attempt; ``error`` is its class (see `classify`)."""
-
-    status: str  # done, diverged, failed
-    error: str = ""
-    message: str = ""
-    seconds: float = 0.0
-    leaves: bool = False  # no other job on this process: it is taken away, or its device ill
 
 
 def work(spec: JobSpec, files: StoreFiles) -> Generator[Progress | Result]:

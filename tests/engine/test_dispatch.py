@@ -469,12 +469,31 @@ def test_a_stop_hands_out_nothing_and_waits_for_what_runs(files: StoreFiles) -> 
 # -- slots and holds ----------------------------------------------------------------------------
 
 
-def test_no_more_jobs_than_slots_and_a_little_ahead(files: StoreFiles) -> None:
+def test_no_more_jobs_than_slots(files: StoreFiles) -> None:
     cluster = _cluster(small_study(), files, slots=2)
     cluster.run(most=4)
     given = [cluster.dispatcher.next(f"x{n}") for n in range(20)]
     running = [spec for spec in given if isinstance(spec, JobSpec)]
-    assert len(running) + len(cluster.flying) <= 2 + 1
+    assert len(running) + len(cluster.flying) == 2
+
+
+def test_a_job_that_waits_for_a_hold_to_end_gets_its_worker(files: StoreFiles) -> None:
+    cluster = _cluster(small_study(), files, slots=3)
+    dispatcher = cluster.dispatcher
+    cluster.fill()
+    one, two = cluster.holds
+    assert dispatcher.promoted() == "", "their own workers start"
+    cluster.end(cluster.any())
+    assert dispatcher.promoted() == "", "nobody waits for the worker of the job that ended"
+    given = [trial for trial in "abcd" if isinstance(dispatcher.next(trial), JobSpec)]
+    assert given == ["a", "b", "c"], "a takes the free worker; b and c wait for the holds'"
+    assert dispatcher.yields(one) and dispatcher.yields(two)
+    dispatcher.ended(two, None)
+    assert dispatcher.promoted() == "b"
+    assert dispatcher.promoted() == "", "told once"
+    dispatcher.ended("c", {"status": "stopped"})
+    dispatcher.ended(one, None)
+    assert dispatcher.promoted() == "", "c, which waited, is gone"
 
 
 def test_holds_keep_slots_warm_until_a_job_wants_them(files: StoreFiles) -> None:

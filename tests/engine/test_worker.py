@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 from sweeper.analysis.store import Store
 from sweeper.engine import dispatch, notice, worker
+from sweeper.engine.events import Event
 from sweeper.jobs import JobSpec
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
@@ -64,6 +65,7 @@ def drained(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
     monkeypatch.setattr(notice.ray, "get_runtime_context", lambda: here)
     monkeypatch.setattr(notice, "GcsClient", lambda address: head)
     monkeypatch.setattr(notice, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "WORD_SECONDS", 0.0)
     monkeypatch.setattr(worker.os, "_exit", gone)
     monkeypatch.setitem(jobs.train.__kwdefaults__, "pace", Pace(progress=0.0, resume=1e9))
     before = signal.getsignal(signal.SIGTERM)
@@ -96,7 +98,7 @@ class Driver:
     def __init__(self, store: Path) -> None:
         self.files = StoreFiles(store, create=True)
         self.progress = progress_of(STUDY, self.files, failures=False)
-        self.events: list[dispatch.Event] = []
+        self.events: list[Event] = []
         self.dispatcher = dispatch.Dispatcher(
             self.progress,
             dispatch.Searches(self.progress),
@@ -121,8 +123,9 @@ class Driver:
             "hold": False,
             "store": str(self.files.root),
             "job": f"attempts/{spec.address}/{spec.attempt}/job.json",
-            "stop": self.dispatcher.stop_marker,
+            "stop": self.dispatcher.driver.stop_marker,
             "threads": 1,
+            "beat": 0.0,
         }
 
 
@@ -197,7 +200,7 @@ def test_a_worker_on_a_drained_host_saves_and_leaves(
 def test_sigterm_does_what_it_did_while_there_is_nothing_to_save() -> None:
     heard = []
     signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
-    process = worker.Worker({"hold": True, "threads": 1})
+    process = worker.Worker({"hold": True, "threads": 1, "beat": 0.0})
     os.kill(os.getpid(), signal.SIGTERM)
     assert heard == [signal.SIGTERM]
     process.cleanup()
