@@ -23,6 +23,9 @@ class Files(Protocol):
     def path(self, relative: str) -> Path:
         """The local path of something that the store holds."""
 
+    def names(self, folder: str) -> list[str]:
+        """The names in one of the store's folders."""
+
     def resume_folder(self, address: str) -> Path:
         """Where the job's resume points are."""
 

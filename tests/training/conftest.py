@@ -110,6 +110,10 @@ class World:
         """See `sweeper.training.jobs.Files`."""
         return self.root / relative
 
+    def names(self, folder: str) -> list[str]:
+        """See `sweeper.training.jobs.Files`."""
+        return sorted(path.name for path in self.path(folder).glob("*"))
+
     def resume_folder(self, address: str) -> Path:
         """See `sweeper.training.jobs.Files`."""
         return self.root / "resume" / address
