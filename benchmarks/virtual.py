@@ -199,7 +199,7 @@ class Cluster:
             work(self.progress.files, spec)
             said = {"status": "done", "error": "", "message": ""}
         elif attempt.fate == "preempted":
-            said = {"status": "failed", "error": "preempted", "message": "taken away"}
+            said = {"status": "failed", "error": "preempted", "message": "preempted"}
         self._again[spec.key] = self.now
         before = len(self.progress.done)
         self._call(lambda: self.dispatcher.ended(trial, said))

@@ -77,6 +77,9 @@ class Progress:
         self.done -= set(self.failures)
         for key in self.failures:
             self._block(key)
+        needed = {need for key, job in self.plan.jobs.items() if key not in self.done
+                  for need in job.needs if need in self.done}  # fmt: skip
+        self._look_at(need for need in needed if self._leaves_files(need))
         self._want(key for key in self.plan.jobs if not self.children[key])
 
     def _want(self, ends: Iterable[str]) -> None:
@@ -114,14 +117,24 @@ class Progress:
 
     def _lost(self, key: str) -> bool:
         """Whether prepared data or a stage's checkpoint was deleted behind its marker's back."""
-        if key in self._intact or self.plan.jobs[key].kind not in ("prepare", "train"):
+        if not self._leaves_files(key) or key in self._intact:
             return False
+        self._look_at([key])
+        return key not in self._intact
+
+    def _leaves_files(self, key: str) -> bool:
+        """Whether what a done job made is read by those below it that are not done."""
+        return self.plan.jobs[key].kind in ("prepare", "train")
+
+    def _look_at(self, keys: Iterable[str]) -> None:
+        """Note which done jobs have their files: all at once, since each look costs elsewhere."""
+        folders = {key: self._folders(key) for key in keys}
+        there = self.files.there(set().union(*folders.values()))
+        self._intact |= {key for key, own in folders.items() if own <= there}
+
+    def _folders(self, key: str) -> set[str]:
         units = self.addressing.units(key) or {}
-        folders = {self.commits.by_unit[unit].folder for unit in units.values()}
-        if not all(self.files.path(folder).is_dir() for folder in folders):
-            return True
-        self._intact.add(key)
-        return False
+        return {self.commits.by_unit[unit].folder for unit in units.values()}
 
     def _mark_redo(self, key: str) -> None:
         if key not in self._redo:
@@ -406,11 +419,13 @@ class Progress:
     # -- reading the store ---------------------------------------------------------------------
 
     def _read_asks(self) -> None:
-        for search in self.plan.searches.values():
-            folder = self.addressing.search_address(search)
-            for name in self.files.names(f"asks/{folder}"):
-                asked = self.files.read(f"asks/{folder}/{name}")
-                self.asks.setdefault(folder, {})[asked["number"]] = asked["parameters"]
+        ours = {self.addressing.search_address(search) for search in self.plan.searches.values()}
+        names = [name for name in self.files.sizes("asks") if name.split("/")[0] in ours]
+        for name, asked in zip(
+            names, self.files.read_all(f"asks/{name}" for name in names), strict=True
+        ):
+            known = self.asks.setdefault(name.split("/")[0], {})
+            known[asked["number"]] = asked["parameters"]
 
     def _read_failures(self) -> None:
         reasons = given_up(self.files)

@@ -20,7 +20,8 @@ from sweeper.errors import DataError, ModelError, StoreError, suggest
 from sweeper.graph import Plan
 from sweeper.needs import data_root, missing_folder, needs
 from sweeper.planning import plan
-from sweeper.store.files import StoreFiles, file_digest
+from sweeper.store.files import StoreFiles
+from sweeper.store.folder import file_digest
 from sweeper.study import Study
 from sweeper.tasks import hub, sources
 from sweeper.tasks.card import Card
@@ -121,7 +122,7 @@ def open_study(files: StoreFiles, name: str | None = None) -> tuple[Plan, Resolv
         return plan(study, cards=cards), Resolved(**snapshot["resolved"])
     except (ValidationError, KeyError, TypeError) as error:
         raise StoreError(
-            f"The snapshot of {chosen!r} in {files.path(f'studies/{chosen}')} is not one that "
+            f"The snapshot of {chosen!r} in {files.where(f'studies/{chosen}')} is not one that "
             f"this sweeper reads ({type(error).__name__}). Run the study into this store again: "
             "it saves a new one and repeats no work."
         ) from None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.pool import Pool
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -108,7 +111,7 @@ def commit_units(
         job=job.key,
         kind=job.kind,
         units=units,
-        made=[files.relative(folder / "weights")],
+        made=files.publish(f"attempts/{address}/{attempt}"),
         outcome=outcome or outcome_of(job, address),
     )
 
@@ -259,6 +262,23 @@ def committed_units(files: StoreFiles) -> set[str]:
     for name in files.names("commits"):
         found |= set(files.read(f"commits/{name}")["units"].values())
     return found
+
+
+def processes(count: int = 4) -> Pool:
+    """Processes with this one's environment: a fork server's children have that of its start."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["s3fs", "sweeper.store.bucket", "sweeper.store.tables"])
+    return context.Pool(count, _live_in, (dict(os.environ),))
+
+
+def _live_in(environment: dict[str, str]) -> None:
+    os.environ.update(environment)
+
+
+def put(files: StoreFiles, relative: str, content: bytes | str) -> None:
+    """Write a file of a store as it is, over what is there."""
+    with files.writing(relative) as draft:
+        draft.path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def unrelated(name: str) -> str:

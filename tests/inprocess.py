@@ -94,4 +94,4 @@ class Driver:
         """The file of a stage's weights."""
         commit = self.progress.addressing.commit(key)
         assert commit
-        return self.files.path(f"{commit.folder}/checkpoint/model.safetensors")
+        return self.files.local(f"{commit.folder}/checkpoint/model.safetensors")

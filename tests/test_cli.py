@@ -153,7 +153,7 @@ def test_predictions_are_exported_and_scored(folder: Path, capsys: Capture) -> N
         ("export", "predictions", "--format", "csv", "-o", "x"): "The format xtreme is that of",
         ("export", "scores", "--format", "xtreme"): "The format xtreme is that of",
         ("export", "scores", "--target", "xnli"): "Say `sweeper export predictions`",
-        ("export", "scores", "one", "two"): "and a store's folder",
+        ("export", "scores", "one", "two"): "and a store, not",
         ("score", "nowhere"): "no folder of predictions",
     }.items():
         assert sweeper(*wrong) == 1, wrong

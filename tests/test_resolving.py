@@ -91,7 +91,7 @@ def test_own_cards_are_kept_with_the_study(tmp_path: Path, files: StoreFiles) ->
 
 def test_a_damaged_snapshot_is_named(files: StoreFiles) -> None:
     resolve(plan(small_study()), files)
-    files.path("studies/small/000000.json").write_text("{")
+    files.local("studies/small/000000.json").write_text("{")
     with pytest.raises(StoreError, match=r"000000\.json is damaged"):
         open_study(files)
 

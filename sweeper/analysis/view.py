@@ -12,6 +12,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from sweeper import failures
 from sweeper.addressing import ONLY
 from sweeper.errors import StoreError, suggest
 from sweeper.graph import Cell, Plan
@@ -263,12 +264,10 @@ class View:
             for unit in (self.progress.addressing.units(key) or {}).values()
         }
         several = len(self.files.names("studies")) > 1
-        for address in self.files.names("failures"):
-            for name in self.files.names(f"failures/{address}"):
-                failure = self.files.read(f"failures/{address}/{name}")
-                ours = failure["job"] in self.plan.jobs and not several
-                if ours or address in units or self._is_mine(failure):
-                    yield failure["table"]
+        for address, failure in failures.recorded(self.files):
+            ours = failure["job"] in self.plan.jobs and not several
+            if ours or address in units or self._is_mine(failure):
+                yield failure["table"]
 
     def _is_mine(self, failure: dict[str, Any]) -> bool:
         from sweeper.store import tables

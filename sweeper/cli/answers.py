@@ -89,7 +89,7 @@ def export(
         list[str] | None,
         typer.Argument(
             metavar="[WHAT] [STORE]",
-            help="matrix, scores, examples, trials or predictions; then the store's folder.",
+            help="matrix, scores, examples, trials or predictions; then the store.",
         ),
     ] = None,
     format: Annotated[
@@ -140,17 +140,16 @@ def export(
     _write(_table(view, chosen, value, by, aggregate), format or Format.csv, output)
 
 
-def _what_and_store(words: list[str], what: What | None) -> tuple[What, Path | None]:
+def _what_and_store(words: list[str], what: What | None) -> tuple[What, str | None]:
     """The words of `export`: first what, unless it is a folder's name, then the store."""
     left = list(words)
     if left and what is None and left[0] in What.__members__ and not Path(left[0]).is_dir():
         what = What(left.pop(0))
     if len(left) > 1:
         raise StoreError(
-            f"`export` takes one of {', '.join(What)} and a store's folder, not "
-            f"{' '.join(words)!r}."
+            f"`export` takes one of {', '.join(What)} and a store, not {' '.join(words)!r}."
         )
-    return what or What.matrix, Path(left[0]) if left else None
+    return what or What.matrix, left[0] if left else None
 
 
 def _check_format(what: What, format: Format | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -46,23 +45,23 @@ def plan(
     from sweeper.report.overview import print_plan
     from sweeper.report.terminal import console, say
     from sweeper.resolving import kept_going, resolved_offline
-    from sweeper.store.files import StoreFiles
+    from sweeper.store.files import StoreFiles, has_store
 
     planned = make_plan(load(study, no_limits, tasks, without, keep_going))
-    folder = store or Path("runs") / planned.study.name
+    address = store or f"runs/{planned.study.name}"
     progress, other = None, False
-    if (folder / "store.json").is_file():
-        files = StoreFiles(folder)
+    if has_store(address):
+        files = StoreFiles(address)
         resolved = resolved_offline(planned, files)
         progress = Progress(planned, resolved, files) if resolved else None
         other = kept_going(files, planned.study.name) and not planned.study.keep_going
     out = console()
-    print_plan(out, planned, progress, folder)
+    print_plan(out, planned, progress, address)
     if other:
         told = "Its last run left broken rows out, and that is other work than this"
         say(out, f"{told}: see `sweeper plan --keep-going`.", "yellow")
     print_data(out, planned)
-    check_disk(planned, folder, progress)
+    check_disk(planned, address, progress)
 
 
 @app.command()
@@ -87,15 +86,15 @@ def run(
     loaded = load(study, no_limits, tasks, without, keep_going)
     if without:
         typer.echo(f"{loaded.name}: {loaded.description}", err=True)
-    folder = store or Path("runs") / loaded.name
-    summary = sweep(loaded, folder, address=address, watch=live.watch)
-    view = Store(folder).view(loaded.name)
+    place = store or f"runs/{loaded.name}"
+    summary = sweep(loaded, place, address=address, watch=live.watch)
+    view = Store(place).view(loaded.name)
     if summary.stopped:
         _stopped(summary, view)
     typer.echo(f"Done now: {_made(summary)}.\n", err=True)
     print_results(console(), view)
     if not summary.complete:
-        _failed(summary.failed, summary.blocked, folder)
+        _failed(summary.failed, summary.blocked, place)
         raise typer.Exit(1)
 
 
@@ -123,13 +122,13 @@ def _stopped(summary: Summary, view: View) -> NoReturn:
     raise typer.Exit(signals.get(summary.stopped, 1))
 
 
-def _failed(failed: dict[str, str], blocked: dict[str, str], folder: Path) -> None:
+def _failed(failed: dict[str, str], blocked: dict[str, str], store: str) -> None:
     for key, reason in failed.items():
         stopped = sorted(other for other, above in blocked.items() if above == key)
         typer.echo(f"error: {key} failed: {reason}", err=True)
         if stopped:
             typer.echo(f"  blocked by it: {', '.join(stopped)}", err=True)
-        typer.echo(f"  its log: sweeper logs '{key}' --store {folder}", err=True)
+        typer.echo(f"  its log: sweeper logs '{key}' --store {store}", err=True)
 
 
 @app.command()
@@ -152,7 +151,7 @@ def stop(
 def status(
     store: StoreArgument = None,
     given: Annotated[
-        Path | None, typer.Option("--store", help="The store's folder; then name the study first.")
+        str | None, typer.Option("--store", help="The store's address; then name the study first.")
     ] = None,
     study: StudyOption = None,
     where: Annotated[
@@ -168,7 +167,7 @@ def status(
     from sweeper.report.terminal import console
 
     if given is not None and store is not None:  # as `run` and `stop` have it
-        given, study = store_of(str(store), given)
+        given, study = store_of(store, given)
     opened = Store(only_store(given or store))
     out = console()
     if watch:
@@ -202,5 +201,6 @@ def logs(
     if name is None:
         state = view.progress.state(key)
         raise StoreError(f"{key} has no log: it is {state} and no attempt at it wrote one.")
-    typer.echo(f"{view.files.path(name)}", err=True)
-    typer.echo(view.files.path(name).read_text(encoding="utf-8", errors="replace"), nl=False)
+    typer.echo(view.files.where(name), err=True)
+    text = (view.files.content(name) or b"").decode("utf-8", errors="replace")
+    typer.echo(text, nl=False)

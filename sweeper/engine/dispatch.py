@@ -300,8 +300,10 @@ class Dispatcher:
             # A search of which all trials diverged fails its scores with its last commit.
             self._tell_failures()
         elif result.get("status") == "stopped" or (self.stopping and not result):
-            if not self.stopping:  # the worker saw first that the driver was asked to stop
-                self.stop(self.driver.asked_to_stop() or "stopped")
+            # The worker may have seen first that its driver is asked to stop; or it was preempted.
+            why = self.stopping or self.driver.asked_to_stop()
+            if why:
+                self.stop(why)
             self.progress.give_back(spec.key)
         else:
             self._retry(spec, result, death)

@@ -19,6 +19,7 @@ from typing import Any
 from sweeper.disk import check_disk
 from sweeper.engine.daemons import apart, missed
 from sweeper.engine.dispatch import Dispatcher
+from sweeper.engine.environment import TUNE_PASSES_ON, hidden, passed_on, runtime_env
 from sweeper.engine.events import Event
 from sweeper.engine.heartbeat import beating
 from sweeper.errors import EngineError
@@ -69,7 +70,8 @@ def run(
 
     Args:
         study: A study, or the path or shipped name of one.
-        store: The store's folder; default ``runs/<name of the study>``.
+        store: The store's folder, or its address in a bucket (``s3://bucket/path``); default
+            ``runs/<name of the study>``.
         address: A Ray cluster's address, or "auto"; default: this machine, Ray in process.
         listener: Called with every `sweeper.engine.events.Event`.
         watch: Makes a listener for a progress, as a context that lasts as long as the run.
@@ -87,11 +89,12 @@ def run(
     leases = Leases(driver, Drivers(files))
     resolved = resolve(planned, files)
     progress = Progress(planned, resolved, files, failures=False, leases=leases)
-    check_disk(planned, files.root, progress)
+    check_disk(planned, files.address, progress)
     stopped, did = "", 0
     if progress.left:
         with _listening(progress, listener, watch) as heard:
             stopped, did = execute(progress, driver, address, heard)
+        leases.tidy()
     progress.drop(list(progress.losers()))
     return Summary(
         done=len(progress.done),
@@ -186,11 +189,13 @@ def _tune(dispatcher: Dispatcher, shapes: _Shapes, scratch: str, worker: type | 
     from sweeper.engine.hooks import HoldScheduler, PlanSearcher
     from sweeper.engine.worker import Worker
 
-    store = str(dispatcher.progress.files.root)
+    files = dispatcher.progress.files
+    # Not by a runtime environment, which Ray writes to its logs: there are secrets among them.
+    passing = tune.with_parameters(worker or Worker, environment=passed_on(files))
     tuner = tune.Tuner(
-        tune.with_resources(worker or Worker, shapes.request),
+        tune.with_resources(passing, shapes.request),
         tune_config=tune.TuneConfig(
-            search_alg=PlanSearcher(dispatcher, store, shapes.threads),
+            search_alg=PlanSearcher(dispatcher, files.address, shapes.threads),
             scheduler=HoldScheduler(dispatcher),
             num_samples=-1,
             max_concurrent_trials=100_000,  # the dispatcher decides how many start
@@ -207,7 +212,8 @@ def _tune(dispatcher: Dispatcher, shapes: _Shapes, scratch: str, worker: type | 
             failure_config=tune.FailureConfig(max_failures=0),
         ),
     )
-    tuner.fit()
+    with hidden(TUNE_PASSES_ON):
+        tuner.fit()
 
 
 class _Shapes:
@@ -292,7 +298,7 @@ def _connected(address: str | None) -> Iterator[None]:
                     include_dashboard=None if address else False,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
-                    runtime_env=_runtime_env() if address else None,
+                    runtime_env=runtime_env() if address else None,
                 )
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             raise EngineError(_unreachable(address, error)) from error
@@ -325,16 +331,6 @@ def _unreachable(address: str | None, error: Exception) -> str:
         "status` on its head), the address, and that RAY_AUTH_TOKEN is the head's token "
         "(see cluster/README.md)."
     )
-
-
-def _runtime_env() -> dict[str, Any]:
-    """Brings this very sweeper to every node of a cluster, and the user's settings with it."""
-    package = Path(__file__).parent.parent
-    passed = ("SWEEPER_DATA", "HF_HOME", "HF_HUB_OFFLINE", "HF_TOKEN")
-    return {
-        "py_modules": [str(package)],
-        "env_vars": {name: os.environ[name] for name in passed if name in os.environ},
-    }
 
 
 @contextlib.contextmanager

@@ -80,6 +80,15 @@ class Leases:
         except StoreError as error:  # then it is free when this driver ends
             log.warning("the lease of %s is kept: %s", address, error)
 
+    def tidy(self) -> None:
+        """Remove the leases that killed drivers left behind, if no other driver lives."""
+        try:
+            if not self.others():
+                for name in self.files.names("leases"):
+                    self.files.remove(f"leases/{name}")
+        except StoreError as error:  # they are in nobody's way
+            log.warning("the leases of dead drivers are kept: %s", error)
+
     def free(self, addresses: Mapping[str, str]) -> list[str]:
         """Those keys whose addresses no living driver holds."""
         names = {a: f"{a}.{max(found)}" for a, found in self._numbers().items()}

@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from sweeper.errors import StoreError
 from sweeper.jobs import Clock, Interrupted, Progress
 from sweeper.training import forward, kinds, seeds
 from sweeper.training.batches import Collated, Ints, Rows, epoch_order, mask
@@ -278,7 +279,7 @@ class Trainer:
         """A point that cannot be written costs time after a fault, and not the training."""
         try:
             self._save(points, end, clock)
-        except (OSError, SafetensorError) as error:
+        except (OSError, SafetensorError, StoreError) as error:
             log.warning("no resume point at step %d: %s", self.state.step, error)
 
     def _save(self, points: ResumePoints, end: EpochEnd | None, clock: Clock) -> None:

@@ -11,11 +11,10 @@ import logging
 import os
 import platform
 import resource
-import shutil
 import time
 import traceback
 from collections.abc import Generator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,10 @@ from sweeper.errors import DataError, ModelError, StoreError, SweeperError
 from sweeper.jobs import Clock, Interrupted, JobSpec, Outcome, Preempted, Progress, Result
 from sweeper.store import tables
 from sweeper.store.commits import commit
-from sweeper.store.files import StoreFiles, sync_folder
+from sweeper.store.files import StoreFiles
 from sweeper.training.jobs import handler
 from sweeper.training.memory import OutOfMemory, ran_out
+from sweeper.training.references import points_of
 
 log = logging.getLogger("sweeper")
 
@@ -47,9 +47,9 @@ def work(spec: JobSpec, files: StoreFiles) -> Generator[Progress | Result]:
     with _logging(spec, files):
         try:
             _forget_peak_memory()
-            folder = files.attempt_folder(spec.address, spec.attempt)
-            outcome = yield from handler(spec.kind)(spec, files, folder, clock)
-            _commit(spec, files, folder, clock, outcome)
+            with _folder(spec, files) as folder:
+                outcome = yield from handler(spec.kind)(spec, files, folder, clock)
+                _commit(spec, files, clock, outcome)
         except Exception as error:  # noqa: BLE001  (classified and recorded, whatever it is)
             if isinstance(error, Interrupted):
                 log.info("%s %s", spec.key, error)
@@ -86,11 +86,18 @@ def classify(error: BaseException) -> str:
     return "bug"
 
 
-def _commit(
-    spec: JobSpec, files: StoreFiles, folder: Path, clock: Clock, outcome: Outcome
-) -> None:
+@contextmanager
+def _folder(spec: JobSpec, files: StoreFiles) -> Iterator[Path]:
+    """The attempt's folder, which takes no room on this host once the attempt has ended."""
+    try:
+        yield files.attempt_folder(spec.address, spec.attempt)
+    finally:
+        files.discard(f"attempts/{spec.address}/{spec.attempt}")
+
+
+def _commit(spec: JobSpec, files: StoreFiles, clock: Clock, outcome: Outcome) -> None:
     with clock("save"):
-        made = [*_durable(files, folder)]
+        made = files.publish(f"attempts/{spec.address}/{spec.attempt}")
         name = f"{spec.address}-{spec.attempt}"
         if outcome.scores:
             made.append(tables.write(files, "scores", name, _score_rows(spec, outcome)))
@@ -113,18 +120,10 @@ def _commit(
             **({"skipped": outcome.skipped} if outcome.skipped else {}),
         },
     )
-    shutil.rmtree(files.resume_folder(spec.address), ignore_errors=True)
-
-
-def _durable(files: StoreFiles, folder: Path) -> Iterator[str]:
-    """Make every file of an attempt durable, and name it."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_dir():
-            sync_folder(path)
-        elif path.name != "job.json":
-            tables.sync_file(path)
-            yield files.relative(path)
-    sync_folder(folder)
+    try:
+        points_of(spec, files).remove()
+    except StoreError as error:  # the job is done, and nobody reads them any more
+        log.warning("its resume points are still there: %s", error)
 
 
 def _failed(spec: JobSpec, files: StoreFiles, clock: Clock, error: Exception) -> Result:
@@ -239,14 +238,15 @@ class _logging:
     """Sends what is logged while a job runs to the job's own file in the store."""
 
     def __init__(self, spec: JobSpec, files: StoreFiles) -> None:
-        self.path = files.path(f"logs/{spec.key}/{spec.attempt}.log")
+        self.files = files
+        self.name = f"logs/{spec.key}/{spec.attempt}.log"
         self.handler: logging.Handler = logging.NullHandler()
 
     def __enter__(self) -> None:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.handler = logging.FileHandler(self.path, encoding="utf-8", delay=True)
-        except OSError as error:
+            path = self.files.workspace(self.name)
+            self.handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+        except (OSError, StoreError) as error:
             log.warning("no log of this job: %s", error)
         self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(self.handler)
@@ -255,3 +255,7 @@ class _logging:
     def __exit__(self, *_: object) -> None:
         log.removeHandler(self.handler)
         self.handler.close()
+        try:
+            self.files.publish(self.name)
+        except (OSError, StoreError) as error:
+            log.warning("the log of this job is lost: %s", error)

@@ -13,7 +13,7 @@ from sweeper.errors import StoreError
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return Store(World(tmp_path_factory.mktemp("store") / "tiny").run().files.root)
+    return Store(World(tmp_path_factory.mktemp("store") / "tiny").run().files.address)
 
 
 def test_scores_are_means_over_zero_shot_languages_then_seeds(store: Store) -> None:

@@ -99,7 +99,7 @@ def test_losers_go_and_winners_stay(files: StoreFiles) -> None:
             commit = progress.addressing.commit(key)
             assert commit
             assert commit.dropped == (key != won[0].key)
-            assert files.path(commit.folder).exists() == (key == won[0].key)
+            assert files.local(commit.folder).exists() == (key == won[0].key)
 
 
 # -- any order, any failure, any kill -----------------------------------------------------------

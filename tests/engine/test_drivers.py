@@ -403,6 +403,10 @@ def test_a_redone_checkpoint_is_made_by_one_of_two_drivers(
 def test_a_worker_that_was_asked_to_stop_stops_its_driver(files: StoreFiles, clock: Clock) -> None:
     (cluster, _) = _two(files, clock)
     cluster.fill()
+    cluster.end(cluster.any(), {"status": "stopped"}, commits=False)
+    assert not cluster.dispatcher.stopping, "it was preempted, and alone"
+    cluster.fill()
+    assert cluster.runs == [TOKENIZER, TOKENIZER]
     files.create(cluster.dispatcher.driver.stop_marker, {"why": "stopped from elsewhere"})
     cluster.end(cluster.any(), {"status": "stopped"}, commits=False)
     assert cluster.dispatcher.stopping == "stopped from elsewhere"

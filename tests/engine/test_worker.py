@@ -75,7 +75,7 @@ def config(driver: Driver, spec: JobSpec) -> dict[str, Any]:
     """What a worker is told of a job."""
     return {
         "hold": False,
-        "store": str(driver.files.root),
+        "store": driver.files.address,
         "job": f"attempts/{spec.address}/{spec.attempt}/job.json",
         "stop": driver.dispatcher.driver.stop_marker,
         "threads": 1,
@@ -119,12 +119,12 @@ def test_a_preempted_training_is_saved_and_goes_on_to_the_same_bits_on_another_h
     one, two = (load_file(each.weights(BASE)) for each in (calm, driver))
     assert one.keys() == two.keys() and all(torch.equal(one[n], two[n]) for n in one)
 
-    trials = Store(driver.files.root).trials(kind="train").set_index("attempt")
+    trials = Store(driver.files.address).trials(kind="train").set_index("attempt")
     lost, done = trials.loc[spec.attempt], trials.loc[again[1].attempt]
     assert (lost["status"], lost["message"]) == ("failed", "preempted: SIGTERM")
     assert (lost["steps"], done["steps"]) == (4, 6)
     assert [row["worker"].split(":")[0] for row in (lost, done)] == ["spot", "other"]
-    assert "resumes at step 4" in driver.files.path(
+    assert "resumes at step 4" in driver.files.local(
         f"logs/{BASE}/{again[1].attempt}.log"
     ).read_text()  # fmt: skip
 
@@ -140,7 +140,7 @@ def test_a_worker_on_a_drained_host_saves_and_leaves(
         process.step()
     driver.dispatcher.ended(trial, None)
     assert "its host is being drained" in driver.events[-1].message
-    assert list(driver.files.resume_folder(spec.address).glob("slot-*.json"))
+    assert any("slot-" in name for name in driver.files.names(f"resume/{spec.address}"))
 
 
 def test_sigterm_does_what_it_did_while_there_is_nothing_to_save() -> None:

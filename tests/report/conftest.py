@@ -34,7 +34,7 @@ def world(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Predicted:
 @pytest.fixture(scope="session")
 def exported(world: Predicted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("predictions")
-    export_predictions(Store(world.files.root).view(), folder)
+    export_predictions(Store(world.files.address).view(), folder)
     return folder
 
 

@@ -29,7 +29,7 @@ def test_exported_predictions_score_exactly_as_stored(
     scored = score_folder(exported, CARDS, data)
     stored = {
         (row.target, row.split, row.language, row.metric): row.value
-        for row in Store(world.files.root).scores(metric="all").itertuples()
+        for row in Store(world.files.address).scores(metric="all").itertuples()
         if (row.intermediate, row.seed)
         == (("none", 0) if row.target in RETRIEVAL else ("mnli", 1))
     }
@@ -85,7 +85,7 @@ def test_the_manifest_says_which_checkpoints(exported: Path) -> None:
 
 
 def test_a_named_row_and_seed(world: Predicted, data: Path, tmp_path: Path) -> None:
-    view = Store(world.files.root).view()
+    view = Store(world.files.address).view()
     made = export_predictions(
         view, tmp_path, targets=["xnli", "tatoeba"], intermediate="mnli", seed=0
     )
@@ -99,7 +99,7 @@ def test_a_named_row_and_seed(world: Predicted, data: Path, tmp_path: Path) -> N
 def test_a_folder_says_of_every_target_whose_it_is(
     world: Predicted, data: Path, tmp_path: Path
 ) -> None:
-    view = Store(world.files.root).view()
+    view = Store(world.files.address).view()
     export_predictions(view, tmp_path, intermediate="mnli", seed=0)
     export_predictions(view, tmp_path, targets=["xnli"], intermediate="none", seed=1)
     told = json.loads((tmp_path / MANIFEST).read_text())["targets"]
@@ -121,7 +121,7 @@ def test_an_export_leaves_nothing_of_the_one_before(
     world: Predicted, data: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    export_predictions(Store(world.files.root).view(), out, targets=["xnli", "panx"])
+    export_predictions(Store(world.files.address).view(), out, targets=["xnli", "panx"])
     fewer = study(data, name="fewer", targets={"xnli": {"languages": ["de"]}})
     made = Predicted(tmp_path / "s", fewer, tmp_path / "prepared")
     made.run(dev=lambda *_: (5.0, 1.0, 1))
@@ -129,7 +129,7 @@ def test_an_export_leaves_nothing_of_the_one_before(
     told["targets"]["xnli"]["files"] += ["../kept", "panx/test-de.tsv"]
     (out / MANIFEST).write_text(json.dumps(told))
     (tmp_path / "kept").touch()
-    view = Store(made.files.root).view()
+    view = Store(made.files.address).view()
     export_predictions(view, out)
     names = {str(path.relative_to(out)) for path in out.rglob("*.*")}
     assert names == {MANIFEST, "xnli/test-de.tsv", "panx/test-de.tsv"}
@@ -149,10 +149,10 @@ def test_what_is_not_scored_yet_is_left_out_and_named(data: Path, tmp_path: Path
     targets = {"xnli": TARGETS["xnli"], "panx": TARGETS["panx"]}
     world = Predicted(tmp_path / "s", study(data, targets=targets), tmp_path / "prepared")
     with pytest.raises(StoreError, match=r"no predictions to export yet\. xnli: Nothing is sel"):
-        export_predictions(Store(world.files.root).view(), tmp_path / "out")
+        export_predictions(Store(world.files.address).view(), tmp_path / "out")
     world.run(leave=lambda key: key.startswith("score/") and ">panx/" in key,
               dev=lambda *_: (50.0, 1.0, 1))  # fmt: skip
-    view = Store(world.files.root).view()
+    view = Store(world.files.address).view()
     made = export_predictions(view, tmp_path / "out")
     assert list(made.targets) == ["xnli"]
     assert "not yet scored on panx in test/de" in made.left_out["panx"]
@@ -169,7 +169,7 @@ def test_limits_of_a_study_hold_for_its_predictions(data: Path, tmp_path: Path) 
     world = Predicted(tmp_path / "s", said, tmp_path / "prepared").run(
         dev=lambda *_: (5.0, 1.0, 1)
     )
-    export_predictions(Store(world.files.root).view(), tmp_path / "out")
+    export_predictions(Store(world.files.address).view(), tmp_path / "out")
     scored = score_folder(tmp_path / "out", CARDS, data)
     (one,) = scored.files
     assert (one.n, one.limit) == (4, 4)
@@ -183,7 +183,7 @@ def test_limits_are_told_in_one_line(data: Path, tmp_path: Path) -> None:
     world = Predicted(tmp_path / "s", said, tmp_path / "prepared").run(
         dev=lambda *_: (5.0, 1.0, 1)
     )
-    export_predictions(Store(world.files.root).view(), tmp_path / "out")
+    export_predictions(Store(world.files.address).view(), tmp_path / "out")
     lines = printed(score_folder(tmp_path / "out", CARDS, data)).splitlines()
     told = [line for line in lines if "the study's limits" in line]
     assert len(told) == 1 and told[0].endswith("of a language: 4 of tatoeba/test, xnli/test.")
@@ -192,7 +192,7 @@ def test_limits_are_told_in_one_line(data: Path, tmp_path: Path) -> None:
 def test_limits_hold_for_the_candidates_too(data: Path, tmp_path: Path) -> None:
     said = study(data, targets={"lareqa": {"languages": ["de"]}}, limits={"test": 2})
     world = Predicted(tmp_path / "s", said, tmp_path / "prepared").run()
-    store = Store(world.files.root)
+    store = Store(world.files.address)
     export_predictions(store.view(), tmp_path / "out")
     (one,) = score_folder(tmp_path / "out", CARDS, data).files
     stored = store.scores(intermediate="none", seed=0, metric="all")
@@ -204,7 +204,7 @@ def test_limits_leave_candidates_of_their_own_split_alone(data: Path, tmp_path: 
     targets = {"mewsli_x": {"languages": ["uk"], "splits": ["test"]}}
     said = study(data, targets=targets, limits={"test": 2})
     world = Predicted(tmp_path / "s", said, tmp_path / "prepared").run()
-    store = Store(world.files.root)
+    store = Store(world.files.address)
     export_predictions(store.view(), tmp_path / "out")
     about = json.loads((tmp_path / "out" / MANIFEST).read_text())
     assert about["targets"]["mewsli_x"]["limits"] == {"test": 2}
@@ -224,7 +224,7 @@ def test_limits_of_what_a_score_rests_on_are_told(data: Path, tmp_path: Path) ->
     targets = {"bucc2018": {"languages": ["de"], "splits": ["test"]}}
     said = study(data, targets=targets, limits={"test": 64, "dev": 65})
     world = Predicted(tmp_path / "s", said, tmp_path / "prepared").run()
-    export_predictions(Store(world.files.root).view(), tmp_path / "out")
+    export_predictions(Store(world.files.address).view(), tmp_path / "out")
     about = json.loads((tmp_path / "out" / MANIFEST).read_text())
     assert about["targets"]["bucc2018"]["limits"] == {"test": 64, "dev": 65}
 
@@ -238,7 +238,7 @@ def test_rows_that_a_study_left_out_are_not_asked_for(data: Path, tmp_path: Path
     world = Predicted(tmp_path / "s", said, tmp_path / "prepared").run(
         dev=lambda *_: (5.0, 1.0, 1)
     )
-    store = Store(world.files.root)
+    store = Store(world.files.address)
     export_predictions(store.view(), tmp_path / "out", intermediate="mnli", seed=0)
     (one,) = score_folder(tmp_path / "out", CARDS, root).files
     assert one.n == len(lines)
@@ -259,13 +259,13 @@ class Older(Predicted):
 
 def test_scores_without_rankings_say_how_to_get_them(data: Path, tmp_path: Path) -> None:
     said = study(data, targets={"lareqa": TARGETS["lareqa"], "tatoeba": TARGETS["tatoeba"]})
-    folder = Older(tmp_path / "s", said, tmp_path / "prepared").run().files.root
+    folder = Older(tmp_path / "s", said, tmp_path / "prepared").run().files.address
     made = export_predictions(Store(folder).view(), tmp_path / "out")
     assert list(made.targets) == ["tatoeba"]
     told = made.left_out["lareqa"]
     assert "rankings of lareqa; it has none of test/de, test/zh." in told
     (marker,) = re.findall(r"commits/\w+\.0", told)
-    (folder / marker).unlink()
+    Path(folder, marker).unlink()
     again = Predicted(folder, said, tmp_path / "prepared").run()
     assert again.ran == ["score/none>lareqa/seed=0"]
     export_predictions(Store(folder).view(), tmp_path / "out", targets=["lareqa"])

@@ -5,23 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import Clock, files_at, leases_of
+from helpers import Clock, leases_of, put
 
+from sweeper.errors import StoreError
 from sweeper.store import drivers
 from sweeper.store.drivers import Driver, Drivers
 from sweeper.store.files import StoreFiles
 from sweeper.store.leases import Leases
 
 HOUR = 3600.0
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> StoreFiles:
-    return files_at(tmp_path / "store")
 
 
 @pytest.fixture
@@ -115,8 +110,7 @@ def test_a_heartbeat_that_cannot_be_read_is_one_that_stands_still(
     files: StoreFiles, clock: Clock
 ) -> None:
     seen = Drivers(files, patience=30.0, clock=clock)
-    files.path("drivers").mkdir()
-    files.path("drivers/odd.json").write_text("{")
+    put(files, "drivers/odd.json", "{")
     assert seen.alive("odd") and seen.alive("missing")
     clock.now = 31.0
     assert not seen.alive("odd") and not seen.alive("missing")
@@ -167,6 +161,24 @@ def test_nothing_is_left_of_a_lease_that_was_taken_over(files: StoreFiles, clock
     assert files.names("leases") == []
 
 
+def test_what_a_killed_driver_left_is_removed_when_nobody_lives(
+    files: StoreFiles, clock: Clock
+) -> None:
+    dead, one, two = (leases_of(files, clock) for _ in range(3))
+    assert dead.acquire("a", job="j") and two.acquire("b", job="k")
+    clock.now += 31.0
+    assert one.others() == [False, False], "not seen to be dead yet"
+    clock.now += 31.0
+    two.driver.beat()
+    one.tidy()
+    assert files.names("leases") == ["a.0", "b.0"], "the second one may be taking it over now"
+    two.release("b")
+    two.driver.end()
+    clock.now += 2.0
+    one.tidy()
+    assert files.names("leases") == []
+
+
 def test_a_lease_that_came_back_with_another_owner_is_seen(
     files: StoreFiles, clock: Clock
 ) -> None:
@@ -183,8 +195,7 @@ def test_a_lease_that_came_back_with_another_owner_is_seen(
 
 def test_a_damaged_lease_is_nobodys(files: StoreFiles, clock: Clock) -> None:
     one = leases_of(files, clock)
-    files.path("leases").mkdir()
-    files.path("leases/a.0").write_text("")
+    put(files, "leases/a.0", "")
     assert one.free({"j": "a"}) == ["j"]
     assert one.acquire("a", job="j")
     assert files.read("leases/a.1")["driver"] == one.driver.id
@@ -215,11 +226,11 @@ def test_a_store_that_refuses_to_let_go_stops_nothing(
     one: Leases = leases_of(files, clock)
     assert one.acquire("a", job="j")
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "unlink", _refused)
+        patched.setattr(StoreFiles, "remove", _refused)
         one.release("a")
     assert files.names("leases") == ["a.0"]
     assert one.acquire("a", job="j"), "it is its own"
 
 
 def _refused(*_: object, **__: object) -> None:
-    raise OSError(30, "Read-only file system")
+    raise StoreError("The store must be writable.")

@@ -111,7 +111,7 @@ def test_scores_that_do_not_fit_go_in_smaller_batches(
     first, *others = (spec.key for spec in driver.specs if spec.kind == "score")
     assert others.count(first) == len(driver.said("retry")), "only the first one runs out"
     assert max(given) > 16
-    one, other = (Store(d.files.root).scores() for d in (whole, driver))
+    one, other = (Store(d.files.address).scores() for d in (whole, driver))
     assert one["value"].tolist() == pytest.approx(other["value"].tolist())
 
 
