@@ -26,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.kills import commits, faults
+from benchmarks.compare import commits, faults
 from sweeper import Store
 
 CLUSTER = Path(__file__).parent.parent / "cluster"
