@@ -95,7 +95,7 @@ class Drivers:
     def __init__(self, study: str, store: Path, address: str, count: int) -> None:
         self._command = [sys.executable, "-m", "sweeper", "run", study, "--store", str(store)]
         self._command += ["--address", address]
-        self._log = store.parent / f"{store.name}.log"
+        self._log = store.parent / f"{store.name}.drivers.log"
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self.running = [self._start() for _ in range(count)]
 
