@@ -19,12 +19,15 @@ def commits(store: Path) -> int:
     return sum(not p.name.startswith(".") for p in folder.iterdir()) if folder.is_dir() else 0
 
 
-def faults(calm: Path, other: Path) -> list[str]:
+Address = str | Path
+
+
+def faults(calm: Address, other: Address) -> list[str]:
     """What differs from the calm store, what was done twice, and what Optuna knows otherwise."""
     return [*_commits(calm, other), *_repeated(other), *_asks(other), *_matrix(calm, other)]
 
 
-def _commits(calm: Path, other: Path) -> Iterator[str]:
+def _commits(calm: Address, other: Address) -> Iterator[str]:
     want, have = (set(StoreFiles(s).names("commits")) for s in (calm, other))
     yield from (f"lost: {name}" for name in sorted(want - have))
     yield from (f"extra: {name}" for name in sorted(have - want))
@@ -32,7 +35,7 @@ def _commits(calm: Path, other: Path) -> Iterator[str]:
     yield from (f"{n} markers of {address}" for address, n in addresses.items() if n > 1)
 
 
-def _repeated(other: Path) -> Iterator[str]:
+def _repeated(other: Address) -> Iterator[str]:
     """Attempts that were started when their address had a marker already."""
     files = StoreFiles(other)
     for name in files.names("commits"):
@@ -43,7 +46,7 @@ def _repeated(other: Path) -> Iterator[str]:
                 yield f"done again after its commit: {marker['job']}"
 
 
-def _asks(other: Path) -> Iterator[str]:
+def _asks(other: Address) -> Iterator[str]:
     """Searches whose asks, commits and Optuna studies disagree."""
     plan, progress = Store(other).progress()
     searches = Searches(progress)
@@ -60,7 +63,7 @@ def _asks(other: Path) -> Iterator[str]:
             )
 
 
-def _matrix(calm: Path, other: Path) -> Iterator[str]:
+def _matrix(calm: Address, other: Address) -> Iterator[str]:
     """Scores that are not the same to the last bit."""
     key = ["intermediate", "target", "seed", "split", "language", "metric"]
     one, two = (Store(s).scores(metric="all").set_index(key)["value"] for s in (calm, other))

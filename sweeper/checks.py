@@ -85,16 +85,23 @@ class Checks:
     def _completed(self, name: str, target: Target) -> Target:
         where = ("targets", name)
         card = self.card(name, *where)
+        if not kinds.get(card.kind).needs_training:
+            for field in ("training_task", "selection"):
+                if getattr(target, field) is not None:
+                    self._refuse(
+                        (*where, field),
+                        f"{name} is a {card.kind} task, which has no head to train, and so no "
+                        f"winner to pick. Drop {field}: rows train the encoder.",
+                    )
+            self._check_scored(name, target)
+            return target
         trained = target.training_task or card.training_task
         if trained is None:
-            if kinds.get(card.kind).needs_training:
-                self._refuse(
-                    where,
-                    f"{name} is a {card.kind} task and must be trained before it is scored. Add "
-                    "`training_task:`.",
-                )
-            self._check_scored(name, target)
-            return target.model_copy(update={"selection": None})
+            self._refuse(
+                where,
+                f"{name} is a {card.kind} task and must be trained before it is scored. Add "
+                "`training_task:`.",
+            )
         for field in ("representation", "max_length"):
             if field in target.model_fields_set:
                 self._refuse(

@@ -64,6 +64,21 @@ class Progress:
     message: str = ""
 
 
+class Interrupted(Exception):
+    """Thrown into a running job to end it early: what can go on later is saved first.
+
+    ``reached`` is how far a training was, for its row of `trials`.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.reached: Outcome | None = None
+
+
+class Preempted(Interrupted):
+    """The process is about to be taken away; the job goes on in another one."""
+
+
 @dataclass
 class Outcome:
     """What one attempt brought.
@@ -84,6 +99,17 @@ class Outcome:
     examples_seen: int = 0
     loss: float | None = None
     curve: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A worker's last word on an attempt; ``error`` is its class (`training.work.classify`)."""
+
+    status: str  # done, diverged, failed
+    error: str = ""
+    message: str = ""
+    seconds: float = 0.0
+    leaves: bool = False  # no other job on this process: it is taken away, or its device ill
 
 
 class Clock:

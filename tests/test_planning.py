@@ -204,6 +204,8 @@ def test_targets_of_one_training_task_share_its_search() -> None:
         ({"intermediates": {"demo_retrieval": None}},
          "demo_retrieval is a sentence_retrieval task, which has no head to train"),
         ({"targets": {"tagging": {"training_task": "xquad"}}}, "xquad has no split 'train'"),
+        ({"targets": {"demo_retrieval": {"training_task": "topic"}}}, "Drop training_task"),
+        ({"targets": {"demo_retrieval": {"selection": {"split": "test"}}}}, "Drop selection"),
         ({"spaces": {"tagging": {}, "topics": {}}}, "spaces.topics: unknown task 'topics'"),
         ({"spaces": {"demo_retrieval": {}}}, "demo_retrieval is not trained"),
         ({"spaces": {"xnli": {}}, "targets": {"xnli": None}}, "xnli is trained on mnli: name it"),

@@ -72,10 +72,12 @@ StudyArgument = Annotated[
     str, typer.Argument(help="A study file, or a shipped one's name: demo, local_files.")
 ]
 StoreArgument = Annotated[
-    Path | None, typer.Argument(help="The store's folder; default: the only one in ./runs.")
+    str | None,
+    typer.Argument(help="The store's folder, or s3:// address; default: the only one in ./runs."),
 ]
 StoreOption = Annotated[
-    Path | None, typer.Option("--store", help="The store's folder; default: runs/STUDY.")
+    str | None,
+    typer.Option("--store", help="The store's folder, or s3:// address; default: runs/STUDY."),
 ]
 NoLimitsOption = Annotated[
     bool, typer.Option("--no-limits", help="Use every example: the study's limits do not count.")
@@ -97,6 +99,9 @@ KeepGoingOption = Annotated[
 DataOption = Annotated[
     str | None,
     typer.Option("--data", help="The data files' folder. Default: SWEEPER_DATA, else the hub."),
+]
+AggregateOption = Annotated[
+    Benchmark | None, typer.Option(help="The averages of a benchmark in the matrix's place.")
 ]
 StudyOption = Annotated[
     str | None, typer.Option("--study", help="A study of the store; default: the only one.")
@@ -140,8 +145,22 @@ def data_folder(data: str | None) -> Path | None:
     return folder
 
 
-def view_of(store: Path | None, study: str | None) -> View:
+def view_of(store: str | None, study: str | None) -> View:
     """A study of a store, as both are named or left out."""
     from sweeper.analysis.store import Store, only_store
 
     return Store(only_store(store)).view(study)
+
+
+def store_of(study: str | None, store: str | None) -> tuple[str, str | None]:
+    """The store and the name of a study, named as for `run`: by its name or its file."""
+    from sweeper.analysis.store import only_store
+
+    if study is None:
+        return only_store(store), None
+    name = study
+    if study.endswith((".yaml", ".yml")):
+        from sweeper.study import Study
+
+        name = Study.load(study).name
+    return store or f"runs/{name}", name

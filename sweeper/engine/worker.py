@@ -11,63 +11,94 @@ from typing import Any
 import ray
 from ray import tune
 
-from sweeper.jobs import JobSpec, Progress
+from sweeper.engine.notice import Notice
+from sweeper.jobs import JobSpec, Preempted, Progress
 from sweeper.store.files import StoreFiles
 
 HOLD_SECONDS = 0.1
+WORD_SECONDS = 1.0
+"""Between two results of a hold and of a job, at least."""
 
 
 class Worker(tune.Trainable):
     """Runs jobs one after another in one process; its config says which.
 
-    ``{"store", "job", "stop", "threads"}``, the job being the store-relative file of its spec and
-    ``stop`` that of the marker that ends this run; or a hold. A class, since Tune runs function
-    trainables off the main thread and cannot stop them cleanly.
+    ``{"store", "job", "stop", "threads", "beat"}``, the job being the store-relative file of its
+    spec, ``stop`` that of the marker that ends this run, and ``beat`` the seconds between two
+    results; or a hold. A class, since Tune runs function trainables off the main thread and cannot
+    stop them cleanly.
     """
 
-    def setup(self, config: dict[str, Any]) -> None:
-        """Import what every job needs while no job waits, and take the first one."""
+    def setup(self, config: dict[str, Any], environment: dict[str, str] | None = None) -> None:
+        """Get ready while no job waits, and take the first one.
+
+        Args:
+            config: The first job.
+            environment: Variables that the driver passes on, secrets among them.
+        """
+        os.environ.update(environment or {})
         if not ray.get_gpu_ids():
             # Ray hides nothing from a worker that reserved no GPU, and torch would take the first.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         # The tokenizers' own threads, which torch's setting does not reach.
         os.environ["RAYON_NUM_THREADS"] = str(config["threads"])
+        self.load()
+        self._items: Generator[Any] | None = None
+        self._notice = Notice(busy=lambda: self._items is not None)
+        self.reset_config(config)
+
+    def load(self) -> None:
+        """Import what every job needs, once per process; `work` runs a job's attempt."""
         import torch
 
-        from sweeper.training import work
+        from sweeper.training.work import work
 
-        self._torch, self._work = torch, work
-        self._items: Generator[Any] | None = None
-        self.reset_config(config)
+        self.work, self.set_threads = work, torch.set_num_threads
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Put the next job, or a hold, on this warm worker."""
         self.cleanup()
-        self._torch.set_num_threads(new_config["threads"])
+        self.set_threads(new_config["threads"])
+        self._beat = new_config["beat"]
         if not new_config["hold"]:
             self._files = StoreFiles(new_config["store"])
             self._stop = new_config["stop"]
+            self._looked = time.monotonic()
             spec = JobSpec.from_json(self._files.read(new_config["job"]))
-            self._items = self._work.work(spec, self._files)
+            self._items = self.work(spec, self._files)
         return True
 
     def step(self) -> dict[str, Any]:
-        """One item of the job as a result; its last is done."""
+        """Some of the job's items as one result; its last is done."""
         if self._items is None:
-            time.sleep(HOLD_SECONDS)
+            time.sleep(max(HOLD_SECONDS, self._beat))
             return {"done": False}
-        item = next(self._items)
-        if not isinstance(item, Progress):
-            return self._end(item)
-        if self._files.exists(self._stop):
+        speaks = time.monotonic() + max(WORD_SECONDS, self._beat)
+        while True:
+            item = next(self._items)
+            if not isinstance(item, Progress):
+                return self._end(item)
+            if time.monotonic() >= speaks:
+                break
+        if self._is_stopped():
             # However long the saving takes, the driver waits for this result.
             self.cleanup()
             return {"done": True, "status": "stopped"}
+        why = self._notice()
+        if why:
+            return self._end(self._items.throw(Preempted(f"preempted: {why}")))
         return {"done": False, **asdict(item)}
+
+    def _is_stopped(self) -> bool:
+        now = time.monotonic()
+        if now - self._looked < self._files.look_every:
+            return False
+        self._looked = now
+        return self._files.exists(self._stop)
 
     def _end(self, result: Any) -> dict[str, Any]:
         self._items = None
-        if result.tainted:
+        if result.leaves:
             # The failure is in the store, where the driver finds it; a fresh process takes over.
             os._exit(1)
         return {"done": True, **asdict(result)}

@@ -24,6 +24,7 @@ from sweeper.report.terminal import (
     say,
     table,
 )
+from sweeper.store.files import has_store
 
 if TYPE_CHECKING:
     from sweeper.analysis.view import View
@@ -40,7 +41,7 @@ KINDS = {
 # ---- plan and status --------------------------------------------------------------------------
 
 
-def print_plan(out: Console, planned: Plan, progress: Progress | None, folder: Path) -> None:
+def print_plan(out: Console, planned: Plan, progress: Progress | None, store: str | Path) -> None:
     """A plan's jobs by kind, what is shared, what a store has, and the room for checkpoints."""
     study = planned.study
     say(out, f"{study.name}: {study.description}" if study.description else study.name, "bold")
@@ -56,8 +57,8 @@ def print_plan(out: Console, planned: Plan, progress: Progress | None, folder: P
     _print_jobs(out, planned, progress)
     for line in _sharing(planned, progress):
         say(out, line)
-    say(out, _left(planned, progress, folder))
-    say(out, _room(planned, progress, folder))
+    say(out, _left(planned, progress, store))
+    say(out, _room(planned, progress, store))
 
 
 def _count(things: object, name: str) -> str:
@@ -103,23 +104,23 @@ def _sharing(planned: Plan, progress: Progress | None) -> list[str]:
     return said
 
 
-def _left(planned: Plan, progress: Progress | None, folder: Path) -> str:
+def _left(planned: Plan, progress: Progress | None, store: str | Path) -> str:
     if progress is None:
-        if (folder / "store.json").is_file():
+        if has_store(store):
             return (
-                f"Store: {folder} is there, but has not all of this study's data on record (or "
+                f"Store: {store} is there, but has not all of this study's data on record (or "
                 "they changed since), so what it has done is known once `sweeper run` reads them."
             )
-        return f"Store: {folder} is not there yet; everything is left."
+        return f"Store: {store} is not there yet; everything is left."
     done, left, failed = len(progress.done), len(progress.left), len(progress.failures)
-    said = f"Store: {folder} has {done} of {len(planned.jobs)} jobs; "
+    said = f"Store: {store} has {done} of {len(planned.jobs)} jobs; "
     some = f"{left} {'is' if left == 1 else 'are'} left"
     if failed:
         blocked = len(progress.blocked())
         below = f" and {blocked} blocked by that" if blocked else ""
         rest = f"; {some}" if left else ""
         return (
-            f"{said}{failed} failed{below}{rest}. `sweeper status {folder}` says why; mend that, "
+            f"{said}{failed} failed{below}{rest}. `sweeper status {store}` says why; mend that, "
             "and run again."
         )
     if left:
@@ -129,18 +130,32 @@ def _left(planned: Plan, progress: Progress | None, folder: Path) -> str:
     return f"{said}nothing is left{extra}."
 
 
-def _room(planned: Plan, progress: Progress | None, folder: Path) -> str:
+def _room(planned: Plan, progress: Progress | None, store: str | Path) -> str:
     needed = checkpoints_needed(planned, progress)
-    free = size(free_bytes(folder))
+    room = free_bytes(store)
+    free = "the bucket's room is not counted" if room is None else f"{size(room)} are free"
     if needed is None:
-        return f"Disk: the size of this base model is not known here; {free} are free."
+        return f"Disk: the size of this base model is not known here; {free}."
     if not needed:
-        return f"Disk: no more checkpoints; {free} are free."
-    return f"Disk: checkpoints need about {size(needed)}; {free} are free."
+        return f"Disk: no more checkpoints; {free}."
+    return f"Disk: checkpoints need about {size(needed)}; {free}."
 
 
 def print_status(out: Console, view: View) -> None:
     """A study's jobs by kind and state, what failed, and which broken rows were left out."""
+    print_states(out, view)
+    left = view.progress.left
+    if not left and not view.progress.failures:
+        say(out, "Complete: every cell of the matrix is scored.")
+    elif left:
+        say(out, f"{len(left)} jobs are left; `sweeper run` goes on with them.")
+    print_failures(out, view)
+    print_skipped(out, view)
+    out.print()
+
+
+def print_states(out: Console, view: View) -> None:
+    """A study's jobs by kind and state."""
     counts = view.progress.counts()
     states = [s for s in _STATES if any(found[s] for found in counts.values())]
     say(out, view.plan.study.name, "bold")
@@ -149,27 +164,20 @@ def print_status(out: Console, view: View) -> None:
         found = counts[kind]
         made.add_row(kind, *(str(found[s]) for s in states), str(found.total()))
     out.print(made)
-    left = view.progress.left
-    if not left and not view.progress.failures:
-        say(out, "Complete: every cell of the matrix is scored.")
-    elif left:
-        say(out, f"{len(left)} jobs are left; `sweeper run` goes on with them.")
-    _print_failures(out, view)
-    print_skipped(out, view)
-    out.print()
 
 
 _STATES = (DONE, "ready", "waiting", FAILED, BLOCKED, UNNEEDED)
 
 
-def _print_failures(out: Console, view: View) -> None:
+def print_failures(out: Console, view: View) -> None:
+    """What failed, why, how many jobs that blocks, and where to read more."""
     blocked = Counter(view.progress.blocked().values())
     for key, reason in view.progress.failures.items():
         say(out, f"failed: {key}", "red")
         say(out, f"  {reason}")
         if blocked[key]:
             say(out, f"  {_count(range(blocked[key]), 'job')} blocked by it")
-        out.print(Text(f"  sweeper logs '{key}' --store {view.files.root}"), soft_wrap=True)
+        out.print(Text(f"  sweeper logs '{key}' --store {view.files.address}"), soft_wrap=True)
 
 
 # ---- results ----------------------------------------------------------------------------------
@@ -189,7 +197,7 @@ def print_results(out: Console, view: View) -> None:
     print_skipped(out, view)
     out.print()
     say(out, "Store", "bold")
-    print_path(out, str(view.files.root))
+    print_path(out, view.files.address)
 
 
 def print_skipped(out: Console, view: View) -> None:

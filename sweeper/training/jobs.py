@@ -7,7 +7,7 @@ that diverges is an outcome.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from sweeper.errors import DataError, EngineError, ModelError, suggest
-from sweeper.jobs import KINDS, Clock, JobSpec, Outcome, Progress
+from sweeper.jobs import KINDS, Clock, Interrupted, JobSpec, Outcome, Progress
 from sweeper.tasks import kinds
 from sweeper.tasks.card import Card
 from sweeper.tasks.kinds.base import Unit
@@ -36,6 +36,7 @@ from sweeper.training.references import (
     tokenizer_of,
     unit_of,
 )
+from sweeper.training.resume import ResumePoints
 from sweeper.training.retrieval import REFERENCE, Representation
 from sweeper.training.schedule import Schedule
 from sweeper.training.selection import BestEpochs, Selection, checkpoint
@@ -73,7 +74,7 @@ def train(spec: JobSpec, files: Files, folder: Path, clock: Clock, *, pace: Pace
     yield Progress("load", message="the model and its data")
     with clock("setup"):
         trainer, tokenizer = _trainer(spec, files, clock)
-    trouble = yield from trainer.run(points_of(spec, files), clock, pace)
+    trouble = yield from _run(trainer, points_of(spec, files), clock, pace)
     if trouble is None:
         with clock("save"):
             checkpoints.save(trainer.model, tokenizer, folder / "checkpoint")
@@ -97,7 +98,7 @@ def tune(spec: JobSpec, files: Files, folder: Path, clock: Clock, *, pace: Pace 
             for name, one in spec.inputs["selections"].items()
         }
         best = BestEpochs(trainer.model.heads[0], selections, runner)
-    trouble = yield from trainer.run(points_of(spec, files), clock, pace, best)
+    trouble = yield from _run(trainer, points_of(spec, files), clock, pace, best)
     outcome = _outcome(trainer, trouble)
     if trouble is not None:
         return outcome
@@ -145,6 +146,21 @@ def _task(
         raise DataError(f"{head.task} has no training examples in {data}. Check its train split.")
     check_lengths(head.task, int(features.lengths.max()), model)
     return Task(features, rows)
+
+
+def _run(
+    trainer: Trainer,
+    points: ResumePoints,
+    clock: Clock,
+    pace: Pace,
+    end: BestEpochs | None = None,
+) -> Generator[Progress, None, str | None]:
+    """Train; returns why it diverged, or None. An interruption says how far it was."""
+    try:
+        return (yield from trainer.run(points, clock, pace, end))
+    except Interrupted as interruption:
+        interruption.reached = _outcome(trainer, None)
+        raise
 
 
 def _outcome(trainer: Trainer, trouble: str | None) -> Outcome:

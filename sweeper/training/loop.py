@@ -17,7 +17,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from sweeper.jobs import Clock, Progress
+from sweeper.errors import StoreError
+from sweeper.jobs import Clock, Interrupted, Progress
 from sweeper.training import forward, kinds, seeds
 from sweeper.training.batches import Collated, Ints, Rows, epoch_order, mask
 from sweeper.training.models import Heads
@@ -118,7 +119,8 @@ class Trainer:
     ) -> Generator[Progress, None, str | None]:
         """Train to the end, from the newest resume point; returns why it diverged, or None.
 
-        Closing the generator (or the pace) writes a resume point; a diverged one is never saved.
+        Closing or interrupting the generator (or the pace) writes a resume point; a diverged one
+        is never saved.
         """
         self._resume(points, end)
         said = saved = time.monotonic()
@@ -139,7 +141,7 @@ class Trainer:
                     saved = time.monotonic()
         except Diverged as error:
             return str(error)
-        except GeneratorExit:
+        except (GeneratorExit, Interrupted):
             self._save_last(points, end, clock)
             raise
         return None
@@ -270,7 +272,7 @@ class Trainer:
         """A point that cannot be written costs time after a fault, and not the training."""
         try:
             self._save(points, end, clock)
-        except (OSError, SafetensorError) as error:
+        except (OSError, SafetensorError, StoreError) as error:
             log.warning("no resume point at step %d: %s", self.state.step, error)
 
     def _save(self, points: ResumePoints, end: EpochEnd | None, clock: Clock) -> None:

@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeper.engine import dispatch
+from sweeper.engine.deaths import Death
 from sweeper.errors import DataError
 from sweeper.graph import BASE
 from sweeper.inputs import Inputs
@@ -98,7 +99,7 @@ def test_losers_go_and_winners_stay(files: StoreFiles) -> None:
             commit = progress.addressing.commit(key)
             assert commit
             assert commit.dropped == (key != won[0].key)
-            assert files.path(commit.folder).exists() == (key == won[0].key)
+            assert files.local(commit.folder).exists() == (key == won[0].key)
 
 
 # -- any order, any failure, any kill -----------------------------------------------------------
@@ -257,7 +258,7 @@ def _fail(cluster: Cluster, culprit: str, result: dict[str, Any] | None, most: i
 
 @pytest.mark.parametrize(
     ("error", "attempts"),
-    [("bug", 1), ("data", 1), ("model", 1), ("infrastructure", 3), (None, 3)],
+    [("bug", 1), ("data", 1), ("model", 1), ("infrastructure", 3), (None, 3), ("preempted", 100)],
 )
 def test_a_job_is_tried_as_its_error_deserves(
     files: StoreFiles, error: str | None, attempts: int
@@ -265,7 +266,7 @@ def test_a_job_is_tried_as_its_error_deserves(
     cluster = _cluster(small_study(seeds=[0]), files)
     culprit = "train/surface/seed=0"
     result = {"status": "failed", "error": error, "message": "why"} if error else None
-    assert _fail(cluster, culprit, result) == attempts
+    assert _fail(cluster, culprit, result, most=200) == attempts
     assert _said(cluster, "failed") == [culprit]
     assert len(_said(cluster, "retry")) == attempts - 1
     assert cluster.progress.failures[culprit] == ("why" if error else (
@@ -291,11 +292,26 @@ def test_a_job_that_failed_too_seldom_is_done(files: StoreFiles) -> None:
 
 def test_errors_of_different_classes_are_counted_apart(files: StoreFiles) -> None:
     cluster = _cluster(small_study(**SMALLEST), files)
-    for error in ["infrastructure", "out_of_memory", "infrastructure", "out_of_memory"]:
+    for error in ["infrastructure", "out_of_memory", "preempted"] * 2:
         cluster.fill()
         (trial,) = cluster.flying
         cluster.end(trial, {"status": "failed", "error": error, "message": ""}, commits=False)
     assert not cluster.progress.failures
+    cluster.run()
+    assert not cluster.progress.left
+
+
+def test_a_host_that_is_taken_away_is_not_held_against_its_jobs(files: StoreFiles) -> None:
+    cluster = _cluster(small_study(**SMALLEST), files)
+    for _ in range(dispatch.LIMITS["infrastructure"] + 2):
+        cluster.fill()
+        (trial,) = cluster.flying
+        spec = cluster.flying[trial]
+        cluster.dispatcher.died(trial, Death("its node was preempted: spot", preempted=True))
+        cluster.end(trial, None, commits=False)
+    kept = files.read(f"failures/{spec.address}/{spec.attempt}.json")
+    said = "its worker died: its node was preempted: spot"
+    assert (kept["error"], kept["message"]) == ("preempted", said)
     cluster.run()
     assert not cluster.progress.left
 
@@ -453,12 +469,31 @@ def test_a_stop_hands_out_nothing_and_waits_for_what_runs(files: StoreFiles) -> 
 # -- slots and holds ----------------------------------------------------------------------------
 
 
-def test_no_more_jobs_than_slots_and_a_little_ahead(files: StoreFiles) -> None:
+def test_no_more_jobs_than_slots(files: StoreFiles) -> None:
     cluster = _cluster(small_study(), files, slots=2)
     cluster.run(most=4)
     given = [cluster.dispatcher.next(f"x{n}") for n in range(20)]
     running = [spec for spec in given if isinstance(spec, JobSpec)]
-    assert len(running) + len(cluster.flying) <= 2 + 1
+    assert len(running) + len(cluster.flying) == 2
+
+
+def test_a_job_that_waits_for_a_hold_to_end_gets_its_worker(files: StoreFiles) -> None:
+    cluster = _cluster(small_study(), files, slots=3)
+    dispatcher = cluster.dispatcher
+    cluster.fill()
+    one, two = cluster.holds
+    assert dispatcher.promoted() == "", "their own workers start"
+    cluster.end(cluster.any())
+    assert dispatcher.promoted() == "", "nobody waits for the worker of the job that ended"
+    given = [trial for trial in "abcd" if isinstance(dispatcher.next(trial), JobSpec)]
+    assert given == ["a", "b", "c"], "a takes the free worker; b and c wait for the holds'"
+    assert dispatcher.yields(one) and dispatcher.yields(two)
+    dispatcher.ended(two, None)
+    assert dispatcher.promoted() == "b"
+    assert dispatcher.promoted() == "", "told once"
+    dispatcher.ended("c", {"status": "stopped"})
+    dispatcher.ended(one, None)
+    assert dispatcher.promoted() == "", "c, which waited, is gone"
 
 
 def test_holds_keep_slots_warm_until_a_job_wants_them(files: StoreFiles) -> None:

@@ -57,7 +57,7 @@ none & 91.0 {\scriptsize $\pm$ 0.6} &"""
 
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return Store(World(tmp_path_factory.mktemp("store") / "tiny").run().files.root)
+    return Store(World(tmp_path_factory.mktemp("store") / "tiny").run().files.address)
 
 
 def incomplete(root: Path, *waiting: str) -> Store:

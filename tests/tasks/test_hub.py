@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sweeper.errors import DataError
-from sweeper.tasks import readers, sources
+from sweeper.tasks import hub, readers, sources
 from sweeper.tasks.card import Card, HubSource, fill, shipped_cards
 
 from .conftest import SHARED, card, there_or_skip
@@ -162,7 +162,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None]]:
             return SimpleNamespace(sha=COMMIT)
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
-    sources._look_up.cache_clear()
+    hub.look_up.cache_clear()
     return questions
 
 
@@ -209,7 +209,7 @@ def test_the_hub_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
             raise connection("Name or service not known\nand more")
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
-    sources._look_up.cache_clear()
+    hub.look_up.cache_clear()
     with pytest.raises(DataError, match=r"Name or service not known. Check the name") as caught:
         sources.resolve(shipped_cards()["panx"], "dev", ["de"], source="hub", root=None)
     said = "The split 'dev' of the task 'panx' comes from the hub. The Hugging Face"

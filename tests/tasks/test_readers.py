@@ -117,7 +117,7 @@ IDS = card(local={"columns": {"id": 2, "text": 0, "label": 1}})
         (card(), "", None, "at least one row"),
         (card(), "\n\n", None, "at least one row"),
         (MAPPED, "a\tx\n", 1, "those in the card's `labels:`, it is 'x'"),
-        (IDS, "a\tyes\t1\nb\tno\t1\n", None, "ids must be unique"),
+        (IDS, "a\tyes\t1\nb\tno\t1\n", None, "or leave the `id` column out of the card"),
         (HEADER, "t\tlabel\na\tyes\n", 1, "the column 'l'"),
         (HEADER, "t\tl\na\tyes\nb\n", 3, "2 columns like the header, it has 1"),
         (HEADER, "t\tl\n", None, "at least one row"),
@@ -240,7 +240,7 @@ def test_a_missing_file_is_named_with_all_that_is_needed_to_find_it(tmp_path: Pa
 
 
 def test_no_data_folder() -> None:
-    with pytest.raises(DataError, match="Name it: SWEEPER_DATA"):
+    with pytest.raises(DataError, match="Set SWEEPER_DATA"):
         sources.resolve(card(), "test", ["de"], source="local", root=None)
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sweeper.languages import LANGUAGES
 from sweeper.tasks import encoding, formats, kinds, readers, sources
 from sweeper.tasks.card import fill, shipped_cards
+
+from .conftest import there_or_skip
 
 CARDS = shipped_cards()
 LOCAL = [
@@ -239,3 +243,20 @@ def test_bucc_is_encoded(data: Path, small_xlm_r: Any, tmp_path: Path) -> None:
     features, examples = encoded(data, small_xlm_r, tmp_path, "bucc2018", "dev", "zh", 2000)
     assert features.num_rows == examples.num_rows <= 2 * 2000
     assert set(features["side"].to_pylist()) == {0, 1}
+
+
+def test_the_language_table_says_what_glottolog_and_flores_say(data: Path) -> None:
+    """SIB-200 has a folder per language of FLORES-200; Glottolog has no macrolanguages."""
+    known = {path.name for path in there_or_skip(data / "sib200/annotated", "SIB-200").iterdir()}
+    assert not {row.flores for row in LANGUAGES.values() if row.flores} - known
+    file = there_or_skip(data / "typology/glottolog", "Glottolog") / "languages.csv"
+    with file.open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    names = {row["ID"]: row["Name"] for row in rows}
+    families = {row["ISO639P3code"]: names.get(row["Family_ID"], "") for row in rows}
+    real = [row for row in LANGUAGES.values() if row.family not in ("Synthetic", "Artificial")]
+    absent = {row.code for row in real if row.iso not in families}
+    assert absent == {"ar", "az", "et", "ms", "qu"}, "macrolanguages, as Tatoeba's files have them"
+    other = {row.code for row in real if row.code not in absent | {"eu"}}  # Basque is an isolate
+    for row in (LANGUAGES[code] for code in other):
+        assert families[row.iso] == row.family, row

@@ -33,7 +33,7 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(world: World, task: 
         inputs = world.training(task, batch=20, dropout=0.0)
         spec = world.spec("train", inputs, address=address, micro_batch=micro)
         world.stop(spec, 1)
-        point = ResumePoints(world.resume_folder(address), address).load()
+        point = ResumePoints(world, address).load()
         assert point is not None
         return {n: t for n, t in point.tensors.items() if n.startswith("optimizer.exp_avg.")}
 
@@ -76,7 +76,7 @@ def test_a_diverged_training_leaves_no_resume_point(world: World) -> None:
         if isinstance(progress, Progress) and progress.phase == "train":
             break
     attempt.close()  # type: ignore[attr-defined]  # a generator
-    assert not world.resume_folder(spec.address).exists()
+    assert not world.path(f"resume/{spec.address}").exists()
 
 
 def test_the_curve_has_a_row_per_epoch(world: World) -> None:
