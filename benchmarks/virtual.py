@@ -203,7 +203,7 @@ class Cluster:
             work(self.progress.files, spec, rows=self._rows)
             said = {"status": "done", "error": "", "message": ""}
         elif attempt.fate == "preempted":
-            said = {"status": "stopped"}
+            said = {"status": "failed", "error": "preempted", "message": "preempted"}
         self._again[spec.key] = self.now
         before = len(self.progress.done)
         self._call(lambda: self.dispatcher.ended(trial, said))

@@ -73,16 +73,14 @@ def work(files: StoreFiles, spec: JobSpec, *, rows: bool = False) -> None:
 
     The outcome depends on the address alone, as a true training's would.
     """
-    folder = files.attempt_folder(spec.address, spec.attempt)
-    made = folder / "made"
-    made.write_text(spec.key)
-    names = [files.relative(made)]
+    (files.attempt_folder(spec.address, spec.attempt) / "made").write_text(spec.key)
+    made = files.publish(f"attempts/{spec.address}/{spec.attempt}")
     selections = _selections(spec)
     if rows:
         name = f"{spec.address}-{spec.attempt}"
         if spec.kind == "score":
-            names.append(tables.write(files, "scores", name, list(_scores(spec))))
-        names.append(tables.write(files, "trials", name, [_trial(spec, selections)]))
+            made.append(tables.write(files, "scores", name, list(_scores(spec))))
+        made.append(tables.write(files, "trials", name, [_trial(spec, selections)]))
     commit(
         files,
         address=spec.address,
@@ -91,7 +89,7 @@ def work(files: StoreFiles, spec: JobSpec, *, rows: bool = False) -> None:
         job=spec.key,
         kind=spec.kind,
         units=spec.units,
-        made=names,
+        made=made,
         outcome={"status": "done", "message": "", "selections": selections},
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from sweeper.errors import EngineError
 from sweeper.graph import Plan
 from sweeper.progress import Progress
+from sweeper.store.files import folder_of
 
 _AT_WORK = 8
 
@@ -21,7 +22,9 @@ def checkpoints_needed(planned: Plan, progress: Progress | None = None) -> int |
     """
     if planned.checkpoint_bytes is None:
         return None
-    left = set(planned.jobs) if progress is None else progress.left
+    left = set(planned.jobs)
+    if progress is not None:  # what failed is tried again
+        left = {*progress.left, *progress.failures, *progress.blocked()}
     stages = sum(job.kind == "train" and job.key in left for job in planned.jobs.values())
     searches = [s for s in planned.searches.values() if not left.isdisjoint(s.trials)]
     largest = max((len(search.trials) for search in searches), default=0)
@@ -29,23 +32,24 @@ def checkpoints_needed(planned: Plan, progress: Progress | None = None) -> int |
     return planned.checkpoint_bytes * (stages + len(searches) + at_work)
 
 
-def free_bytes(folder: Path) -> int:
-    """What the disk of a folder, which need not exist yet, has free."""
-    return shutil.disk_usage(_existing(folder)).free
+def free_bytes(store: str | Path) -> int | None:
+    """What the disk of a store, which need not exist yet, has free; None for a bucket."""
+    folder = folder_of(store)
+    return None if folder is None else shutil.disk_usage(_existing(folder)).free
 
 
-def check_disk(planned: Plan, folder: Path, progress: Progress | None = None) -> None:
-    """Refuse a plan whose checkpoints cannot fit on the store's disk.
+def check_disk(planned: Plan, store: str | Path, progress: Progress | None = None) -> None:
+    """Refuse a plan whose checkpoints cannot fit on the store's disk, if it has one.
 
     Raises:
         EngineError: with the bytes needed and free.
     """
     needed = checkpoints_needed(planned, progress)
-    free = free_bytes(folder)
-    if needed is not None and needed > free:
+    free = free_bytes(store)
+    if needed is not None and free is not None and needed > free:
         raise EngineError(
             f"The checkpoints of {planned.study.name} need {size(needed)}, and the disk of "
-            f"{_existing(folder)} has {size(free)} free. Free some space, give a store on "
+            f"{store} has {size(free)} free. Free some space, give a store on "
             "another disk, or take seeds, rows or targets out of the study."
         )
 
@@ -60,5 +64,4 @@ def size(count: float) -> str:
 
 
 def _existing(folder: Path) -> Path:
-    folder = folder.absolute()
     return next(path for path in [folder, *folder.parents] if path.exists())

@@ -34,15 +34,14 @@ def record(
         "started": handed_out,
         "committed": now,
     }
-    table = tables.write(files, "trials", f"{spec.address}-{spec.attempt}", [row or died])
+    table = tables.write(files, "trials", f"{spec.address}-{spec.attempt}", [row or died]).name
     data = {"job": spec.key, "error": error, "message": message, "table": table, "failed": now}
     files.create(f"failures/{spec.address}/{spec.attempt}.json", data)
 
 
 def last_words(files: StoreFiles, spec: JobSpec) -> dict[str, Any]:
     """What was recorded of an attempt's death; empty if nothing was."""
-    name = f"failures/{spec.address}/{spec.attempt}.json"
-    return files.read(name) if files.exists(name) else {}
+    return files.find(f"failures/{spec.address}/{spec.attempt}.json") or {}
 
 
 def give_up(files: StoreFiles, spec: JobSpec, message: str) -> None:
@@ -53,9 +52,13 @@ def give_up(files: StoreFiles, spec: JobSpec, message: str) -> None:
 
 def given_up(files: StoreFiles) -> dict[str, str]:
     """Address -> why its job was last given up."""
-    found = {}
-    for address in files.names("failed"):
-        newest = files.names(f"failed/{address}")[-1:]
-        for name in newest:
-            found[address] = files.read(f"failed/{address}/{name}")["message"]
-    return found
+    newest = {name.split("/")[0]: name for name in files.sizes("failed")}  # in order of time
+    found = files.read_all(f"failed/{name}" for name in newest.values())
+    return {address: one["message"] for address, one in zip(newest, found, strict=True)}
+
+
+def recorded(files: StoreFiles) -> list[tuple[str, dict[str, Any]]]:
+    """Every attempt's death: its address, and what was recorded of it."""
+    names = list(files.sizes("failures"))
+    found = files.read_all(f"failures/{name}" for name in names)
+    return [(name.split("/")[0], one) for name, one in zip(names, found, strict=True)]

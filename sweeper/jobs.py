@@ -19,8 +19,7 @@ class JobSpec:
     """One attempt at one job: everything a worker needs, as JSON-able data.
 
     ``units`` are the parts of the job that the store lacks (name -> address); ``inputs`` depends
-    on ``kind`` (see `sweeper.inputs`). ``micro_batch`` is how many examples go through the device
-    at once, after an earlier attempt ran out of memory: the effective batch stays as it was.
+    on ``kind`` (see `sweeper.inputs`).
     """
 
     key: str
@@ -37,7 +36,6 @@ class JobSpec:
     parents: tuple[str, ...] = ()
     generation: int = 0
     released: float = 0.0
-    micro_batch: int | None = None
 
     def columns(self) -> dict[str, Any]:
         """The columns that name this job in every table of the store."""
@@ -64,6 +62,21 @@ class Progress:
     message: str = ""
 
 
+class Interrupted(Exception):
+    """Thrown into a running job to end it early: what can go on later is saved first.
+
+    ``reached`` is how far a training was, for its row of `trials`.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.reached: Outcome | None = None
+
+
+class Preempted(Interrupted):
+    """The process is about to be taken away; the job goes on in another one."""
+
+
 @dataclass
 class Outcome:
     """What one attempt brought.
@@ -72,6 +85,7 @@ class Outcome:
     "value" (percent), "loss" (nats), "checkpoint" (folder inside the attempt)}}``; ``scores`` and
     ``examples`` (score only) are rows of the store's tables without the columns that name the job.
     ``skipped`` (prepare only) counts, per unit, the broken rows that were left out.
+    ``micro_batch`` is how many examples were on the device at once, where a batch did not fit it.
     """
 
     status: str = "done"
@@ -82,6 +96,7 @@ class Outcome:
     examples: list[dict[str, Any]] = field(default_factory=list)
     steps: int = 0
     examples_seen: int = 0
+    micro_batch: int | None = None
     loss: float | None = None
     curve: list[dict[str, Any]] = field(default_factory=list)
 
@@ -94,7 +109,7 @@ class Result:
     error: str = ""
     message: str = ""
     seconds: float = 0.0
-    tainted: bool = False  # the device may be in any state: no other job on this process
+    leaves: bool = False  # no other job on this process: it is taken away, or its device ill
 
 
 class Clock:

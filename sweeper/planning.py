@@ -155,8 +155,7 @@ class _Planner:
         where = ("base",) if key == BASE else ("intermediates", row)
         needs = [parent] if parent else []
         for task in stage.tasks:
-            self.checks.card(task, *where)
-            self.checks.training_languages(task, where)
+            self.checks.trained(task, where)
             needs.append(self._prepare(task, "train", training.max_length))
         declared = {
             "parent": parent,
@@ -307,7 +306,7 @@ class _Planner:
             found = self.cards[task].splits[split]
             counts = [found.rows_in(code) or _EXAMPLES_UNKNOWN for code in found.languages]
             known = sum(counts) // len(counts)
-            self._counts[task, split] = min(known, self.study.limit(task, split) or known)
+            self._counts[task, split] = min(known, self.plan_.limit(task, split) or known)
         return self._counts[task, split]
 
     def _training_examples(self, task: str) -> int:

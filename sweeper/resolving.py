@@ -7,8 +7,8 @@ enough to plan it again and to find its scores, on another machine and years lat
 from __future__ import annotations
 
 import json
-import os
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,58 +16,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from sweeper.addressing import Resolved
-from sweeper.errors import ModelError, StoreError, suggest
+from sweeper.errors import DataError, ModelError, StoreError, suggest
 from sweeper.graph import Plan
+from sweeper.needs import data_root, missing_folder, needs
 from sweeper.planning import plan
-from sweeper.store.files import StoreFiles, file_digest
+from sweeper.store.files import StoreFiles
+from sweeper.store.folder import file_digest
 from sweeper.study import Study
-from sweeper.tasks import sources
-from sweeper.tasks.card import Card, fill
+from sweeper.tasks import hub, sources
+from sweeper.tasks.card import Card
+from sweeper.tasks.presence import source_of
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "sentencepiece.bpe.model")
-
-
-def data_root(study: Study) -> Path | None:
-    """The folder of the local files; None means the hub.
-
-    A study's `data` says (relative to its file), else the environment variable SWEEPER_DATA.
-    """
-    said = study.data or os.environ.get("SWEEPER_DATA") or "hub"
-    if said == "hub":
-        return None
-    base = study.folder if study.data else Path()
-    return (base / Path(said).expanduser()).resolve()
-
-
-def source_of(card: Card, root: Path | None) -> str:
-    """Where a task's rows come from: made by code, the local files, or the hub.
-
-    Of a task with both, the local files where the folder has any of them, else the hub: so one
-    study can have the tasks that are not on the hub (BUCC, CCG) from files and others from there.
-    """
-    if "synthetic" in card.sources:
-        return "synthetic"
-    if "hub" not in card.sources:
-        return "local"
-    return "local" if root is not None and _has_any_file(card, root) else "hub"
-
-
-def _has_any_file(card: Card, root: Path) -> bool:
-    local = card.sources.get("local")
-    return local is not None and any(
-        has_files(card, split, code, root)
-        for split in local.told()
-        for code in card.splits[split].languages
-    )
-
-
-def has_files(card: Card, split: str, code: str, root: Path) -> bool:
-    """Whether a task's local files for a split and language are all in the folder."""
-    local = card.sources.get("local")
-    if local is None or split not in local.told():
-        return False
-    paths = [fill(pattern, code) for pattern in local.patterns(split)]
-    return all(any(root.glob(p)) if "*" in p else (root / p).is_file() for p in paths)
 
 
 def resolve(planned: Plan, files: StoreFiles) -> Resolved:
@@ -76,40 +36,65 @@ def resolve(planned: Plan, files: StoreFiles) -> Resolved:
     Raises:
         DataError: a data file is missing or unreadable; ModelError: the base model is.
     """
+    _check_present(planned)
     resolved = _resolved(planned, _last(files, planned.study.name))
     _save(planned, resolved, files)
     return resolved
 
 
+def _check_present(planned: Plan) -> None:
+    """Name every task that lacks files, before anything is hashed and the hub is asked."""
+    found = needs(planned)
+    lost = missing_folder(planned.study)
+    if lost and any(need.source != "synthetic" for need in found):
+        raise lost
+    absent = {need.card.name: str(need.absence) for need in found if need.absence}
+    if absent:
+        options = " ".join(f"--without {task}" for task in sorted(absent))
+        advice = f"To sweep without: `{options}`. Rows and columns go, mixtures lose these parts."
+        raise DataError("\n".join([*absent.values(), advice]))
+
+
 def resolved_offline(planned: Plan, files: StoreFiles) -> Resolved | None:
-    """The same without asking the hub, and keeping nothing; None where the hub must be asked."""
+    """The same without asking the hub, and keeping nothing; None where that cannot be."""
     study, before = planned.study, _last(files, planned.study.name)
     root = data_root(study)
-    for task, split, codes in _wanted(planned):
-        card = planned.cards[task]
-        known = [before.sources.get(f"{task}/{split}/{code}") for code in codes]
-        there = [_reusable(k, card, split, c, root) for k, c in zip(known, codes, strict=True)]
-        if not all(there) and source_of(card, root) == "hub":
+    for need in needs(planned):
+        units = [(split, code) for split, codes in need.parts.items() for code in codes]
+        recorded = all(
+            _reusable(before.sources.get(_name(need.card, *unit)), need.card, *unit, root)
+            for unit in units
+        )
+        if need.absence or (need.source == "hub" and not recorded):
             return None
     if study.base.model and not (_base_folder(study) or _reusable_base(study, before.base)):
         return None
     return _resolved(planned, before)
 
 
+def _name(card: Card, split: str, code: str) -> str:
+    """What a resolution is called in `Resolved.sources`."""
+    return f"{card.name}/{split}/{code}"
+
+
 def _resolved(planned: Plan, before: Resolved) -> Resolved:
-    study = planned.study
-    root = data_root(study)
+    root = data_root(planned.study)
     resolved = Resolved(root=str(root) if root else None)
-    resolved.base = _resolve_base(study, before.base)
-    for task, split, codes in _wanted(planned):
-        card = planned.cards[task]
-        source = source_of(card, root)
-        known = {code: before.sources.get(f"{task}/{split}/{code}") for code in codes}
-        stale = [c for c in codes if not _reusable(known[c], card, split, c, root)]
-        fresh = sources.resolve(card, split, stale, source=source, root=root) if stale else {}
-        for code in codes:
-            resolved.sources[f"{task}/{split}/{code}"] = fresh.get(code) or known[code] or {}
+    for task, split, codes in planned.data():
+        resolved.sources.update(_resolved_split(planned.cards[task], split, codes, before, root))
+    resolved.base = _resolve_base(planned.study, before.base)
     return resolved
+
+
+def _resolved_split(
+    card: Card, split: str, codes: Iterable[str], before: Resolved, root: Path | None
+) -> dict[str, dict[str, Any]]:
+    """What the languages of a split stand for, looked up only where the store does not know."""
+    known = {code: before.sources.get(_name(card, split, code)) for code in codes}
+    stale = [c for c in codes if not _reusable(known[c], card, split, c, root)]
+    source = source_of(card, root)
+    fresh = sources.resolve(card, split, stale, source=source, root=root) if stale else {}
+    return {_name(card, split, code): fresh.get(code) or known[code] or {} for code in codes}
 
 
 def open_study(files: StoreFiles, name: str | None = None) -> tuple[Plan, Resolved]:
@@ -137,20 +122,17 @@ def open_study(files: StoreFiles, name: str | None = None) -> tuple[Plan, Resolv
         return plan(study, cards=cards), Resolved(**snapshot["resolved"])
     except (ValidationError, KeyError, TypeError) as error:
         raise StoreError(
-            f"The snapshot of {chosen!r} in {files.path(f'studies/{chosen}')} is not one that "
+            f"The snapshot of {chosen!r} in {files.where(f'studies/{chosen}')} is not one that "
             f"this sweeper reads ({type(error).__name__}). Run the study into this store again: "
             "it saves a new one and repeats no work."
         ) from None
 
 
-def _wanted(planned: Plan) -> list[tuple[str, str, tuple[str, ...]]]:
-    """The task, split and languages of every prepare job, and of a tokenizer's text."""
-    found: dict[tuple[str, str], set[str]] = {}
-    for job in planned.jobs.values():
-        if job.kind == "prepare":
-            said = job.declared if job.declared["do"] == "data" else job.declared["text"]
-            found.setdefault((said["task"], said["split"]), set()).update(said["languages"])
-    return [(task, split, tuple(sorted(codes))) for (task, split), codes in found.items()]
+def kept_going(files: StoreFiles, name: str) -> bool:
+    """Whether a study was last run so that broken rows are left out."""
+    if not files.names(f"studies/{name}"):
+        return False
+    return bool(json.loads(_read(files, name)["study"]).get("keep_going"))
 
 
 def _reusable(
@@ -245,7 +227,7 @@ def _resolve_hub(study: Study, model: str) -> dict[str, Any]:
             f"{study.where('base', 'model')}: the hub has no model {model!r}. Mend the id, or "
             "give the path of a folder (starting with ./, ../ or /)."
         ) from None
-    except sources.hub_errors() as error:
+    except hub.errors() as error:
         raise ModelError(
             f"{study.where('base', 'model')}: the hub could not be asked for {model!r} "
             f"({type(error).__name__}). Check the network, or give a local folder as the model."
@@ -272,7 +254,7 @@ def _read(files: StoreFiles, name: str) -> dict[str, Any]:
 
 def _save(planned: Plan, resolved: Resolved, files: StoreFiles) -> None:
     """Keep a snapshot, unless the last one says the same."""
-    used = {task for task, _, _ in _wanted(planned)} | set(planned.targets)
+    used = {task for task, _, _ in planned.data()} | set(planned.targets)
     used |= set(planned.study.spaces) | set(planned.study.task_limits)
     snapshot: dict[str, Any] = {
         # As text: sorted keys would lose the order of rows, columns and grid points.

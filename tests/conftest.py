@@ -2,10 +2,50 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from gcs import gcs_server
 from hypothesis import HealthCheck, settings
+
+from benchmarks.s3 import new_address, s3_server
 
 # Shared machines are slow at times: a time limit per example would fail good tests.
 settings.register_profile(
     "sweeper", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("sweeper")
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an S3 server that the environment leads to, with a node's cache of its own."""
+    with s3_server(tmp_path_factory.mktemp("cache")) as url:
+        yield url
+
+
+@pytest.fixture
+def address(s3: str) -> str:
+    """Where in a bucket a new store can be."""
+    return new_address()
+
+
+@pytest.fixture(scope="session")
+def gs(s3: str) -> Iterator[str]:
+    """The URL of a GCS server that the environment leads to; the node's cache is that of `s3`."""
+    with gcs_server() as url:
+        told = {"STORAGE_EMULATOR_HOST": url, "FSSPEC_GS": '{"token": "anon"}'}
+        with patch.dict(os.environ, told):
+            yield url
+
+
+@pytest.fixture(params=["folder", "s3", "gs"])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a new store can be, of each sort."""
+    if request.param == "folder":
+        return str(tmp_path / "store")
+    request.getfixturevalue(request.param)
+    return new_address(request.param)

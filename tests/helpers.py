@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.pool import Pool
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +20,9 @@ from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
 from sweeper.store.commits import commit
+from sweeper.store.drivers import Driver, Drivers
 from sweeper.store.files import StoreFiles, digest
+from sweeper.store.leases import Leases
 from sweeper.study import Study
 from sweeper.tasks.card import Card, shipped_cards
 from sweeper.tuning.searches import Searches
@@ -106,7 +111,7 @@ def commit_units(
         job=job.key,
         kind=job.kind,
         units=units,
-        made=[files.relative(folder / "weights")],
+        made=files.publish(f"attempts/{address}/{attempt}"),
         outcome=outcome or outcome_of(job, address),
     )
 
@@ -145,7 +150,8 @@ class Cluster:
     """
 
     def __init__(self, progress: Progress, *, slots: int = 3, chance: random.Random | None = None,
-                 outcome: Callable[[JobSpec], Outcome | None] | None = None) -> None:  # fmt: skip
+                 outcome: Callable[[JobSpec], Outcome | None] | None = None,
+                 driver: Driver | None = None, shared: bool = False) -> None:  # fmt: skip
         self.progress = progress
         self.files = progress.files
         self.chance = chance or random.Random(0)
@@ -163,6 +169,8 @@ class Cluster:
             Searches(progress),
             pool_of=lambda job: "training",
             slots=lambda: {"training": slots},
+            driver=driver,
+            shared=lambda: shared and progress.claims.company,
             listener=self.events.append,
         )
 
@@ -221,12 +229,56 @@ class Cluster:
             self.release_holds()
 
 
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return self.now
+
+
+def leases_of(files: StoreFiles, clock: Callable[[], float], study: str = "small") -> Leases:
+    """The leases of a new driver, which has a heartbeat and sees the others by a clock."""
+    driver = Driver(files, study)
+    driver.beat()
+    return Leases(driver, Drivers(files, clock=clock))
+
+
+def driven(study: Study | Plan, files: StoreFiles, clock: Callable[[], float],
+           **options: Any) -> Cluster:  # fmt: skip
+    """A driver with made-up workers that knows of other drivers."""
+    planned = study if isinstance(study, Plan) else plan(study)
+    leases = leases_of(files, clock, planned.study.name)
+    progress = progress_of(planned, files, failures=False, leases=leases)
+    return Cluster(progress, driver=leases.driver, **options)
+
+
 def committed_units(files: StoreFiles) -> set[str]:
     """The address of every unit that some marker names."""
     found = set()
     for name in files.names("commits"):
         found |= set(files.read(f"commits/{name}")["units"].values())
     return found
+
+
+def processes(count: int = 4) -> Pool:
+    """Processes with this one's environment: a fork server's children have that of its start."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["s3fs", "sweeper.store.bucket", "sweeper.store.tables"])
+    return context.Pool(count, _live_in, (dict(os.environ),))
+
+
+def _live_in(environment: dict[str, str]) -> None:
+    os.environ.update(environment)
+
+
+def put(files: StoreFiles, relative: str, content: bytes | str) -> None:
+    """Write a file of a store as it is, over what is there."""
+    with files.writing(relative) as draft:
+        draft.path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def unrelated(name: str) -> str:

@@ -31,7 +31,6 @@ from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
-from sweeper.tasks.card import shipped_cards
 
 ROWS = {"supersense": None, "surface": None}
 
@@ -249,6 +248,7 @@ def test_overlaps_are_named() -> None:
     said = {
         "intermediates": {"surface": None, "tagging": None},
         "targets": {"tagging": {"splits": ["dev", "test"]}, "demo_retrieval": None},
+        "oracle": True,
     }
     planned = plan(small_study(**said))
 
@@ -319,21 +319,6 @@ def test_a_changed_file_moves_exactly_what_rests_on_it(tmp_path: Path) -> None:
         "train/topic_files/seed=0",
         "score/topic_files>pairs_files/seed=0",
     }
-
-
-def test_a_card_that_reads_otherwise_moves_its_addresses(files: StoreFiles) -> None:
-    study = small_study(targets={"topic": None}, seeds=[0])
-    cards = shipped_cards()
-    before = addresses(progress_of(study, files))
-    # Prose about a task is no input of a job; its labels are.
-    told = cards["topic"].model_copy(update={"title": "other", "description": "other"})
-    planned = plan(study, cards={**cards, "topic": told})
-    assert addresses(progress_of(planned, files)) == before
-    labels = cards["topic"].model_copy(update={"labels": cards["topic"].labels[::-1]})
-    after = addresses(progress_of(plan(study, cards={**cards, "topic": labels}), files))
-    moved = {key for key in before if before[key] != after[key]}
-    # A score has no address before its winner is known.
-    assert moved == {key for key in before if key.startswith(("prepare/topic/", "tune/"))}
 
 
 def test_a_score_rests_on_the_units_that_it_needs(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,10 @@ from report.submission_world import study as made_study
 
 from sweeper import cli
 from sweeper.engine import sweep
+from sweeper.engine.heartbeat import beating
 from sweeper.engine.sweep import Summary
+from sweeper.reducing import without
+from sweeper.store.drivers import Driver
 
 
 @pytest.fixture
@@ -73,6 +78,47 @@ def test_a_finished_store_answers_every_command(folder: Path, capsys: Capture) -
         assert said in capsys.readouterr().out, words
 
 
+def test_a_sweep_is_watched_by_its_store(folder: Path, capsys: Capture) -> None:
+    world = World(Path("runs/tiny")).run(leave=lambda key: key.startswith("score/"))
+    driver = Driver(world.files, "tiny")
+    driver.end()
+    for words in (("--watch",), ("runs/tiny", "--watch"), ("tiny", "--store", "runs/tiny")):
+        assert sweeper("status", *words) == 0
+        said = capsys.readouterr().out
+        assert ("nobody at work on it" in said) == ("--watch" in words), words
+        assert re.search(r"score +0 ", said), words
+    assert sweeper("status", "other", "--store", "runs/tiny", "--watch") == 1
+    assert "no study 'other'" in capsys.readouterr().err
+
+
+def test_a_sweep_is_stopped_from_elsewhere(folder: Path, capsys: Capture) -> None:
+    world = World(Path("runs/tiny"))
+    assert sweeper("stop", "tiny") == 0
+    assert "Nothing runs of tiny" in capsys.readouterr().out
+    driver, begun, asked = Driver(world.files, "tiny"), threading.Event(), threading.Event()
+
+    def drive() -> None:
+        def stop(why: str) -> None:
+            driver.why = why
+            asked.set()
+
+        with beating(driver, stop, every=0.01):
+            begun.set()
+            asked.wait()
+
+    thread = threading.Thread(target=drive)
+    thread.start()
+    assert begun.wait(60)
+    study = write_study(folder / "study.yaml")
+    assert sweeper("stop", str(study), "--store", "runs/tiny") == 0
+    thread.join()
+    said = capsys.readouterr().out
+    assert "to save and stop; jobs at work or next: 0." in said
+    assert re.search(r"Ended: driver \w{8} of tiny .*\(stopped by `sweeper stop` on ", said)
+    assert sweeper("stop") == 0
+    assert "Nothing runs: no driver" in capsys.readouterr().out
+
+
 def test_export_to_a_file(folder: Path, capsys: Capture) -> None:
     World(Path("runs/tiny")).run()
     words = ("export", "--format", "parquet", "--what", "scores", "-o", "scores.parquet")
@@ -94,6 +140,11 @@ def test_predictions_are_exported_and_scored(folder: Path, capsys: Capture) -> N
     said = capsys.readouterr().out
     stored = pd.read_csv("scores.csv").set_index("task")["value"]
     assert f"fi {stored['tatoeba']:.1f}" in said
+    Path("out/tatoeba/test-de.tsv").write_text("0\n")  # without its data's German
+    Path("data/tatoeba/v1/tatoeba.deu-eng.deu").unlink()
+    assert sweeper("score", "out", "--data", "data") == 1
+    said = capsys.readouterr().out
+    assert "fi " in said and "not scored: tatoeba/test-de.tsv: The task 'tatoeba' needs a" in said
     words = ("--intermediate", "mnli", "--seed", "0", "--target", "xnli", "-o", "named")
     assert sweeper("export", "predictions", "runs/made", *words) == 0
     assert json.loads(Path("named/predictions.json").read_text())["targets"]["xnli"]["seed"] == 0
@@ -102,7 +153,7 @@ def test_predictions_are_exported_and_scored(folder: Path, capsys: Capture) -> N
         ("export", "predictions", "--format", "csv", "-o", "x"): "The format xtreme is that of",
         ("export", "scores", "--format", "xtreme"): "The format xtreme is that of",
         ("export", "scores", "--target", "xnli"): "Say `sweeper export predictions`",
-        ("export", "scores", "one", "two"): "and a store's folder",
+        ("export", "scores", "one", "two"): "and a store, not",
         ("score", "nowhere"): "no folder of predictions",
     }.items():
         assert sweeper(*wrong) == 1, wrong
@@ -110,8 +161,20 @@ def test_predictions_are_exported_and_scored(folder: Path, capsys: Capture) -> N
 
 
 def test_averages_of_a_benchmark(folder: Path, capsys: Capture) -> None:
+    write_data(folder / "data")
+    of = made_study(folder / "data", targets={"tatoeba": {"languages": ["fi"]}})
+    Predicted(Path("runs/made"), of, folder / "prepared").run()
+    assert sweeper("export", "--aggregate", "xtreme") == 0
+    assert capsys.readouterr().out.startswith("study,benchmark,intermediate,average,value,")
+    for words in (
+        ("matrix", "--value", "gain"),
+        ("export", "scores"),
+        ("export", "--by", "language"),
+    ):
+        assert sweeper(*words, "--aggregate", "xtreme") == 1
+        assert "The averages of xtreme are of scores" in capsys.readouterr().err
     World(Path("runs/tiny")).run()
-    assert sweeper("matrix", "--aggregate", "xtreme") == 1
+    assert sweeper("matrix", "runs/tiny", "--aggregate", "xtreme") == 1
     assert "has no target of xtreme" in capsys.readouterr().err
     assert sweeper("matrix", "--aggregate", "xtrem") == 2
 
@@ -136,11 +199,20 @@ def test_own_cards_are_listed_checked_and_planned(folder: Path, capsys: Capture)
     capsys.readouterr()
     assert sweeper(*words) == 1
     said = capsys.readouterr().out
-    assert "en: 2 rows, the card says 1" in said and "1 broken rows left out" in said
+    assert "en: 2 rows, the card says 1" in said and "1 broken row left out" in said
+    Path("mine.tsv").unlink()
+    assert sweeper("tasks", "check", "mine", "--tasks", "cards", "--data", ".") == 1
+    assert f"there is no {folder / 'mine.tsv'}" in "".join(capsys.readouterr().out.split("\n"))
+    for words in (("tasks",), ("tasks", "check"), ("score", ".")):
+        assert sweeper(*words, "--data", "nowhere") == 1
+        assert f"there is no folder {folder / 'nowhere'}. Mend --data" in capsys.readouterr().err
+    Path("mine.tsv").write_text("x\ta\n")
     file = write_study(folder / "tiny.yaml", intermediates={"mine": None})
     assert sweeper("plan", str(file)) == 1
     assert "unknown task 'mine'" in capsys.readouterr().err
+    capsys.readouterr()
     assert sweeper("plan", str(file), "--tasks", "cards") == 0
+    assert "mine missing 1" in " ".join(capsys.readouterr().out.split())
 
 
 def test_errors_are_one_sentence_and_exit_with_1(folder: Path, capsys: Capture) -> None:
@@ -190,6 +262,22 @@ def test_plan_before_and_after(folder: Path, capsys: Capture) -> None:
     assert "18 are left" in said and "no more checkpoints" in said
 
 
+def test_what_was_run_with_broken_rows_left_out_is_planned_so(
+    folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_study(folder / "tiny.yaml")
+    World(Path("runs/tiny"), study(keep_going=True)).run()
+    assert sweeper("plan", str(file), "--keep-going") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "runs/tiny has 50 of 50 jobs; nothing is left." in said and "last run" not in said
+    assert sweeper("plan", str(file)) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "has 0 of 50 jobs" in said and said.endswith("see `sweeper plan --keep-going`.")
+    monkeypatch.setattr("sweeper.analysis.view.View.skipped", lambda view: {"topic/dev/qaa": 3})
+    assert sweeper("matrix") == 0
+    assert "3 broken rows left out\n  topic/dev/qaa: 3" in capsys.readouterr().out
+
+
 def test_plan_refuses_checkpoints_that_do_not_fit(
     folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +307,32 @@ def test_run_on_a_finished_store_trains_nothing_and_prints_the_same(
     assert first.out.rstrip().endswith(str(folder / "runs/tiny"))
 
 
+def test_a_task_that_is_left_out_is_told_in_plan_run_and_matrix(
+    folder: Path, capsys: Capture
+) -> None:
+    rows: dict[str, Any] = {"supersense": None, "more": {"tasks": ["supersense", "surface"]}}
+    file = write_study(folder / "tiny.yaml", intermediates=rows)
+    store = Path("runs/tiny-without-supersense")
+    World(store, without(study(intermediates=rows), ["supersense"])).run()
+    words = (str(file), "--without", "supersense")
+    told = "Without supersense: no row supersense, more trains on 1 of its 2 tasks."
+
+    assert sweeper("plan", *words) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.startswith(f"tiny-without-supersense: {told} 2 rows: none, more more: surface")
+    assert "nothing is left" in said
+
+    assert sweeper("run", *words) == 0
+    made = capsys.readouterr()
+    assert f"tiny-without-supersense: {told}\n" in made.err
+    assert "- more: trained on surface. " in made.out
+    assert sweeper("export", str(store)) == 0
+    assert capsys.readouterr().out.splitlines()[2].startswith("tiny-without-supersense,more,")
+
+    assert sweeper("plan", str(file), "--without", "supersens") == 1
+    assert "Did you mean 'supersense'?" in capsys.readouterr().err
+
+
 def run_ending_with(summary: Summary, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "run", lambda *_, **__: summary)
 
@@ -236,6 +350,25 @@ def test_failed_jobs_make_a_run_exit_with_1_and_are_named(
     assert f"error: {broken} failed: a row has no label\n  blocked by it: {below}\n" in said.err
     assert f"sweeper logs '{broken}' --store runs/tiny" in said.err
     assert "Zero-shot scores" in said.out
+    assert said.err.startswith("Done now: 5 jobs in 1 s, 1 failed, 1 blocked.\n")
+
+
+def test_a_run_of_which_every_job_failed_was_not_all_done_before(
+    folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_study(folder / "tiny.yaml")
+    World(Path("runs/tiny")).run(fail={"prepare/tokenizer"})
+    blocked = dict.fromkeys(["train/base", "train/more"], "prepare/tokenizer")
+    ended = Summary(0, 0, {"prepare/tokenizer": "the file is gone"}, blocked)
+    run_ending_with(ended, monkeypatch)
+    assert sweeper("run", str(file)) == 1
+    assert capsys.readouterr().err.startswith("Done now: nothing, 1 failed, 2 blocked.\n")
+    assert sweeper("plan", str(file)) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "all done left failed blocked" in said
+    assert "runs/tiny has 0 of 50 jobs; 1 failed and 49 blocked by that." in said
+    assert "`sweeper status runs/tiny` says why; mend that, and run again." in said
+    assert "checkpoints need about" in said
 
 
 @pytest.mark.parametrize(

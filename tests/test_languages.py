@@ -14,6 +14,18 @@ th tl tr ur vi yo zh
 """.split()  # noqa: SIM905  (a list of forty strings is no easier to read)
 
 
+XLM_R = """
+af am ar as az be bg bn br bs ca cs cy da de el en eo es et eu fa fi fr fy ga gd gl gu ha he hi hr
+hu hy id is it ja jv ka kk km kn ko ku ky la lo lt lv mg mk ml mn mr ms my ne nl no om or pa pl ps
+pt ro ru sa sd si sk sl so sq sr su sv sw ta te th tl tr ug uk ur uz vi xh yi zh
+""".split()  # noqa: SIM905
+
+
+def test_all_languages_of_xlm_r_are_there() -> None:
+    assert len(XLM_R) == 93, "its hundred, less the second scripts of some"
+    assert set(XLM_R) <= set(LANGUAGES)
+
+
 def test_all_40_languages_of_xtreme_are_there() -> None:
     assert len(XTREME) == 40
     assert set(XTREME) <= set(LANGUAGES)
@@ -44,6 +56,10 @@ def test_every_row_is_whole() -> None:
         ("eu", "eus", "eus_Latn", "Basque"),
         ("ka", "kat", "kat_Geor", "Kartvelian"),
         ("ko", "kor", "kor_Hang", "Koreanic"),
+        ("sv", "swe", "swe_Latn", "Indo-European"),
+        ("no", "nob", "nob_Latn", "Indo-European"),
+        ("sq", "als", "als_Latn", "Indo-European"),
+        ("mn", "khk", "khk_Cyrl", "Mongolic-Khitan"),
         ("qab", "qab", "", "Synthetic"),
     ],
 )

@@ -108,7 +108,7 @@ def test_a_store_without_markers_of_early_jobs_still_needs_none(files: StoreFile
     for name in files.names("commits"):
         # The trials are needed to know the winners, and so the scores' addresses.
         if files.read(f"commits/{name}")["kind"] not in ("score", "tune"):
-            files.path(f"commits/{name}").unlink()
+            files.local(f"commits/{name}").unlink()
     again = progress_of(small_study(), files)
     assert not again.left
     assert again.state(TOKENIZER) == again.state(BASE) == UNNEEDED
@@ -231,7 +231,7 @@ def test_a_recorded_failure_is_shown_and_tried_anew(files: StoreFiles) -> None:
 
 def test_an_empty_folder_of_failures_is_no_failure(files: StoreFiles) -> None:
     progress = progress_of(small_study(), files)
-    files.path(f"failed/{progress.attempt_address(TOKENIZER)}").mkdir(parents=True)
+    files.local(f"failed/{progress.attempt_address(TOKENIZER)}").mkdir(parents=True)
     assert not progress_of(small_study(), files).failures
 
 
@@ -381,7 +381,7 @@ def test_a_dropped_checkpoint_that_is_needed_again_is_made_again(files: StoreFil
     assert finish(again) == [trial, score]
     assert sorted(files.names("commits")).count(f"{loser}.1") == 1
     checkpoint = Inputs(again.addressing).of(score, again.missing(score))["checkpoint"]["path"]
-    assert files.path(checkpoint).parent.is_dir()
+    assert files.local(checkpoint).parent.is_dir()
     assert not progress_of(changed, files).left
     # The first study's own scores are there; it misses nothing.
     assert not progress_of(small_study(**SMALLEST), files).left
@@ -450,7 +450,7 @@ def test_a_damaged_ask_is_named(files: StoreFiles) -> None:
     search = progress.plan.searches["none>tagging/seed=0"]
     progress.asked(search, 0, {"learning_rate": 3e-4})
     (folder,) = files.names("asks")
-    files.path(f"asks/{folder}/0.json").write_text("{")
+    files.local(f"asks/{folder}/0.json").write_text("{")
     with pytest.raises(StoreError, match=r"0\.json is damaged"):
         progress_of(small_study(**SMALLEST), files)
 

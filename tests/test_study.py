@@ -74,6 +74,8 @@ def test_a_study_is_what_was_written(load: Any) -> None:
     }  # fmt: skip
     assert study.seeds == (0, 1)
     assert study.targets["panx"].languages == ("en", "de")
+    said = {name: row.composition for name, row in study.intermediates.items()}
+    assert (said["both"], said["chain"]) == ("mnli + udpos", "mnli > udpos")
     assert study.intermediates["chain"].stages[1].training.learning_rate == 2e-5
     assert study.where("spaces", "panx", "trials").endswith("mine.yaml:25")
 
@@ -130,6 +132,10 @@ def test_limits_of_a_task_replace_those_of_the_study(load: Any) -> None:
          "12: unknown key 'learning_rat'. Did you mean 'learning_rate'?"),
         ("languages: [en, de]", "language: [en]", "15: unknown key 'language'. Did you mean"),
         ("{tasks: [mnli, udpos]}", "{task: [mnli]}", "6: unknown key 'task'. Did you mean 'tas"),
+        ("languages: [en, de]", "languages: [de, de]",
+         "15: targets.panx.languages: each may stand here once only, and 'de' stands twice."),
+        ("languages: [en, de]", "splits: [dev, dev]", "15: targets.panx.splits: each may stand"),
+        ("seeds: [0, 1]", "train_languages: {mnli: [en, en]}", "16: train_languages.mnli: each"),
         ("[0, 1]", "[0, 0]", "16: seeds: seeds must differ, but they are [0, 0]"),
         ("[0, 1]", "[]", "16: seeds: "),
         ("[0, 1]", "0", "16: seeds: "),

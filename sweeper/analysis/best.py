@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from sweeper.analysis.view import View
@@ -21,16 +23,17 @@ TIES = "lower dev loss, earlier epoch, lower learning rate, lower trial number"
 class Best:
     """A target's checkpoint, how it was chosen, and what it scored.
 
-    ``path`` is what ``from_pretrained`` loads: an absolute folder, or the hub id of a base model
-    that was scored as it is. ``dev_score`` is the value of ``metric`` on the ``selection`` split,
-    ``dev_loss`` is in nats; a retrieval target has neither (None), since it selects nothing.
-    ``scores`` has the value per language of the target's first split, empty until it is scored.
+    ``address`` is where it lies: an absolute folder, an address in a bucket, or the hub id of a
+    base model that was scored as it is. ``path`` is what ``from_pretrained`` loads. ``dev_score``
+    is the value of ``metric`` on the ``selection`` split, ``dev_loss`` is in nats; a retrieval
+    target has neither (None), since it selects nothing. ``scores`` has the value per language of
+    the target's first split, empty until it is scored.
     """
 
     intermediate: str
     target: str
     seed: int
-    path: str
+    address: str
     parameters: dict[str, Any]
     metric: str
     selection: str | None
@@ -39,6 +42,20 @@ class Best:
     epoch: int | None
     scores: dict[str, float] = field(default_factory=dict)
     why: str = ""
+    fetch: Callable[[], str] = field(kw_only=True, repr=False, compare=False)
+
+    @cached_property
+    def path(self) -> str:
+        """A folder of this host, or a hub id. From a bucket it is fetched, at the first use."""
+        return self.fetch()
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a checkpoint lies, and how it comes to this host."""
+
+    address: str
+    fetch: Callable[[], str]
 
 
 @dataclass(frozen=True)
@@ -99,7 +116,7 @@ def _selected(view: View, target: str, intermediate: str | None, codes: set[str]
         intermediate=row,
         target=target,
         seed=won.cell.seed,
-        path=str(view.files.path(f"{commit.folder}/{won.best['checkpoint']}")),
+        **vars(_in_store(view, f"{commit.folder}/{won.best['checkpoint']}")),
         parameters=view.progress.addressing.training(won.job),
         metric=won.best["metric"],
         selection=name,
@@ -256,7 +273,7 @@ def _retrieval(view: View, target: str, intermediate: str | None, codes: set[str
         intermediate=row,
         target=target,
         seed=cell.seed,
-        path=_trained_path(view, source) if source else _base_path(view),
+        **vars(_trained(view, source) if source else _base(view)),
         parameters=representation.model_dump(),
         metric=view.metric(target),
         selection=None,
@@ -269,17 +286,21 @@ def _retrieval(view: View, target: str, intermediate: str | None, codes: set[str
     )
 
 
-def _trained_path(view: View, key: str) -> str:
+def _trained(view: View, key: str) -> _Place:
     commit = view.progress.addressing.commit(key)
     assert commit is not None
-    return str(view.files.path(f"{commit.folder}/checkpoint"))
+    return _in_store(view, f"{commit.folder}/checkpoint")
 
 
-def _base_path(view: View) -> str:
+def _base(view: View) -> _Place:
     base = view.progress.addressing.resolved.base
     assert base is not None
-    ref = base["ref"]
-    return str(ref.get("folder") or ref["hub"])
+    name = str(base["ref"].get("folder") or base["ref"]["hub"])
+    return _Place(name, lambda: name)
+
+
+def _in_store(view: View, relative: str) -> _Place:
+    return _Place(view.files.where(relative), lambda: str(view.files.local(relative)))
 
 
 def _scores(view: View, cell: Cell, codes: set[str]) -> dict[str, float]:

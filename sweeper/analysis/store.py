@@ -28,17 +28,17 @@ class Store:
     Filters take one name or several; an unknown name raises `StoreError`.
 
     Args:
-        root: The store's folder.
+        address: The store's folder, or its address in a bucket: ``s3://bucket/path``.
 
     Raises:
         StoreError: there is no store, or it has another schema.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        self.files = StoreFiles(root)
+    def __init__(self, address: str | Path) -> None:
+        self.files = StoreFiles(address)
 
     def __repr__(self) -> str:
-        return f"Store({str(self.files.root)!r})"
+        return f"Store({self.files.address!r})"
 
     def studies(self) -> list[str]:
         """The names of the studies that were run into this store."""
@@ -156,16 +156,16 @@ class Store:
         return aggregate(self.view(study), benchmark)
 
 
-def only_store(given: Path | None) -> Path:
-    """The store named, or the only one below ``runs``."""
+def only_store(given: str | None) -> str:
+    """The address of the store that is named, or of the only one below ``runs``."""
     if given is not None:
         return given
     found = sorted(path.parent for path in Path("runs").glob("*/store.json"))
     if len(found) == 1:
-        return found[0]
+        return str(found[0])
     if not found:
         raise StoreError(
-            f"There is no store below {Path('runs').absolute()}. Give a store's folder, or make "
+            f"There is no store below {Path('runs').absolute()}. Give a store's address, or make "
             "one: `sweeper run demo`."
         )
     raise StoreError(f"There are several stores; give one of them: {', '.join(map(str, found))}.")

@@ -12,12 +12,14 @@ from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from sweeper import failures
 from sweeper.addressing import ONLY
 from sweeper.errors import StoreError, suggest
 from sweeper.graph import Cell, Plan
 from sweeper.overlaps import overlap
 from sweeper.progress import BLOCKED, DONE, FAILED, WAITING, Progress
 from sweeper.resolving import open_study
+from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles
 from sweeper.tasks import kinds
 
@@ -51,18 +53,31 @@ _told = attrgetter(*_NAMES)  # `astuple` would copy every field, deeply
 
 
 class View:
-    """A study of a store at the moment of its making; make a new one to see what came since.
+    """A study of a store at the moment of its making; `again` shows what came since.
+
+    Args:
+        files: The store.
+        study: The study's name; default: the only one.
+        commits: The store's markers, where they are read already.
 
     Raises:
         StoreError: no such study, or several and none was named.
     """
 
-    def __init__(self, files: StoreFiles, study: str | None = None) -> None:
+    def __init__(
+        self, files: StoreFiles, study: str | None = None, commits: Commits | None = None
+    ) -> None:
         planned, resolved = open_study(files, study)
         self.files = files
         self.plan: Plan = planned
-        self.progress = Progress(planned, resolved, files)
+        self.progress = Progress(planned, resolved, files, commits=commits)
         self._overlaps: dict[tuple[str, str, str], str] = {}
+
+    def again(self) -> View:
+        """The study as it is now; only markers that are new are read."""
+        commits = self.progress.commits
+        commits.refresh()
+        return View(self.files, self.plan.study.name, commits)
 
     # -- what there is -------------------------------------------------------------------------
 
@@ -117,7 +132,8 @@ class View:
 
     def metric(self, target: str) -> str:
         """The metric that a target's cells show."""
-        return kinds.get(self.plan.cards[target].kind).metric
+        card = self.plan.cards[target]
+        return kinds.get(card.kind).main_metric(card)
 
     def newest_log(self, key: str) -> str | None:
         """The log of a job's newest attempt, or of the job that did its work; None without."""
@@ -248,12 +264,10 @@ class View:
             for unit in (self.progress.addressing.units(key) or {}).values()
         }
         several = len(self.files.names("studies")) > 1
-        for address in self.files.names("failures"):
-            for name in self.files.names(f"failures/{address}"):
-                failure = self.files.read(f"failures/{address}/{name}")
-                ours = failure["job"] in self.plan.jobs and not several
-                if ours or address in units or self._is_mine(failure):
-                    yield failure["table"]
+        for address, failure in failures.recorded(self.files):
+            ours = failure["job"] in self.plan.jobs and not several
+            if ours or address in units or self._is_mine(failure):
+                yield failure["table"]
 
     def _is_mine(self, failure: dict[str, Any]) -> bool:
         from sweeper.store import tables

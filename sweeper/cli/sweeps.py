@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -16,8 +15,10 @@ from sweeper.cli.words import (
     StudyArgument,
     StudyOption,
     TasksOption,
+    WithoutOption,
     app,
     load,
+    store_of,
     view_of,
 )
 from sweeper.errors import StoreError, suggest
@@ -33,25 +34,34 @@ def plan(
     store: StoreOption = None,
     no_limits: NoLimitsOption = False,
     tasks: TasksOption = None,
+    without: WithoutOption = None,
+    keep_going: KeepGoingOption = False,
 ) -> None:
     """Show a study's jobs, what is done and left, and if its disk will do."""
     from sweeper.disk import check_disk
     from sweeper.planning import plan as make_plan
     from sweeper.progress import Progress
+    from sweeper.report.datalist import print_data
     from sweeper.report.overview import print_plan
-    from sweeper.report.terminal import console
-    from sweeper.resolving import resolved_offline
-    from sweeper.store.files import StoreFiles
+    from sweeper.report.terminal import console, say
+    from sweeper.resolving import kept_going, resolved_offline
+    from sweeper.store.files import StoreFiles, has_store
 
-    planned = make_plan(load(study, no_limits, tasks))
-    folder = store or Path("runs") / planned.study.name
-    progress = None
-    if (folder / "store.json").is_file():
-        files = StoreFiles(folder)
+    planned = make_plan(load(study, no_limits, tasks, without, keep_going))
+    address = store or f"runs/{planned.study.name}"
+    progress, other = None, False
+    if has_store(address):
+        files = StoreFiles(address)
         resolved = resolved_offline(planned, files)
         progress = Progress(planned, resolved, files) if resolved else None
-    print_plan(console(), planned, progress, folder)
-    check_disk(planned, folder, progress)
+        other = kept_going(files, planned.study.name) and not planned.study.keep_going
+    out = console()
+    print_plan(out, planned, progress, address)
+    if other:
+        told = "Its last run left broken rows out, and that is other work than this"
+        say(out, f"{told}: see `sweeper plan --keep-going`.", "yellow")
+    print_data(out, planned)
+    check_disk(planned, address, progress)
 
 
 @app.command()
@@ -63,6 +73,7 @@ def run(
     ] = None,
     no_limits: NoLimitsOption = False,
     tasks: TasksOption = None,
+    without: WithoutOption = None,
     keep_going: KeepGoingOption = False,
 ) -> None:
     """Do what a study asks for and its store lacks; show the results."""
@@ -70,23 +81,34 @@ def run(
     from sweeper.engine.sweep import run as sweep
     from sweeper.report import live
     from sweeper.report.overview import print_results
-    from sweeper.report.terminal import console, duration
+    from sweeper.report.terminal import console
 
-    loaded = load(study, no_limits, tasks)
-    if keep_going:
-        loaded = loaded.model_copy(update={"keep_going": True})
-    folder = store or Path("runs") / loaded.name
-    summary = sweep(loaded, folder, address=address, watch=live.watch)
-    view = Store(folder).view(loaded.name)
+    loaded = load(study, no_limits, tasks, without, keep_going)
+    if without:
+        typer.echo(f"{loaded.name}: {loaded.description}", err=True)
+    place = store or f"runs/{loaded.name}"
+    summary = sweep(loaded, place, address=address, watch=live.watch)
+    view = Store(place).view(loaded.name)
     if summary.stopped:
         _stopped(summary, view)
-    spent = f"{summary.trained} jobs in {duration(summary.seconds)}"
-    made = spent if summary.trained else "nothing, all was done before"
-    typer.echo(f"Done now: {made}.\n", err=True)
+    typer.echo(f"Done now: {_made(summary)}.\n", err=True)
     print_results(console(), view)
     if not summary.complete:
-        _failed(summary.failed, summary.blocked, folder)
+        _failed(summary.failed, summary.blocked, place)
         raise typer.Exit(1)
+
+
+def _made(summary: Summary) -> str:
+    """What a run came to: ``20 jobs in 3 min``, ``nothing, 5 failed, 14 blocked``."""
+    from sweeper.report.terminal import duration
+
+    if summary.complete and not summary.trained:
+        return "nothing, all was done before"
+    made = (
+        f"{summary.trained} jobs in {duration(summary.seconds)}" if summary.trained else "nothing"
+    )
+    lacking = {"failed": len(summary.failed), "blocked": len(summary.blocked)}
+    return made + "".join(f", {count} {state}" for state, count in lacking.items() if count)
 
 
 def _stopped(summary: Summary, view: View) -> NoReturn:
@@ -100,21 +122,43 @@ def _stopped(summary: Summary, view: View) -> NoReturn:
     raise typer.Exit(signals.get(summary.stopped, 1))
 
 
-def _failed(failed: dict[str, str], blocked: dict[str, str], folder: Path) -> None:
+def _failed(failed: dict[str, str], blocked: dict[str, str], store: str) -> None:
     for key, reason in failed.items():
         stopped = sorted(other for other, above in blocked.items() if above == key)
         typer.echo(f"error: {key} failed: {reason}", err=True)
         if stopped:
             typer.echo(f"  blocked by it: {', '.join(stopped)}", err=True)
-        typer.echo(f"  its log: sweeper logs '{key}' --store {folder}", err=True)
+        typer.echo(f"  its log: sweeper logs '{key}' --store {store}", err=True)
+
+
+@app.command()
+def stop(
+    study: Annotated[
+        str | None, typer.Argument(help="A study of the store, or its file; default: all.")
+    ] = None,
+    store: StoreOption = None,
+) -> None:
+    """Ask the sweeps that run on a store, anywhere, to save and stop; wait until they have."""
+    from sweeper.report.stopping import stop as ask
+    from sweeper.store.drivers import Drivers
+    from sweeper.store.files import StoreFiles
+
+    folder, name = store_of(study, store)
+    ask(Drivers(StoreFiles(folder)), name, typer.echo)
 
 
 @app.command()
 def status(
     store: StoreArgument = None,
+    given: Annotated[
+        str | None, typer.Option("--store", help="The store's address; then name the study first.")
+    ] = None,
     study: StudyOption = None,
     where: Annotated[
         bool, typer.Option("--where", help="Show where the wall time went, and how busy it was.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show a sweep that runs, anywhere, until it ends.")
     ] = False,
 ) -> None:
     """Show how far the studies of a store are, and what failed."""
@@ -122,8 +166,16 @@ def status(
     from sweeper.report.overview import print_status, print_where
     from sweeper.report.terminal import console
 
-    opened = Store(only_store(store))
+    if given is not None and store is not None:  # as `run` and `stop` have it
+        given, study = store_of(store, given)
+    opened = Store(only_store(given or store))
     out = console()
+    if watch:
+        from sweeper.report.watching import Watched
+        from sweeper.report.watching import watch as show
+
+        show(Watched(opened.files, study), out)
+        return
     if where:
         from sweeper.analysis.where import where as account
 
@@ -149,5 +201,6 @@ def logs(
     if name is None:
         state = view.progress.state(key)
         raise StoreError(f"{key} has no log: it is {state} and no attempt at it wrote one.")
-    typer.echo(f"{view.files.path(name)}", err=True)
-    typer.echo(view.files.path(name).read_text(encoding="utf-8", errors="replace"), nl=False)
+    typer.echo(view.files.where(name), err=True)
+    text = (view.files.content(name) or b"").decode("utf-8", errors="replace")
+    typer.echo(text, nl=False)

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweeper.errors import DataError
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sweeper.analysis.view import View
     from sweeper.study import Study
 
@@ -68,16 +72,26 @@ StudyArgument = Annotated[
     str, typer.Argument(help="A study file, or a shipped one's name: demo, local_files.")
 ]
 StoreArgument = Annotated[
-    Path | None, typer.Argument(help="The store's folder; default: the only one in ./runs.")
+    str | None,
+    typer.Argument(help="The store's folder, or s3:// address; default: the only one in ./runs."),
 ]
 StoreOption = Annotated[
-    Path | None, typer.Option("--store", help="The store's folder; default: runs/STUDY.")
+    str | None,
+    typer.Option("--store", help="The store's folder, or s3:// address; default: runs/STUDY."),
 ]
 NoLimitsOption = Annotated[
     bool, typer.Option("--no-limits", help="Use every example: the study's limits do not count.")
 ]
 TasksOption = Annotated[
     Path | None, typer.Option("--tasks", help="A folder of your own task cards (*.yaml).")
+]
+WithoutOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without",
+        metavar="TASK",
+        help="Leave a task out: its row, its column, its part in mixtures. May be repeated.",
+    ),
 ]
 KeepGoingOption = Annotated[
     bool, typer.Option("--keep-going", help="Leave broken rows out, and count them.")
@@ -86,29 +100,67 @@ DataOption = Annotated[
     str | None,
     typer.Option("--data", help="The data files' folder. Default: SWEEPER_DATA, else the hub."),
 ]
+AggregateOption = Annotated[
+    Benchmark | None, typer.Option(help="The averages of a benchmark in the matrix's place.")
+]
 StudyOption = Annotated[
     str | None, typer.Option("--study", help="A study of the store; default: the only one.")
 ]
 
 
-def load(study: str, no_limits: bool, tasks: Path | None = None) -> Study:
-    """The study that a person names, with their cards and limits."""
+def load(
+    study: str,
+    no_limits: bool,
+    tasks: Path | None,
+    without: Sequence[str] | None,
+    keep_going: bool,
+) -> Study:
+    """The study that a person names, with what the options say besides."""
     from sweeper.study import Study
 
     loaded = Study.load(study)
     if tasks is not None:
         loaded = loaded.with_tasks(tasks)
+    if without:
+        from sweeper.reducing import without as reduced
+
+        loaded = reduced(loaded, without)
+    if keep_going:
+        loaded = loaded.model_copy(update={"keep_going": True})
     return loaded.unlimited() if no_limits else loaded
 
 
 def data_folder(data: str | None) -> Path | None:
-    """The folder of the data files; None: the hub."""
+    """The folder of the data files; None: the hub. `DataError` if there is no such folder."""
     said = data or os.environ.get("SWEEPER_DATA") or "hub"
-    return None if said == "hub" else Path(said).expanduser()
+    if said == "hub":
+        return None
+    folder = Path(said).expanduser()
+    if not folder.is_dir():
+        named = "--data" if data else "SWEEPER_DATA"
+        raise DataError(
+            f"{named} must be `hub` or the folder of the data files; there is no folder "
+            f"{folder.absolute()}. Mend {named}."
+        )
+    return folder
 
 
-def view_of(store: Path | None, study: str | None) -> View:
+def view_of(store: str | None, study: str | None) -> View:
     """A study of a store, as both are named or left out."""
     from sweeper.analysis.store import Store, only_store
 
     return Store(only_store(store)).view(study)
+
+
+def store_of(study: str | None, store: str | None) -> tuple[str, str | None]:
+    """The store and the name of a study, named as for `run`: by its name or its file."""
+    from sweeper.analysis.store import only_store
+
+    if study is None:
+        return only_store(store), None
+    name = study
+    if study.endswith((".yaml", ".yml")):
+        from sweeper.study import Study
+
+        name = Study.load(study).name
+    return store or f"runs/{name}", name

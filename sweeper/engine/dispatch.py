@@ -17,32 +17,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sweeper import failures
+from sweeper.engine.deaths import Death
+from sweeper.engine.events import Event, log_event
 from sweeper.errors import StoreError, SweeperError
 from sweeper.graph import Job
 from sweeper.inputs import Inputs
 from sweeper.jobs import JobSpec
 from sweeper.progress import Progress
+from sweeper.store.drivers import Driver
 from sweeper.tuning.searches import Searches
 
 log = logging.getLogger("sweeper")
 
 LIMITS = {
-    "data": 1, "bug": 1, "model": 1, "out_of_memory": 6, "infrastructure": 3
-}  # fmt: skip
-"""Attempts at a job, per class of the error that ended them. A worker that vanished is
-infrastructure; repeating a bug or bad data only repeats it."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that a person watching would want to know."""
-
-    what: str  # started, progress, done, diverged, retry, failed, hold
-    key: str
-    message: str = ""
-    step: int = 0
-    steps: int = 0
-    seconds: float = 0.0
+    "data": 1,  # what the job reads is missing or breaks a rule: repeating it only repeats it
+    "model": 1,  # the same of a base model or checkpoint
+    "bug": 1,  # the same of our code
+    "out_of_memory": 20,  # each time with half as much on the device at once: it ends by itself
+    "infrastructure": 3,  # system, network, or a worker that vanished: passes, or the job's doing
+    "preempted": 100,  # the process or its host was taken away: says nothing about the job
+}
+"""Attempts at a job, per class of the error that ended them; each class is counted apart. A full
+or unwritable store is no job's fault: it stops the sweep. A divergence is an outcome."""
 
 
 @dataclass
@@ -53,6 +49,7 @@ class Pool:
     running: dict[str, JobSpec] = field(default_factory=dict)  # trial id -> job
     holds: set[str] = field(default_factory=set)
     stopping: set[str] = field(default_factory=set)
+    kept: JobSpec | None = None  # begun before there was a trial for it
     line: deque[str] = field(default_factory=deque)  # jobs handed out while a hold has their slot
 
     @property
@@ -69,6 +66,8 @@ class Dispatcher:
         searches: The Optuna studies.
         pool_of: Which pool a job runs in; jobs of one kind run in one pool.
         slots: Pool name -> number of slots, read anew at every turn (clusters grow and shrink).
+        driver: Whose heartbeat shows what runs; default: one that nobody sees.
+        shared: Whether other drivers may want the slots: then none is held for what may come.
         listener: Called with every `Event`; it must not raise.
     """
 
@@ -79,25 +78,29 @@ class Dispatcher:
         *,
         pool_of: Callable[[Job], str],
         slots: Callable[[], dict[str, int]],
+        driver: Driver | None = None,
+        shared: Callable[[], bool] = lambda: False,
         listener: Callable[[Event], None] | None = None,
     ) -> None:
         self.progress = progress
         self.searches = searches
-        self.listener = listener or _log_event
+        self.driver = driver or Driver(progress.files, progress.plan.study.name)
+        self.listener = listener or log_event
         self.pools: dict[str, Pool] = {}
         self.stopping = ""  # why no more jobs are handed out
-        self.stop_marker = f"stops/{uuid.uuid4().hex}.json"  # tells the workers to save and end
+        self.done = 0  # attempts of this driver that were committed
         self._pool_of = pool_of
         self._pool_of_kind = {job.kind: pool_of(job) for job in progress.plan.jobs.values()}
         self._slots = slots
+        self._shared = shared
+        self._told = len(progress.failures)
         # Heaps: longest path first; among equals the one that was ready first.
         self._queued: dict[str, list[tuple[float, int, str]]] = {}
         self._turn: dict[str, int] = {}  # job -> when it was first ready, counted
         self._attempts: Counter[tuple[str, str]] = Counter()
-        self._micro_batch: dict[str, int] = {}
         self._released: dict[str, float] = {}
         self._promoted = ""  # see `promoted`
-        self._deaths: dict[str, str] = {}  # trial id -> what Ray says of its worker's death
+        self._deaths: dict[str, Death] = {}  # trial id -> what Ray says of its worker's death
 
     # -- handing out ---------------------------------------------------------------------------
 
@@ -113,8 +116,11 @@ class Dispatcher:
                 if len(pool.running) + len(pool.holds) >= pool.slots:
                     pool.line.append(trial_id)
                 pool.running[trial_id] = spec
+                self._show(spec)
                 self._say("started", spec.key)
                 return spec
+        if self._shared():
+            return None
         for name, pool in self.pools.items():
             free = len(pool.running) + len(pool.holds) < pool.slots
             if free and self._to_come(name) > pool.staying:
@@ -122,7 +128,18 @@ class Dispatcher:
                 return name
         return None
 
+    def found_work(self) -> bool:
+        """Whether a job is this driver's to do now; it is kept for `next`."""
+        self._update_slots()
+        self._drain_ready()
+        for name, pool in self.pools.items():
+            pool.kept = pool.kept or self._next_of(name, pool)
+        return not self.stopping and any(pool.kept for pool in self.pools.values())
+
     def _next_of(self, name: str, pool: Pool) -> JobSpec | None:
+        kept, pool.kept = pool.kept, None
+        if kept:
+            return kept
         queued = self._queued.get(name, [])
         while queued and not self.stopping and len(pool.running) < pool.slots:
             spec = self._start(heapq.heappop(queued)[-1])
@@ -134,13 +151,26 @@ class Dispatcher:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing runs and nothing more will."""
-        if any(pool.running for pool in self.pools.values()):
+        """Whether nothing runs, and nothing more will or it `waits` where that costs others."""
+        if self._busy or self.stopping:
+            return not self._busy
+        return not self._any_ready() and (not self.progress.waiting or self._shared())
+
+    @property
+    def waits(self) -> bool:
+        """Whether all that is left hangs on jobs that other drivers are at work on."""
+        if self._busy or self.stopping:
             return False
-        if self.stopping:
-            return True
+        return not self._any_ready() and self.progress.waiting
+
+    @property
+    def _busy(self) -> bool:
+        return any(pool.running for pool in self.pools.values())
+
+    def _any_ready(self) -> bool:
         self._drain_ready()
-        return not any(self._queued.values())
+        kept = any(pool.kept for pool in self.pools.values())
+        return kept or any(self._queued.values())
 
     def yields(self, trial_id: str) -> bool:
         """Whether a hold should end now, since a job wants its slot or nothing ever will."""
@@ -149,7 +179,8 @@ class Dispatcher:
                 continue
             self._drain_ready()
             free = pool.slots - len(pool.running) - len(self._queued.get(name, []))
-            if self.stopping or pool.staying > max(0, min(free, self._to_come(name))):
+            wanted = 0 if self._shared() else max(0, min(free, self._to_come(name)))
+            if self.stopping or pool.staying > wanted:
                 pool.stopping.add(trial_id)
             return trial_id in pool.stopping
         return False
@@ -167,23 +198,32 @@ class Dispatcher:
     def _update_slots(self) -> None:
         for name, slots in self._slots().items():
             self.pools.setdefault(name, Pool(slots)).slots = slots
+        self.driver.slots = max((pool.slots for pool in self.pools.values()), default=0)
 
     def _drain_ready(self) -> None:
         """Move what the progress says is ready to the queues of the pools, in its order."""
-        while (key := self.progress.take()) is not None:
-            self._released[key] = time.time()
-            name = self._pool_of(self.progress.plan.jobs[key])
-            turn = self._turn.setdefault(key, len(self._turn))
-            entry = (-self.progress.urgency[key], turn, key)
-            heapq.heappush(self._queued.setdefault(name, []), entry)
+        try:
+            while (key := self.progress.take()) is not None:
+                self._released[key] = time.time()
+                name = self._pool_of(self.progress.plan.jobs[key])
+                turn = self._turn.setdefault(key, len(self._turn))
+                entry = (-self.progress.urgency[key], turn, key)
+                heapq.heappush(self._queued.setdefault(name, []), entry)
+        except StoreError as error:  # what other drivers did cannot be read
+            self.stop(str(error))
+        self._tell_failures()
 
     def _start(self, key: str) -> JobSpec | None:
         """The spec of a job's next attempt; None where it turns out to need none."""
         job = self.progress.plan.jobs[key]
+        attempt = f"{int(time.time() * 1000):012x}-{uuid.uuid4().hex[:6]}"
         try:
             if job.kind == "tune":
                 self.searches.ask(job)
-            return self._spec(job) if self.progress.claim(key) else None
+            if self.progress.claim(key, attempt):
+                return self._spec(job, attempt)
+            if key in self.progress.claims.elsewhere:
+                self._say("elsewhere", key, "another driver of this store is at work on it")
         except StoreError as error:
             # No job could be started or end: what is committed is safe, so stop here.
             self.stop(str(error))
@@ -192,14 +232,14 @@ class Dispatcher:
             self._fail(key, str(error))
         return None
 
-    def _spec(self, job: Job) -> JobSpec:
+    def _spec(self, job: Job, attempt: str) -> JobSpec:
         missing = self.progress.missing(job.key)
         address = self.progress.attempt_address(job.key)
         spec = JobSpec(
             key=job.key,
             kind=job.kind,
             address=address,
-            attempt=f"{int(time.time() * 1000):012x}-{uuid.uuid4().hex[:6]}",
+            attempt=attempt,
             study=self.progress.plan.study.name,
             units=missing,
             inputs=Inputs(self.progress.addressing).of(job.key, missing),
@@ -210,7 +250,6 @@ class Dispatcher:
             parents=tuple(self.progress.addressing.parents(job.key)),
             generation=self.progress.generation(address),
             released=self._released[job.key],
-            micro_batch=self._micro_batch.get(job.key),
         )
         self.progress.files.create(f"attempts/{address}/{spec.attempt}/job.json", spec.to_json())
         return spec
@@ -221,7 +260,9 @@ class Dispatcher:
         """A worker shows a sign of life."""
         spec = self._spec_of(trial_id)
         if spec and "step" in result:
-            self._say("progress", spec.key, result["phase"], result["step"], result["steps"])
+            said = {name: result[name] for name in ("phase", "step", "steps")}
+            self._show(spec, host=result.get("hostname", ""), **said)
+            self._say("progress", spec.key, said["phase"], said["step"], said["steps"])
 
     def ended(self, trial_id: str, result: dict[str, Any] | None) -> None:
         """A trial is over: ``result`` is its worker's last word, None if the worker vanished."""
@@ -236,7 +277,8 @@ class Dispatcher:
             elif pool.line:
                 self._promoted = pool.line.popleft()
             if spec is not None:
-                self._settle(spec, result or {}, self._deaths.pop(trial_id, ""))
+                self.driver.running.pop(spec.key, None)
+                self._settle(spec, result or {}, self._deaths.pop(trial_id, Death()))
 
     def promoted(self) -> str:
         """The trial that is to have the worker that was set free last; "" once it is told.
@@ -247,46 +289,50 @@ class Dispatcher:
         told, self._promoted = self._promoted, ""
         return told
 
-    def died(self, trial_id: str, message: str) -> None:
+    def died(self, trial_id: str, death: Death) -> None:
         """Ray's own word on why a trial's worker died; `ended` follows."""
-        self._deaths[trial_id] = message
+        self._deaths[trial_id] = death
 
-    def _settle(self, spec: JobSpec, result: dict[str, Any], death: str) -> None:
+    def _settle(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
         """Judge an attempt by the store first: a worker may die after its commit."""
-        failed = len(self.progress.failures)
         if self.progress.committed(spec.key, spec.address, spec.generation):
             self._committed(spec, result)
             # A search of which all trials diverged fails its scores with its last commit.
-            for key, message in list(self.progress.failures.items())[failed:]:
-                self._say("failed", key, message)
+            self._tell_failures()
         elif result.get("status") == "stopped" or (self.stopping and not result):
+            # The worker may have seen first that its driver is asked to stop; or it was preempted.
+            why = self.stopping or self.driver.asked_to_stop()
+            if why:
+                self.stop(why)
             self.progress.give_back(spec.key)
         else:
             self._retry(spec, result, death)
 
     def _committed(self, spec: JobSpec, result: dict[str, Any]) -> None:
-        job = self.progress.plan.jobs[spec.key]
+        self.done += 1
         commit = self.progress.commits.by_address[spec.address]
-        if job.kind == "score":
-            for address in list(self.progress.losers_after(spec.key)):
-                self.progress.commits.drop(address)
+        if spec.kind == "score":
+            self.progress.drop(list(self.progress.losers_after(spec.key)))
         outcome = commit.outcome
         what = "diverged" if outcome["status"] == "diverged" else "done"
         self._say(what, spec.key, outcome.get("message", ""), seconds=result.get("seconds", 0.0))
 
-    def _retry(self, spec: JobSpec, result: dict[str, Any], death: str) -> None:
+    def _retry(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
         try:
             self._judge(spec, result, death)
         except StoreError as error:  # not even the failure can be written: nothing can
             self.stop(str(error))
             self.progress.give_back(spec.key)
 
-    def _judge(self, spec: JobSpec, result: dict[str, Any], death: str) -> None:
+    def _judge(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
         files = self.progress.files
+        if self.progress.undermined(spec.key):
+            self._say("retry", spec.key, "its checkpoint was deleted: it lost in another study")
+            self.progress.give_back(spec.key)
+            return
         said = result or failures.last_words(files, spec)
-        kind = said.get("error") or "infrastructure"
-        silent = f"its worker died: {death or 'killed, or out of memory'}"
-        message = said.get("message") or silent
+        kind = said.get("error") or ("preempted" if death.preempted else "infrastructure")
+        message = said.get("message") or f"its worker died: {death.message}"
         if not said:
             failures.record(files, spec, kind, message)
         self._attempts[spec.key, kind] += 1
@@ -294,11 +340,8 @@ class Dispatcher:
             self.stop(message)
             self.progress.give_back(spec.key)
             return
-        if kind == "out_of_memory":
-            batch = spec.micro_batch or spec.inputs.get("training", {}).get("batch", 32)
-            self._micro_batch[spec.key] = max(1, batch // 2)
         tried = self._attempts[spec.key, kind]
-        if tried >= LIMITS[kind] or (kind == "out_of_memory" and spec.micro_batch == 1):
+        if tried >= LIMITS[kind]:
             failures.give_up(files, spec, message)
             self._fail(spec.key, message)
             return
@@ -307,15 +350,22 @@ class Dispatcher:
 
     def _fail(self, key: str, message: str) -> None:
         self.progress.fail(key, message)
-        self._say("failed", key, message)
+        self._tell_failures()
+
+    def _tell_failures(self) -> None:
+        """Say which jobs failed since last time, here or by what another driver committed."""
+        new = list(self.progress.failures.items())[self._told :]
+        self._told += len(new)
+        for key, message in new:
+            self._say("failed", key, message)
 
     def stop(self, why: str) -> None:
         """Hand out nothing more; what runs saves, as soon as it next looks."""
         if self.stopping:
             return
-        self.stopping = why
+        self.stopping = self.driver.why = why
         try:
-            self.progress.files.create(self.stop_marker, {"why": why})
+            self.progress.files.create(self.driver.stop_marker, {"why": why})
         except StoreError as error:  # what runs then goes on to its end, or fails as this did
             log.error("%s", error)
 
@@ -325,14 +375,22 @@ class Dispatcher:
                 return pool.running[trial_id]
         return None
 
+    def _show(
+        self, spec: JobSpec, host: str = "", phase: str = "", step: int = 0, steps: int = 0
+    ) -> None:
+        """Put an attempt into the heartbeat, whole: its thread may read it at any moment."""
+        known = self.driver.running.get(spec.key)
+        self.driver.running[spec.key] = {
+            "attempt": spec.attempt,
+            "host": host,
+            "phase": phase,
+            "step": step,
+            "steps": steps,
+            "since": known["since"] if known and known["phase"] else time.time(),
+        }
+
     def _say(
         self, what: str, key: str, message: str = "", step: int = 0, steps: int = 0,
         seconds: float = 0.0,
     ) -> None:  # fmt: skip
         self.listener(Event(what, key, message, step, steps, seconds))
-
-
-def _log_event(event: Event) -> None:
-    if event.what in ("done", "diverged", "retry", "failed"):
-        level = logging.INFO if event.what == "done" else logging.WARNING
-        log.log(level, "%s %s %s", event.what, event.key, event.message)

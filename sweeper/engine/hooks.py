@@ -10,12 +10,14 @@ import functools
 import logging
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from sweeper.engine.deaths import death_of
 from sweeper.engine.dispatch import Dispatcher
 
 log = logging.getLogger("sweeper")
@@ -77,7 +79,7 @@ class PlanSearcher(_Unpickled, Searcher):
                 "pool": pool,
                 "store": self.store,
                 "job": f"attempts/{given.address}/{given.attempt}/job.json",
-                "stop": self.dispatcher.stop_marker,
+                "stop": self.dispatcher.driver.stop_marker,
                 "threads": self.threads[pool],
                 "beat": beat,
             }
@@ -137,6 +139,7 @@ class HoldScheduler(_Unpickled, FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Remember what Ray says of a worker that died; Tune tells the searcher only that."""
         self._waiting.pop(trial.trial_id, None)
-        lines = str(trial.get_error() or "").strip().splitlines()
-        if lines:
-            self.dispatcher.died(trial.trial_id, lines[-1].strip())
+        text = Path(trial.error_file).read_text() if trial.error_file else ""
+        # Tune counts a trial's failures, all but that of a host which Ray knows to be preempted.
+        death = death_of(text, preempted=not trial.num_failures)
+        self.dispatcher.died(trial.trial_id, death)

@@ -17,23 +17,33 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.disk import check_disk
-from sweeper.engine.dispatch import Dispatcher, Event
+from sweeper.engine.daemons import apart, missed
+from sweeper.engine.dispatch import Dispatcher
+from sweeper.engine.environment import TUNE_PASSES_ON, hidden, passed_on, runtime_env
+from sweeper.engine.events import Event
+from sweeper.engine.heartbeat import beating
 from sweeper.errors import EngineError
 from sweeper.graph import Job
 from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
-from sweeper.store.files import StoreFiles
+from sweeper.store.drivers import Driver, Drivers
+from sweeper.store.files import StoreFiles, digest
+from sweeper.store.leases import Leases
 from sweeper.study import Study
 from sweeper.tuning.searches import Searches
 
 log = logging.getLogger("sweeper")
 Listener = Callable[[Event], None]
+_WAIT_SECONDS = 1.0
 
 
 @dataclass
 class Summary:
-    """How a run ended. ``failed`` maps jobs to reasons, ``blocked`` jobs to the job above them."""
+    """How a run ended. ``failed`` maps jobs to reasons, ``blocked`` jobs to the job above them.
+
+    ``done`` counts the study's jobs that are done, ``trained`` those that this run did.
+    """
 
     done: int
     trained: int
@@ -60,9 +70,10 @@ def run(
 
     Args:
         study: A study, or the path or shipped name of one.
-        store: The store's folder; default ``runs/<name of the study>``.
+        store: The store's folder, or its address in a bucket (``s3://bucket/path``); default
+            ``runs/<name of the study>``.
         address: A Ray cluster's address, or "auto"; default: this machine, Ray in process.
-        listener: Called with every `sweeper.engine.dispatch.Event`.
+        listener: Called with every `sweeper.engine.events.Event`.
         watch: Makes a listener for a progress, as a context that lasts as long as the run.
 
     Raises:
@@ -74,18 +85,20 @@ def run(
         study = Study.load(study)
     planned = plan(study)
     files = StoreFiles(store or f"runs/{study.name}", create=True)
-    progress = Progress(planned, resolve(planned, files), files, failures=False)
-    check_disk(planned, files.root, progress)
-    before = len(progress.commits.by_address)
-    stopped = ""
+    driver = Driver(files, study.name, digest(study.model_dump_json(exclude_unset=True)))
+    leases = Leases(driver, Drivers(files))
+    resolved = resolve(planned, files)
+    progress = Progress(planned, resolved, files, failures=False, leases=leases)
+    check_disk(planned, files.address, progress)
+    stopped, did = "", 0
     if progress.left:
         with _listening(progress, listener, watch) as heard:
-            stopped = execute(progress, files, address, heard)
-    for loser in list(progress.losers()):
-        progress.commits.drop(loser)
+            stopped, did = execute(progress, driver, address, heard)
+        leases.tidy()
+    progress.drop(list(progress.losers()))
     return Summary(
         done=len(progress.done),
-        trained=len(progress.commits.by_address) - before,
+        trained=did,
         failed=dict(progress.failures),
         blocked=progress.blocked(),
         stopped=stopped,
@@ -120,12 +133,12 @@ RAY_SETTINGS = {
 
 def execute(
     progress: Progress,
-    files: StoreFiles,
+    driver: Driver,
     address: str | None = None,
     listener: Listener | None = None,
     worker: type | None = None,
-) -> str:
-    """Run one Tuner over the plan; returns why it stopped early, or "" when it did not.
+) -> tuple[str, int]:
+    """Run the plan; returns why it stopped early ("" if it did not), and how many jobs it did.
 
     ``worker`` is the trainable that does the jobs, by default `sweeper.engine.worker.Worker`.
     """
@@ -140,30 +153,49 @@ def execute(
             Searches(progress),
             pool_of=shapes.pool_of,
             slots=shapes.slots,
+            driver=driver,
+            # Ray in process is this driver's alone; a cluster's slots are everybody's.
+            shared=lambda: address is not None and progress.claims.company,
             listener=listener,
         )
-        with _interruptible(dispatcher), tempfile.TemporaryDirectory(prefix="sweeper-") as scratch:
-            _tune(dispatcher, shapes, files, scratch, worker)
+        with beating(driver, dispatcher.stop), _interruptible(dispatcher):
+            _until_done(dispatcher, shapes, worker)
         if not dispatcher.stopping and progress.left:
             raise EngineError(
                 f"{len(progress.left)} jobs were never started, {sorted(progress.left)[0]} among "
                 "them. This is a fault of the planner: please report it with the study."
             )
-        return dispatcher.stopping
+        return dispatcher.stopping, dispatcher.done
 
 
-def _tune(
-    dispatcher: Dispatcher, shapes: _Shapes, files: StoreFiles, scratch: str, worker: type | None
-) -> None:
+def _until_done(dispatcher: Dispatcher, shapes: _Shapes, worker: type | None) -> None:
+    """Tune as long as there is something to do here; between, wait for other drivers.
+
+    On a cluster that others use, Tune is left to wait: it would keep a slot which they may lack.
+    """
+    while True:
+        if dispatcher.found_work():
+            with tempfile.TemporaryDirectory(prefix="sweeper-") as scratch:
+                _tune(dispatcher, shapes, scratch, worker)
+        elif dispatcher.waits:
+            time.sleep(_WAIT_SECONDS)
+        else:
+            return
+
+
+def _tune(dispatcher: Dispatcher, shapes: _Shapes, scratch: str, worker: type | None) -> None:
     from ray import tune
 
     from sweeper.engine.hooks import HoldScheduler, PlanSearcher
     from sweeper.engine.worker import Worker
 
+    files = dispatcher.progress.files
+    # Not by a runtime environment, which Ray writes to its logs: there are secrets among them.
+    passing = tune.with_parameters(worker or Worker, environment=passed_on(files))
     tuner = tune.Tuner(
-        tune.with_resources(worker or Worker, shapes.request),
+        tune.with_resources(passing, shapes.request),
         tune_config=tune.TuneConfig(
-            search_alg=PlanSearcher(dispatcher, str(files.root), shapes.threads),
+            search_alg=PlanSearcher(dispatcher, files.address, shapes.threads),
             scheduler=HoldScheduler(dispatcher),
             num_samples=-1,
             max_concurrent_trials=100_000,  # the dispatcher decides how many start
@@ -180,7 +212,8 @@ def _tune(
             failure_config=tune.FailureConfig(max_failures=0),
         ),
     )
-    tuner.fit()
+    with hidden(TUNE_PASSES_ON):
+        tuner.fit()
 
 
 class _Shapes:
@@ -252,23 +285,27 @@ def _connected(address: str | None) -> Iterator[None]:
     import ray
 
     ours = not ray.is_initialized()
+    alone = ours and address is None
     if ours and address:
         _check_reachable(address)
     if ours:
         try:
-            ray.init(
-                # "local": a cluster that this host belongs to is used only when it is named.
-                address=address or "local",
-                num_cpus=None if address else cores_here(),
-                include_dashboard=None if address else False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                runtime_env=_runtime_env() if address else None,
-            )
+            with apart() if alone else contextlib.nullcontext():
+                ray.init(
+                    # "local": a cluster that this host belongs to is used only when it is named.
+                    address=address or "local",
+                    num_cpus=None if address else cores_here(),
+                    include_dashboard=None if address else False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    runtime_env=runtime_env() if address else None,
+                )
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             raise EngineError(_unreachable(address, error)) from error
     try:
-        yield
+        here = ray.get_runtime_context().gcs_address
+        with missed(here) if alone else contextlib.nullcontext():
+            yield
     finally:
         if ours:
             ray.shutdown()
@@ -294,16 +331,6 @@ def _unreachable(address: str | None, error: Exception) -> str:
         "status` on its head), the address, and that RAY_AUTH_TOKEN is the head's token "
         "(see cluster/README.md)."
     )
-
-
-def _runtime_env() -> dict[str, Any]:
-    """Brings this very sweeper to every node of a cluster, and the user's settings with it."""
-    package = Path(__file__).parent.parent
-    passed = ("SWEEPER_DATA", "HF_HOME", "HF_HUB_OFFLINE", "HF_TOKEN")
-    return {
-        "py_modules": [str(package)],
-        "env_vars": {name: os.environ[name] for name in passed if name in os.environ},
-    }
 
 
 @contextlib.contextmanager

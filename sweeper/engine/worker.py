@@ -11,7 +11,8 @@ from typing import Any
 import ray
 from ray import tune
 
-from sweeper.jobs import JobSpec, Progress
+from sweeper.engine.notice import Notice
+from sweeper.jobs import JobSpec, Preempted, Progress
 from sweeper.store.files import StoreFiles
 
 HOLD_SECONDS = 0.1
@@ -28,8 +29,14 @@ class Worker(tune.Trainable):
     stop them cleanly.
     """
 
-    def setup(self, config: dict[str, Any]) -> None:
-        """Get ready while no job waits, and take the first one."""
+    def setup(self, config: dict[str, Any], environment: dict[str, str] | None = None) -> None:
+        """Get ready while no job waits, and take the first one.
+
+        Args:
+            config: The first job.
+            environment: Variables that the driver passes on, secrets among them.
+        """
+        os.environ.update(environment or {})
         if not ray.get_gpu_ids():
             # Ray hides nothing from a worker that reserved no GPU, and torch would take the first.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -37,6 +44,7 @@ class Worker(tune.Trainable):
         os.environ["RAYON_NUM_THREADS"] = str(config["threads"])
         self.load()
         self._items: Generator[Any] | None = None
+        self._notice = Notice(busy=lambda: self._items is not None)
         self.reset_config(config)
 
     def load(self) -> None:
@@ -55,6 +63,7 @@ class Worker(tune.Trainable):
         if not new_config["hold"]:
             self._files = StoreFiles(new_config["store"])
             self._stop = new_config["stop"]
+            self._looked = time.monotonic()
             spec = JobSpec.from_json(self._files.read(new_config["job"]))
             self._items = self.work(spec, self._files)
         return True
@@ -69,17 +78,27 @@ class Worker(tune.Trainable):
             item = next(self._items)
             if not isinstance(item, Progress):
                 return self._end(item)
+            why = self._notice()
+            if why:
+                return self._end(self._items.throw(Preempted(f"preempted: {why}")))
             if time.monotonic() >= speaks:
                 break
-        if self._files.exists(self._stop):
+        if self._is_stopped():
             # However long the saving takes, the driver waits for this result.
             self.cleanup()
             return {"done": True, "status": "stopped"}
         return {"done": False, **asdict(item)}
 
+    def _is_stopped(self) -> bool:
+        now = time.monotonic()
+        if now - self._looked < self._files.look_every:
+            return False
+        self._looked = now
+        return self._files.exists(self._stop)
+
     def _end(self, result: Any) -> dict[str, Any]:
         self._items = None
-        if result.tainted:
+        if result.leaves:
             # The failure is in the store, where the driver finds it; a fresh process takes over.
             os._exit(1)
         return {"done": True, **asdict(result)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from rich.text import Text
 from sweeper.disk import checkpoints_needed, free_bytes, size
 from sweeper.errors import StoreError
 from sweeper.graph import Plan
-from sweeper.progress import DONE, UNNEEDED, Progress
+from sweeper.progress import BLOCKED, DONE, FAILED, UNNEEDED, Progress
 from sweeper.report.terminal import (
     duration,
     print_best_line,
@@ -23,6 +24,7 @@ from sweeper.report.terminal import (
     say,
     table,
 )
+from sweeper.store.files import has_store
 
 if TYPE_CHECKING:
     from sweeper.analysis.view import View
@@ -39,21 +41,24 @@ KINDS = {
 # ---- plan and status --------------------------------------------------------------------------
 
 
-def print_plan(out: Console, planned: Plan, progress: Progress | None, folder: Path) -> None:
+def print_plan(out: Console, planned: Plan, progress: Progress | None, store: str | Path) -> None:
     """A plan's jobs by kind, what is shared, what a store has, and the room for checkpoints."""
     study = planned.study
     say(out, f"{study.name}: {study.description}" if study.description else study.name, "bold")
     rows = ", ".join(planned.rows)
     seeds = ", ".join(map(str, study.seeds))
     say(out, f"  {_count(planned.rows, 'row')}: {rows}")
+    for name, row in study.intermediates.items():
+        if row.composition != name:
+            say(out, f"    {name}: {row.composition}")
     say(out, f"  {_count(planned.columns, 'target')}: {', '.join(planned.columns)}")
     say(out, f"  {_count(study.seeds, 'seed')}: {seeds}")
     out.print()
     _print_jobs(out, planned, progress)
     for line in _sharing(planned, progress):
         say(out, line)
-    say(out, _left(planned, progress, folder))
-    say(out, _room(planned, progress, folder))
+    say(out, _left(planned, progress, store))
+    say(out, _room(planned, progress, store))
 
 
 def _count(things: object, name: str) -> str:
@@ -62,14 +67,17 @@ def _count(things: object, name: str) -> str:
 
 
 def _print_jobs(out: Console, planned: Plan, progress: Progress | None) -> None:
-    counts = Counter(job.kind for job in planned.jobs.values())
-    done = Counter(planned.jobs[key].kind for key in progress.done) if progress else Counter()
-    left = Counter(planned.jobs[key].kind for key in progress.left) if progress else counts
-    made = table("job", "", "all", "done", "left", right=(2, 3, 4))
+    def by_kind(keys: Iterable[str]) -> Counter[str]:
+        return Counter(planned.jobs[key].kind for key in keys)
+
+    found = {"all": by_kind(planned.jobs), "done": by_kind(progress.done if progress else ())}
+    found["left"] = by_kind(progress.left if progress else planned.jobs)
+    if progress and progress.failures:
+        found |= {FAILED: by_kind(progress.failures), BLOCKED: by_kind(progress.blocked())}
+    made = table("job", "", *found, right=range(2, 2 + len(found)))
     for kind, meaning in KINDS.items():
-        numbers = (counts[kind], done[kind], left[kind])
-        made.add_row(kind, Text(meaning, style="dim"), *map(str, numbers))
-    made.add_row("all", "", *(str(c.total()) for c in (counts, done, left)), style="bold")
+        made.add_row(kind, Text(meaning, style="dim"), *(str(c[kind]) for c in found.values()))
+    made.add_row("all", "", *(str(c.total()) for c in found.values()), style="bold")
     out.print(made)
     out.print()
 
@@ -96,36 +104,58 @@ def _sharing(planned: Plan, progress: Progress | None) -> list[str]:
     return said
 
 
-def _left(planned: Plan, progress: Progress | None, folder: Path) -> str:
+def _left(planned: Plan, progress: Progress | None, store: str | Path) -> str:
     if progress is None:
-        if (folder / "store.json").is_file():
+        if has_store(store):
             return (
-                f"Store: {folder} is there, but has not all of this study's data on record (or "
+                f"Store: {store} is there, but has not all of this study's data on record (or "
                 "they changed since), so what it has done is known once `sweeper run` reads them."
             )
-        return f"Store: {folder} is not there yet; everything is left."
-    if not progress.left:
-        done = len(progress.done)
-        lacking = len(progress.failures) + len(progress.blocked())
-        end = f"; {lacking} failed or are blocked" if lacking else "; nothing is left"
-        spared = len(planned.jobs) - done - lacking
-        extra = f" ({spared} more are not needed for that)" if spared else ""
-        return f"Store: {folder} has {done} of {len(planned.jobs)} jobs{end}{extra}."
-    return f"Store: {folder} has {len(progress.done)} jobs; {len(progress.left)} are left."
+        return f"Store: {store} is not there yet; everything is left."
+    done, left, failed = len(progress.done), len(progress.left), len(progress.failures)
+    said = f"Store: {store} has {done} of {len(planned.jobs)} jobs; "
+    some = f"{left} {'is' if left == 1 else 'are'} left"
+    if failed:
+        blocked = len(progress.blocked())
+        below = f" and {blocked} blocked by that" if blocked else ""
+        rest = f"; {some}" if left else ""
+        return (
+            f"{said}{failed} failed{below}{rest}. `sweeper status {store}` says why; mend that, "
+            "and run again."
+        )
+    if left:
+        return f"{said}{some}."
+    spared = len(planned.jobs) - done
+    extra = f" ({spared} more are not needed for that)" if spared else ""
+    return f"{said}nothing is left{extra}."
 
 
-def _room(planned: Plan, progress: Progress | None, folder: Path) -> str:
+def _room(planned: Plan, progress: Progress | None, store: str | Path) -> str:
     needed = checkpoints_needed(planned, progress)
-    free = size(free_bytes(folder))
+    room = free_bytes(store)
+    free = "the bucket's room is not counted" if room is None else f"{size(room)} are free"
     if needed is None:
-        return f"Disk: the size of this base model is not known here; {free} are free."
+        return f"Disk: the size of this base model is not known here; {free}."
     if not needed:
-        return f"Disk: no more checkpoints; {free} are free."
-    return f"Disk: checkpoints need about {size(needed)}; {free} are free."
+        return f"Disk: no more checkpoints; {free}."
+    return f"Disk: checkpoints need about {size(needed)}; {free}."
 
 
 def print_status(out: Console, view: View) -> None:
-    """A study's jobs by kind and state, and what failed."""
+    """A study's jobs by kind and state, what failed, and which broken rows were left out."""
+    print_states(out, view)
+    left = view.progress.left
+    if not left and not view.progress.failures:
+        say(out, "Complete: every cell of the matrix is scored.")
+    elif left:
+        say(out, f"{len(left)} jobs are left; `sweeper run` goes on with them.")
+    print_failures(out, view)
+    print_skipped(out, view)
+    out.print()
+
+
+def print_states(out: Console, view: View) -> None:
+    """A study's jobs by kind and state."""
     counts = view.progress.counts()
     states = [s for s in _STATES if any(found[s] for found in counts.values())]
     say(out, view.plan.study.name, "bold")
@@ -134,26 +164,20 @@ def print_status(out: Console, view: View) -> None:
         found = counts[kind]
         made.add_row(kind, *(str(found[s]) for s in states), str(found.total()))
     out.print(made)
-    left = view.progress.left
-    if not left and not view.progress.failures:
-        say(out, "Complete: every cell of the matrix is scored.")
-    elif left:
-        say(out, f"{len(left)} jobs are left; `sweeper run` goes on with them.")
-    _print_failures(out, view)
-    out.print()
 
 
-_STATES = (DONE, "ready", "waiting", "failed", "blocked", UNNEEDED)
+_STATES = (DONE, "ready", "waiting", FAILED, BLOCKED, UNNEEDED)
 
 
-def _print_failures(out: Console, view: View) -> None:
+def print_failures(out: Console, view: View) -> None:
+    """What failed, why, how many jobs that blocks, and where to read more."""
     blocked = Counter(view.progress.blocked().values())
     for key, reason in view.progress.failures.items():
         say(out, f"failed: {key}", "red")
         say(out, f"  {reason}")
         if blocked[key]:
             say(out, f"  {_count(range(blocked[key]), 'job')} blocked by it")
-        out.print(Text(f"  sweeper logs '{key}' --store {view.files.root}"), soft_wrap=True)
+        out.print(Text(f"  sweeper logs '{key}' --store {view.files.address}"), soft_wrap=True)
 
 
 # ---- results ----------------------------------------------------------------------------------
@@ -173,7 +197,7 @@ def print_results(out: Console, view: View) -> None:
     print_skipped(out, view)
     out.print()
     say(out, "Store", "bold")
-    print_path(out, str(view.files.root))
+    print_path(out, view.files.address)
 
 
 def print_skipped(out: Console, view: View) -> None:
@@ -184,7 +208,7 @@ def print_skipped(out: Console, view: View) -> None:
     out.print()
     say(out, f"{_count(range(sum(found.values())), 'broken row')} left out", "bold")
     for name, count in found.items():
-        say(out, f"  {name}: {count:,}", "yellow")
+        say(out, f"  {name}: {count:,} row{'' if count == 1 else 's'}", "yellow")
     say(out, "  What is wrong: `sweeper tasks check TASK --keep-going`, or the job's `message`.")
 
 

@@ -137,7 +137,7 @@ def _mean_only(cell: Shown) -> Text:
 
 
 def print_best_line(out: Console, found: Best) -> None:
-    """A target's checkpoint in two lines: what it is, and its path."""
+    """A target's checkpoint in two lines: what it is, and where it lies."""
     if found.selection is None:
         said = f"{found.intermediate}, seed {found.seed} (no selection split: rows not ranked)"
     else:
@@ -147,7 +147,7 @@ def print_best_line(out: Console, found: Best) -> None:
         )
     line = Text(f"{found.target}: ", style="bold")
     out.print(line.append(said, style="not bold"))
-    print_path(out, found.path)
+    print_path(out, found.address)
 
 
 def print_best(out: Console, found: Best) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sweeper.errors import StoreError
-from sweeper.store.files import StoreFiles, file_digest
+from sweeper.store.files import StoreFiles
+from sweeper.store.folder import Stored
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,18 @@ def commit(
     job: str,
     kind: str,
     units: dict[str, str],
-    made: Iterable[str],
+    made: Iterable[Stored],
     outcome: dict[str, Any],
 ) -> bool:
     """Make an attempt the job's outcome; False when another attempt was first.
 
-    ``made`` are the store-relative names of every file that the attempt made; all must be
-    durable. The other arguments are `Commit`'s.
+    ``made`` is every file that the attempt made, as `StoreFiles.publish` and `tables.write` say
+    that they stored it. The other arguments are `Commit`'s.
     """
-    named = {}
-    for name in sorted(made):
-        path = files.path(name)
-        named[name] = {"size": path.stat().st_size, "sha256": file_digest(path)}
+    named = {
+        one.name: {"size": one.size, "sha256": one.sha256}
+        for one in sorted(made, key=lambda one: one.name)
+    }
     return files.create(
         f"commits/{address}.{generation}",
         {
@@ -87,37 +88,55 @@ class Commits:
         self.by_address: dict[str, Commit] = {}
         self.by_unit: dict[str, Commit] = {}
         self._seen: set[str] = set()
+        self._dropped: set[str] = set()
         self.refresh()
 
     def refresh(self) -> list[Commit]:
         """Read the markers that are new since last time; returns their commits."""
         dropped = set(self.files.names("dropped"))
+        for name in dropped - self._dropped:
+            self._see_drop(name)
+        self._dropped = dropped
         new = [n for n in self.files.names("commits") if n not in self._seen]
         # A later generation replaces an earlier one: read them in that order.
-        commits = [self._read(name, dropped) for name in sorted(new, key=_generation)]
-        return [commit for commit in commits if commit is not None]
+        new.sort(key=_generation)
+        read = self.files.read_all(f"commits/{name}" for name in new)
+        return [self._take(name, data, dropped) for name, data in zip(new, read, strict=True)]
 
     def read(self, address: str, generation: int = 0) -> Commit | None:
         """One marker, just written by a worker; None if it is not there."""
         name = f"{address}.{generation}"
-        if not self.files.exists(f"commits/{name}"):
-            return None
-        return self._read(name, set())
+        data = self.files.find(f"commits/{name}")
+        return None if data is None else self._take(name, data, set())
+
+    def read_drop(self, address: str) -> None:
+        """See whether a commit's checkpoints were dropped since it was read."""
+        name = f"{address}.{self.by_address[address].generation}"
+        if self.files.exists(f"dropped/{name}"):
+            self._see_drop(name)
+
+    def _see_drop(self, name: str) -> None:
+        commit = self.by_address.get(name.rpartition(".")[0])
+        if commit and name == f"{commit.address}.{commit.generation}":
+            self._keep(replace(commit, dropped=True))
 
     def drop(self, address: str) -> None:
         """Delete a committed attempt's checkpoints, which its search no longer needs."""
-        old = self.by_address[address]
-        self.files.create(f"dropped/{address}.{old.generation}", {"dropped": time.time()})
-        self.files.remove(old.folder)
-        self._keep(Commit(**{**vars(old), "dropped": True}))
+        self.mark_dropped(address)
+        self.files.remove(self.by_address[address].folder)
 
-    def _read(self, name: str, dropped: set[str]) -> Commit | None:
-        data = self.files.read(f"commits/{name}")
+    def mark_dropped(self, address: str) -> None:
+        """Say of a committed attempt's checkpoints that they are deleted, which comes next."""
+        name = f"{address}.{self.by_address[address].generation}"
+        self.files.create(f"dropped/{name}", {"dropped": time.time()})
+        self._see_drop(name)
+
+    def _take(self, name: str, data: dict[str, Any], dropped: set[str]) -> Commit:
         try:
             commit = Commit(**data, dropped=name in dropped)
         except TypeError as error:
             raise StoreError(
-                f"The marker {self.files.path(f'commits/{name}')} is not one of this schema "
+                f"The marker {self.files.where(f'commits/{name}')} is not one of this schema "
                 f"({error}). Delete it to have its job done again."
             ) from None
         self._seen.add(name)

@@ -1,4 +1,4 @@
-"""The store's folder: where everything lies, and the few ways in which files come to be.
+"""The store's files: what lies where, and the few ways in which files come to be.
 
 store.json                              what this is, and its schema version
 studies/<name>/<number>.json            snapshots: study, cards, resolved sources
@@ -11,229 +11,248 @@ failures/<address>/<attempt>.json       an attempt that died, and why
 failed/<address>/<attempt>.json         the job was given up after that attempt
 resume/<address>/                       resume points of a job in flight
 stops/<run>.json                        a run is to save and stop
+limits/<shape>/<device>.<size>          so much at once ran out of a device's memory
 logs/<job key>/<attempt>.log
+
+A store is a folder (`sweeper.store.folder`) or lies in a bucket (`sweeper.store.bucket`): the
+same files under the same names, with the same guarantees.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
-import os
-import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import StoreError
+from sweeper.store.folder import DRAFT, Draft, Folder, Stored, explained, make_folder
 
-DRAFT = ".draft-"
+if TYPE_CHECKING:
+    from sweeper.store.bucket import Bucket
 
 SCHEMA_VERSION = 1
 """Rises when an older sweeper could no longer read what this one writes."""
 
 
 class StoreFiles:
-    """A store in a folder (local disk or NFS): paths, and durable, exclusive creation.
+    """A store's files, by their names relative to the store. A name cannot leave the store.
 
     Args:
-        root: The store's folder.
-        create: Make the folder and its `store.json` if they are not there.
+        address: A folder, or where in a bucket: ``s3://bucket/path``, ``gs://bucket/path``.
+        create: Make the store, with its `store.json`, if it is not there.
+
+    Attributes:
+        address: The same in full, for people and for other processes.
+        look_every: How many seconds to leave, at least, between two looks at whether something
+            has changed: a look at a bucket costs time and money.
 
     Raises:
-        StoreError: there is no store, or it has another schema, or it cannot be written.
+        StoreError: there is no store, or it has another schema, or it cannot be read or written.
+            Every method raises it, if what it does is refused or fails in earnest.
     """
 
-    def __init__(self, root: str | Path, *, create: bool = False) -> None:
-        if "://" in str(root):
-            raise StoreError(
-                f"A store is a folder (a local disk or NFS), and {str(root)!r} is an address. "
-                "Give a folder that every node can reach."
-            )
-        self.root = Path(root).expanduser().absolute()
+    def __init__(self, address: str | Path, *, create: bool = False) -> None:
+        self._place = _place_of(address)
+        self.address = self._place.address
+        self.look_every = self._place.look_every
         self._check(create)
 
     def _check(self, create: bool) -> None:
-        identity = self.root / "store.json"
-        if not identity.is_file() and create:
-            _refuse_foreign_folder(self.root)
-            with explained(self.root):
-                data = {"sweeper_store": SCHEMA_VERSION, "created": time.time()}
-                self.create("store.json", data)
+        content = self._place.content("store.json")
+        if content is None and create:
+            _refuse_foreign_files(self._place)
+            made = {"sweeper_store": SCHEMA_VERSION, "created": time.time()}
+            self.create("store.json", {**made, "id": uuid.uuid4().hex})
+            content = self._place.content("store.json")
+        if content is None:
+            raise StoreError(
+                f"There is no store in {self.address}. Run a study first (`sweeper run STUDY "
+                f"--store {self.address}`), or give the address of an existing store."
+            )
         try:
-            version = json.loads(identity.read_text())["sweeper_store"]
-        except FileNotFoundError:
+            version = json.loads(content)["sweeper_store"]
+        except (ValueError, KeyError, TypeError) as error:
             raise StoreError(
-                f"There is no store in {self.root}. Run a study first (`sweeper run STUDY "
-                f"--store {self.root}`), or give the folder of an existing store."
-            ) from None
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise StoreError(
-                f"{identity} is not a readable store.json ({error}). Restore the file, or use "
-                "another folder."
+                f"{self.where('store.json')} is not a readable store.json ({error}). Restore the "
+                "file, or use another folder."
             ) from None
         if version != SCHEMA_VERSION:
             raise StoreError(
-                f"The store in {self.root} has schema {version}; this sweeper reads and writes "
+                f"The store in {self.address} has schema {version}; this sweeper reads and writes "
                 f"schema {SCHEMA_VERSION}. Use the sweeper that wrote it, or another folder."
             )
+        self._place.opened(content, create)
 
-    def path(self, relative: str) -> Path:
-        """The local path of a file or folder of the store. It cannot leave the store's folder."""
-        # By its words alone: asking the disk would slow every access, and an administrator may
-        # well have put one of the folders elsewhere, behind a link.
-        if relative.startswith("/") or ".." in relative.split("/"):
-            raise StoreError(
-                f"Names stay inside the store's folder; {relative!r} leaves {self.root}."
-            )
-        return self.root / relative
+    def where(self, relative: str) -> str:
+        """A name as people know it: with the store's address."""
+        return self._place.where(relative)
+
+    # -- small files, whole --------------------------------------------------------------------
 
     def create(self, relative: str, data: dict[str, Any]) -> bool:
         """Write JSON durably if no such file is there yet; False if there is one.
 
-        The content is complete before the name exists: a hard link is exclusive on local disks
-        and on NFS, where opening with O_EXCL and then writing would show half a file.
+        Of many processes that try, one is told True. In a bucket those are all told True that
+        wrote the very same: where an answer was lost on its way, nothing else tells whose it is.
         """
-        path = self.path(relative)
-        with self._draft(path, data) as draft:
-            try:
-                os.link(draft, path)
-            except FileExistsError:
-                return False
-            sync_folder(path.parent)
-        return True
+        return self._place.create(relative, canonical(data))
 
     def replace(self, relative: str, data: dict[str, Any]) -> None:
         """Write JSON over what is there, whole: for what is no record, such as a heartbeat."""
-        path = self.path(relative)
-        with self._draft(path, data) as draft:
-            draft.replace(path)
-
-    @contextlib.contextmanager
-    def _draft(self, path: Path, data: dict[str, Any]) -> Iterator[Path]:
-        """The content of a file to be, durable, under a name that no reader takes."""
-        draft = path.parent / f"{DRAFT}{uuid.uuid4().hex}"
-        with explained(path):
-            make_folder(path.parent)
-            try:
-                with draft.open("xb") as stream:
-                    stream.write(canonical(data))
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                yield draft
-            finally:
-                draft.unlink(missing_ok=True)
-
-    def exists(self, relative: str) -> bool:
-        """Whether there is such a file."""
-        return self.path(relative).exists()
+        self._place.replace(relative, canonical(data))
 
     def read(self, relative: str) -> dict[str, Any]:
-        """A JSON file of the store."""
-        path = self.path(relative)
+        """A JSON file of the store; it must be there."""
+        return self._parsed(relative, self._place.content(relative))
+
+    def find(self, relative: str) -> dict[str, Any] | None:
+        """A JSON file of the store; None if it is not there."""
+        content = self._place.content(relative)
+        return None if content is None else self._parsed(relative, content)
+
+    def read_all(self, relatives: Iterable[str]) -> list[dict[str, Any]]:
+        """JSON files of the store, in the order given: from a bucket many at once."""
+        names = list(relatives)
+        found = zip(names, self._place.contents(names), strict=True)
+        return [self._parsed(name, content) for name, content in found]
+
+    def _parsed(self, relative: str, content: bytes | None) -> dict[str, Any]:
+        if content is None:
+            raise StoreError(
+                f"{self.where(relative)} cannot be read: No such file. Restore the file."
+            )
         try:
-            data: dict[str, Any] = json.loads(path.read_bytes())
+            data: dict[str, Any] = json.loads(content)
         except ValueError as error:
             raise StoreError(
-                f"{path} is damaged: not JSON ({error}). Delete this one file; the next run "
-                "makes again what it stood for."
-            ) from None
-        except OSError as error:
-            raise StoreError(
-                f"{path} cannot be read: {error.strerror}. Restore the file or its permissions."
+                f"{self.where(relative)} is damaged: not JSON ({error}). Delete this one file; "
+                "the next run makes again what it stood for."
             ) from None
         return data
 
+    def content(self, relative: str) -> bytes | None:
+        """What is in a small file; None if it is not there."""
+        return self._place.content(relative)
+
+    def contents(self, relatives: Iterable[str]) -> Iterable[bytes | None]:
+        """What is in several small files, in the order given: from a bucket many at once."""
+        return self._place.contents(relatives)
+
+    # -- what there is -------------------------------------------------------------------------
+
+    def exists(self, relative: str) -> bool:
+        """Whether there is such a file."""
+        return self._place.exists(relative)
+
     def names(self, folder: str) -> list[str]:
         """The names in a folder, sorted, without drafts; empty if there is no such folder."""
-        try:
-            found = [path.name for path in self.path(folder).iterdir()]
-        except FileNotFoundError:
-            return []
-        return sorted(name for name in found if not name.startswith("."))
+        return self._place.names(folder)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """All files below a folder, by their names relative to it, sorted, and their bytes."""
+        return self._place.sizes(folder)
+
+    def there(self, folders: Iterable[str]) -> set[str]:
+        """Which of some folders exist."""
+        return self._place.there(folders)
+
+    def remove(self, relative: str) -> None:
+        """Delete a file or a folder, if it is there."""
+        self._place.remove(relative)
+
+    def full(self) -> str:
+        """Why nothing more can be written here: a disk is full; "" if none is."""
+        return self._place.full()
+
+    # -- large files ---------------------------------------------------------------------------
+
+    def writing(self, relative: str) -> AbstractContextManager[Draft]:
+        """Write a file through a local path; after the block it is in the store, whole.
+
+        An earlier file of that name is replaced. If the block raises, nothing has changed.
+        """
+        return self._place.writing(relative)
+
+    def reading(self, relative: str) -> AbstractContextManager[Path]:
+        """A local path with the content that a file has now, for as long as the block lasts.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+        return self._place.reading(relative)
+
+    def local(self, relative: str) -> Path:
+        """The local path of a committed attempt's file or folder, to be read only.
+
+        On a disk that is the file itself. From a bucket it is fetched once per node, checked
+        against its marker, and kept in the node's cache.
+        """
+        return self._place.local(relative)
 
     def attempt_folder(self, address: str, attempt: str) -> Path:
-        """The folder for what one attempt makes; no other attempt writes there."""
-        path = self.path(f"attempts/{address}/{attempt}")
+        """The local folder for what one attempt makes, until `publish`; no other writes there."""
+        path = self._place.workspace(f"attempts/{address}/{attempt}")
         with explained(path):
             make_folder(path)
         return path
 
-    def resume_folder(self, address: str) -> Path:
-        """Where a job's resume points lie; they outlive its attempts. May not be there yet."""
-        return self.path(f"resume/{address}")
+    def workspace(self, relative: str) -> Path:
+        """A local path at which a file or folder is made over a longer time, until `publish`.
 
-    def relative(self, path: Path) -> str:
-        """The store-relative name of a path inside it."""
-        return path.relative_to(self.root).as_posix()
+        The folder above it is there.
+        """
+        return self._place.workspace(relative)
 
-    def full(self) -> str:
-        """Why nothing more can be written here: the disk is full; "" if it is not."""
-        free = shutil.disk_usage(self.root).free
-        return "" if free >= _LEAST_FREE else _full(self.root)
+    def publish(self, relative: str) -> list[Stored]:
+        """Make what was written in a workspace durable in the store; returns its files."""
+        return self._place.publish(relative)
 
-    def remove(self, relative: str) -> None:
-        """Delete a file or a folder, if it is there."""
-        path = self.path(relative)
-        # Two drivers may delete the same loser at once.
-        with explained(path), contextlib.suppress(FileNotFoundError):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+    def discard(self, relative: str) -> None:
+        """Give up a workspace, published or not, where it takes room outside the store."""
+        self._place.discard(relative)
+
+    def sweep_drafts(self, folder: str) -> None:
+        """Delete what killed processes were writing into a folder."""
+        self._place.sweep_drafts(folder)
+
+    def environment(self) -> dict[str, str]:
+        """The environment variables by which other hosts reach this store. They hold secrets."""
+        return self._place.environment()
 
 
-def _refuse_foreign_folder(root: Path) -> None:
-    """A new store is not mixed into a folder that holds something else."""
-    if root.is_file():
-        raise StoreError(f"A store is a folder, and {root} is a file. Give another path.")
-    names = [path.name for path in root.iterdir()] if root.is_dir() else []
+def folder_of(address: str | Path) -> Path | None:
+    """The folder that an address is, which need not be there; None if it is in a bucket."""
+    return None if "://" in str(address) else Path(address).expanduser().absolute()
+
+
+def has_store(address: str | Path) -> bool:
+    """Whether there is a store, of whatever schema, at an address."""
+    return _place_of(address).content("store.json") is not None
+
+
+def _place_of(address: str | Path) -> Folder | Bucket:
+    folder = folder_of(address)
+    if folder is not None:
+        return Folder(folder)
+    from sweeper.store.bucket import Bucket
+
+    return Bucket(str(address))
+
+
+def _refuse_foreign_files(place: Folder | Bucket) -> None:
+    """A new store is not mixed with something else."""
+    names = place.everything()
     # Another driver may be making the store at this moment, or have been killed while it did.
     if "store.json" not in names and any(not name.startswith(DRAFT) for name in names):
         raise StoreError(
-            f"{root} holds files and is not a store. Give an empty or new folder, or the "
-            "folder of an existing store."
+            f"{place.address} holds files and is not a store. Give an empty or new folder, or the "
+            "address of an existing store."
         )
-
-
-class explained:  # reads as a verb: `with explained(path):`
-    """Turns the operating system's refusals to write into `StoreError`s that say what to do."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, OSError) or isinstance(error, FileExistsError):
-            return
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreError(_full(self.path)) from error
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise StoreError(
-                f"The store must be a folder that can be made; {self.path} cannot be "
-                f"({error.strerror}). Give another path."
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StoreError(
-                f"The store must be writable; {self.path} is not ({error.strerror}). Mend its "
-                "permissions or give another folder."
-            ) from error
-
-
-_LEAST_FREE = 1 << 20
-"""Bytes: with less than this free, a failure to write is the disk's."""
-
-
-def _full(path: Path) -> str:
-    return (
-        f"The disk of the store is full: {path} could not be written. What is committed is safe: "
-        "free some space and start the same run again."
-    )
 
 
 def canonical(data: Any) -> bytes:
@@ -245,26 +264,3 @@ def canonical(data: Any) -> bytes:
 def digest(data: Any) -> str:
     """The first 32 hex digits (128 bits) of the SHA-256 of canonical JSON: an address."""
     return hashlib.sha256(canonical(data)).hexdigest()[:32]
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content, in hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, durably: what lies in it is no safer than its name."""
-    if not folder.is_dir():
-        make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        sync_folder(folder.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweeper.errors import StoreError
-from sweeper.store.files import StoreFiles, explained, make_folder, sync_folder
+from sweeper.store.files import StoreFiles
+from sweeper.store.folder import Stored
 from sweeper.store.schema import TABLES
 
 
-def write(files: StoreFiles, table: str, name: str, rows: list[dict[str, Any]]) -> str:
-    """Write rows as ``tables/<table>/<name>.parquet``, durably; returns that relative name.
+def write(files: StoreFiles, table: str, name: str, rows: list[dict[str, Any]]) -> Stored:
+    """Write rows as ``tables/<table>/<name>.parquet``, durably.
 
     A column that a row lacks is null; a key that is no column raises `StoreError`.
     """
@@ -24,14 +23,9 @@ def write(files: StoreFiles, table: str, name: str, rows: list[dict[str, Any]]) 
     unknown = {key for row in rows for key in row} - set(schema.names)
     if unknown:
         raise StoreError(f"The table {table} has no columns {sorted(unknown)}.")
-    relative = f"tables/{table}/{name}.parquet"
-    path = files.path(relative)
-    with explained(path):
-        make_folder(path.parent)
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, compression="zstd")
-        sync_file(path)
-        sync_folder(path.parent)
-    return relative
+    with files.writing(f"tables/{table}/{name}.parquet") as draft:
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), draft.path, compression="zstd")
+    return draft.stored
 
 
 def read(files: StoreFiles, table: str, names: Iterable[str]) -> pa.Table:
@@ -41,21 +35,23 @@ def read(files: StoreFiles, table: str, names: Iterable[str]) -> pa.Table:
         StoreError: a file is missing, truncated or not Parquet.
     """
     schema = TABLES[table]
-    parts = [_read_one(files.path(name), schema) for name in names]
+    wanted = list(names)
+    found = zip(wanted, files.contents(wanted), strict=True)
+    parts = [_parsed(files.where(name), content, schema) for name, content in found]
     return pa.concat_tables(parts) if parts else schema.empty_table()
 
 
-def _read_one(path: Path, schema: pa.Schema) -> pa.Table:
-    try:
-        return _as(schema, pq.ParquetFile(path).read())
-    except FileNotFoundError:
+def _parsed(where: str, content: bytes | None, schema: pa.Schema) -> pa.Table:
+    if content is None:
         raise StoreError(
-            f"The store's marker names {path}, which is not there. Restore the file, or delete "
+            f"The store's marker names {where}, which is not there. Restore the file, or delete "
             "the marker under commits/ to have its job done again."
-        ) from None
+        )
+    try:
+        return _as(schema, pq.ParquetFile(pa.BufferReader(content)).read())
     except (pa.ArrowException, OSError) as error:
         raise StoreError(
-            f"{path} is damaged ({error}). Restore the file, or delete its marker under "
+            f"{where} is damaged ({error}). Restore the file, or delete its marker under "
             "commits/ to have its job done again."
         ) from None
 
@@ -68,9 +64,3 @@ def _as(schema: pa.Schema, found: pa.Table) -> pa.Table:
         for field in schema
     ]
     return pa.Table.from_arrays(columns, schema=schema)
-
-
-def sync_file(path: Path) -> None:
-    """Make a file's content durable."""
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())

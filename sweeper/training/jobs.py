@@ -7,7 +7,7 @@ that diverges is an outcome.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from sweeper.errors import DataError, EngineError, ModelError, suggest
-from sweeper.jobs import KINDS, Clock, JobSpec, Outcome, Progress
+from sweeper.jobs import KINDS, Clock, Interrupted, JobSpec, Outcome, Progress
 from sweeper.tasks import kinds
 from sweeper.tasks.card import Card
 from sweeper.tasks.kinds.base import Unit
@@ -23,6 +23,7 @@ from sweeper.training import checkpoints, forward, scoring
 from sweeper.training import kinds as torch_kinds
 from sweeper.training.batches import draw
 from sweeper.training.loop import Pace, Task, Trainer
+from sweeper.training.memory import Limits
 from sweeper.training.models import Head, Heads, build, load
 from sweeper.training.prepare import prepare
 from sweeper.training.references import (
@@ -36,6 +37,7 @@ from sweeper.training.references import (
     tokenizer_of,
     unit_of,
 )
+from sweeper.training.resume import ResumePoints
 from sweeper.training.retrieval import REFERENCE, Representation
 from sweeper.training.schedule import Schedule
 from sweeper.training.selection import BestEpochs, Selection, checkpoint
@@ -73,7 +75,7 @@ def train(spec: JobSpec, files: Files, folder: Path, clock: Clock, *, pace: Pace
     yield Progress("load", message="the model and its data")
     with clock("setup"):
         trainer, tokenizer = _trainer(spec, files, clock)
-    trouble = yield from trainer.run(points_of(spec, files), clock, pace)
+    trouble = yield from _run(trainer, points_of(spec, files), clock, pace)
     if trouble is None:
         with clock("save"):
             checkpoints.save(trainer.model, tokenizer, folder / "checkpoint")
@@ -90,14 +92,14 @@ def tune(spec: JobSpec, files: Files, folder: Path, clock: Clock, *, pace: Pace 
     yield Progress("load", message="the model and its data")
     with clock("setup"):
         trainer, tokenizer = _trainer(spec, files, clock)
-        runner = scoring.Runner(tokenizer, trainer.where, spec.micro_batch, pace.progress)
+        runner = scoring.Runner(tokenizer, trainer.where, Limits(files.names), pace.progress)
     with clock("data"):
         selections = {
             name: Selection(card_of(one["card"]), *unit_of(one["data"], files))
             for name, one in spec.inputs["selections"].items()
         }
         best = BestEpochs(trainer.model.heads[0], selections, runner)
-    trouble = yield from trainer.run(points_of(spec, files), clock, pace, best)
+    trouble = yield from _run(trainer, points_of(spec, files), clock, pace, best)
     outcome = _outcome(trainer, trouble)
     if trouble is not None:
         return outcome
@@ -130,9 +132,8 @@ def _trainer(spec: JobSpec, files: Files, clock: Clock) -> tuple[Trainer, Any]:
         ]
     sizes = [len(task.rows) for task in tasks]
     schedule = Schedule(sizes, inputs["sampler"], settings, inputs["rng"])
-    trainer = Trainer(
-        model, tasks, schedule, settings, tokenizer, inputs["rng"], micro=spec.micro_batch
-    )
+    limit = Limits(files.names).training(model, settings)
+    trainer = Trainer(model, tasks, schedule, settings, tokenizer, inputs["rng"], limit)
     return trainer, tokenizer
 
 
@@ -147,6 +148,21 @@ def _task(
     return Task(features, rows)
 
 
+def _run(
+    trainer: Trainer,
+    points: ResumePoints,
+    clock: Clock,
+    pace: Pace,
+    end: BestEpochs | None = None,
+) -> Generator[Progress, None, str | None]:
+    """Train; returns why it diverged, or None. An interruption says how far it was."""
+    try:
+        return (yield from trainer.run(points, clock, pace, end))
+    except Interrupted as interruption:
+        interruption.reached = _outcome(trainer, None)
+        raise
+
+
 def _outcome(trainer: Trainer, trouble: str | None) -> Outcome:
     state = trainer.state
     return Outcome(
@@ -156,6 +172,7 @@ def _outcome(trainer: Trainer, trouble: str | None) -> Outcome:
         examples_seen=state.seen,
         loss=state.loss,
         curve=state.curve,
+        micro_batch=size if (size := trainer.limit.size) < trainer.settings["batch"] else None,
     )
 
 
@@ -180,7 +197,7 @@ def score(spec: JobSpec, files: Files, folder: Path, clock: Clock) -> Run:
         # A layer and a pooling are a choice: what is comparable everywhere stands beside it.
         beside = REFERENCE if torch_kinds.get(card.kind).bare and how != REFERENCE else None
         runner = scoring.Runner(
-            tokenizer, where, spec.micro_batch, representation=how, beside=beside
+            tokenizer, where, Limits(files.names), representation=how, beside=beside
         )
     wanted = [name for name in inputs["data"] if not spec.units or name in spec.units]
     with clock("data"):
@@ -273,9 +290,10 @@ def _examples(
         evaluation.predicted,
         evaluation.correct,
         evaluation.score,
+        evaluation.ranking or [None] * examples.num_rows,
         strict=True,
     )
-    names = ("id", "gold", "predicted", "correct", "score")
+    names = ("id", "gold", "predicted", "correct", "score", "ranking")
     return [
         {**place, **dict(zip(names, row, strict=True))}
         for row, asked in zip(columns, _asked(evaluation), strict=True)

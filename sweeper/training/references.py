@@ -14,17 +14,17 @@ from sweeper.jobs import JobSpec, Outcome, Progress
 from sweeper.tasks import encoding, tokenizers
 from sweeper.tasks.card import Card
 from sweeper.training.models import Head, Heads, Source
-from sweeper.training.resume import ResumePoints
+from sweeper.training.resume import PointFiles, ResumePoints
 
 
-class Files(Protocol):
+class Files(PointFiles, Protocol):
     """What a job needs of `sweeper.store.files.StoreFiles`."""
 
-    def path(self, relative: str) -> Path:
-        """The local path of something that the store holds."""
+    def local(self, relative: str) -> Path:
+        """The local path of a committed attempt's file or folder."""
 
-    def resume_folder(self, address: str) -> Path:
-        """Where the job's resume points are."""
+    def names(self, folder: str) -> list[str]:
+        """The names in one of the store's folders."""
 
 
 Run: TypeAlias = Generator[Progress, None, Outcome]
@@ -61,7 +61,7 @@ def tokenizer_of(reference: Mapping[str, Any], files: Files) -> Any:
 def _place(reference: Mapping[str, Any], files: Files) -> tuple[str, str | None]:
     """A reference as (folder or hub id, revision)."""
     if "path" in reference:
-        return str(files.path(reference["path"])), None
+        return str(files.local(reference["path"])), None
     if "folder" in reference:
         return str(reference["folder"]), None
     return str(reference["hub"]), reference["revision"]
@@ -69,7 +69,7 @@ def _place(reference: Mapping[str, Any], files: Files) -> tuple[str, str | None]
 
 def unit_of(reference: str, files: Files) -> tuple[pa.Table, pa.Table]:
     """A prepared unit: its features and its examples."""
-    return encoding.open_unit(files.path(reference))
+    return encoding.open_unit(files.local(reference))
 
 
 def check_lengths(what: str, longest: int, model: Heads) -> None:
@@ -83,4 +83,4 @@ def check_lengths(what: str, longest: int, model: Heads) -> None:
 
 def points_of(spec: JobSpec, files: Files) -> ResumePoints:
     """The resume points of a job."""
-    return ResumePoints(files.resume_folder(spec.address), spec.address)
+    return ResumePoints(files, spec.address)

@@ -7,25 +7,21 @@ search) are kept beside the slots and written once. Nothing is a pickle.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
-import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sweeper.store.folder import Draft, file_digest
+
 FORMAT = 1
 SLOTS = ("a", "b")
-UNFINISHED = 3600.0
-"""Seconds after which a temporary file belongs to no living attempt."""
 
 Tensors = dict[str, Tensor]
 
@@ -39,24 +35,47 @@ class Point:
     kept: dict[str, Tensors] = field(default_factory=dict)
 
 
-class ResumePoints:
-    """The resume points of one job, in its own folder (which need not exist yet)."""
+class PointFiles(Protocol):
+    """What resume points need of `sweeper.store.files.StoreFiles`."""
 
-    def __init__(self, folder: Path, address: str) -> None:
-        self.folder = folder
+    def content(self, relative: str) -> bytes | None:
+        """What is in a small file; None if it is not there."""
+
+    def writing(self, relative: str) -> AbstractContextManager[Draft]:
+        """Write a file through a local path, whole."""
+
+    def reading(self, relative: str) -> AbstractContextManager[Path]:
+        """A local path of a file; FileNotFoundError if it is not there."""
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The files in a folder and their bytes."""
+
+    def remove(self, relative: str) -> None:
+        """Delete a file or folder, if it is there."""
+
+    def sweep_drafts(self, folder: str) -> None:
+        """Delete what killed processes were writing."""
+
+
+class ResumePoints:
+    """The resume points of one job, in its own folder of the store (which need not exist yet)."""
+
+    def __init__(self, files: PointFiles, address: str) -> None:
+        self.files = files
         self.address = address
+        self.folder = f"resume/{address}"
 
     def save(self, point: Point) -> None:
         """Write ``point`` into the older slot; the other stays as it is until this one counts."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         newest = self._manifests()[:1]
         slot = SLOTS[0] if not newest or newest[0]["slot"] == SLOTS[1] else SLOTS[1]
         # From here on this slot is not whole.
-        self._manifest(slot).unlink(missing_ok=True)
+        self.files.remove(self._manifest(slot))
         known = newest[0]["kept"] if newest else {}
+        there = self.files.sizes(self.folder)
         kept = {
-            name: known[name] if self._there(known.get(name)) else self._write(name, tensors)
-            for name, tensors in point.kept.items()
+            name: known[name] if self._is_there(known.get(name), there) else self._write(name, one)
+            for name, one in point.kept.items()
         }
         manifest = {
             "format": FORMAT,
@@ -67,12 +86,13 @@ class ResumePoints:
             "kept": kept,
             "data": point.data,
         }
-        _write_whole(self._manifest(slot), json.dumps(manifest).encode())
+        with self.files.writing(self._manifest(slot)) as draft:
+            draft.path.write_text(json.dumps(manifest), encoding="utf-8")
         self._sweep()
 
     def load(self) -> Point | None:
         """The newest point that is whole, or None."""
-        self._sweep_unfinished()
+        self.files.sweep_drafts(self.folder)
         for manifest in self._manifests():
             tensors = self._read(manifest["tensors"])
             kept = {name: self._read(entry) for name, entry in manifest["kept"].items()}
@@ -80,82 +100,50 @@ class ResumePoints:
             if tensors is not None and len(found) == len(kept):
                 return Point(manifest["data"], tensors, found)
             # Else the next save would take the damaged slot for the newest and spare it.
-            self._manifest(manifest["slot"]).unlink(missing_ok=True)
+            self.files.remove(self._manifest(manifest["slot"]))
         return None
 
     def remove(self) -> None:
         """Delete the points: for the job that has finished."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.files.remove(self.folder)
 
-    def _manifest(self, slot: str) -> Path:
-        return self.folder / f"slot-{slot}.json"
+    def _manifest(self, slot: str) -> str:
+        return f"{self.folder}/slot-{slot}.json"
 
     def _manifests(self) -> list[dict[str, Any]]:
         """The readable manifests of this job, newest first."""
         found = []
         for slot in SLOTS:
             try:
-                manifest = json.loads(self._manifest(slot).read_bytes())
-            except (FileNotFoundError, ValueError):
+                manifest = json.loads(self.files.content(self._manifest(slot)) or b"")
+            except ValueError:
                 continue
             if manifest.get("format") == FORMAT and manifest.get("address") == self.address:
                 found.append(manifest)
         return sorted(found, key=lambda manifest: -manifest["number"])
 
-    def _there(self, entry: dict[str, Any] | None) -> bool:
+    def _is_there(self, entry: dict[str, Any] | None, there: Mapping[str, int]) -> bool:
         """Whether a kept file still has its size; `load` compares its hash as well."""
-        path = self.folder / entry["file"] if entry else None
-        return bool(path and entry and path.exists() and path.stat().st_size == entry["size"])
+        return entry is not None and there.get(entry["file"]) == entry["size"]
 
     def _write(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-        path = self.folder / f"{name}.safetensors"
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            save_file(dict(tensors), temporary)
-            size, digest = temporary.stat().st_size, _hash(temporary)
-            _replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)  # half a point on a full disk helps nobody
-            raise
-        return {"file": path.name, "size": size, "sha256": digest}
+        file = f"{name}.safetensors"
+        with self.files.writing(f"{self.folder}/{file}") as draft:
+            save_file(dict(tensors), draft.path)
+        return {"file": file, "size": draft.stored.size, "sha256": draft.stored.sha256}
 
     def _read(self, entry: dict[str, Any]) -> Tensors | None:
-        path = self.folder / entry["file"]
         try:
-            return load_file(path) if _hash(path) == entry["sha256"] else None
+            with self.files.reading(f"{self.folder}/{entry['file']}") as path:
+                return load_file(path) if file_digest(path) == entry["sha256"] else None
         except (FileNotFoundError, SafetensorError):
             return None
-
-    def _sweep_unfinished(self) -> None:
-        """Delete what killed attempts were writing; a living one writes for minutes at most."""
-        for path in self.folder.glob("*.tmp"):
-            with suppress(FileNotFoundError):
-                if path.stat().st_mtime < time.time() - UNFINISHED:
-                    path.unlink()
 
     def _sweep(self) -> None:
         """Delete kept files that no slot names any more."""
         named = {f"slot-{slot}.safetensors" for slot in SLOTS}
         for manifest in self._manifests():
             named |= {entry["file"] for entry in manifest["kept"].values()}
-        for path in self.folder.glob("*.safetensors"):
-            if path.name not in named:
-                path.unlink(missing_ok=True)
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    _replace(temporary, path)
-
-
-def _replace(temporary: Path, path: Path) -> None:
-    """Move a file into place once its bytes are on the disk: a reader sees all of it or none."""
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+        for name in self.files.sizes(self.folder):
+            if name.endswith(".safetensors") and name not in named:
+                self.files.remove(f"{self.folder}/{name}")

@@ -11,11 +11,10 @@ import logging
 import os
 import platform
 import resource
-import shutil
 import time
 import traceback
 from collections.abc import Generator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,13 @@ from safetensors import SafetensorError
 
 from sweeper import failures
 from sweeper.errors import DataError, ModelError, StoreError, SweeperError
-from sweeper.jobs import Clock, JobSpec, Outcome, Progress, Result
+from sweeper.jobs import Clock, Interrupted, JobSpec, Outcome, Preempted, Progress, Result
 from sweeper.store import tables
 from sweeper.store.commits import commit
-from sweeper.store.files import StoreFiles, sync_folder
+from sweeper.store.files import StoreFiles
 from sweeper.training.jobs import handler
+from sweeper.training.memory import OutOfMemory, ran_out
+from sweeper.training.references import points_of
 
 log = logging.getLogger("sweeper")
 
@@ -40,17 +41,20 @@ def work(spec: JobSpec, files: StoreFiles) -> Generator[Progress | Result]:
     """Run one attempt; the last item is its `Result`. Closing it early saves a resume point.
 
     Never raises: an error becomes a failed result, recorded in the store with its traceback in
-    the job's log.
+    the job's log. So does an `Interrupted` that is thrown in, after the resume point.
     """
     clock = Clock()
     with _logging(spec, files):
         try:
             _forget_peak_memory()
-            folder = files.attempt_folder(spec.address, spec.attempt)
-            outcome = yield from handler(spec.kind)(spec, files, folder, clock)
-            _commit(spec, files, folder, clock, outcome)
+            with _folder(spec, files) as folder:
+                outcome = yield from handler(spec.kind)(spec, files, folder, clock)
+                _commit(spec, files, clock, outcome)
         except Exception as error:  # noqa: BLE001  (classified and recorded, whatever it is)
-            log.error("%s failed:\n%s", spec.key, traceback.format_exc())
+            if isinstance(error, Interrupted):
+                log.info("%s %s", spec.key, error)
+            else:
+                log.error("%s failed:\n%s", spec.key, traceback.format_exc())
             yield _failed(spec, files, clock, error)
         else:
             seconds = time.time() - clock.started
@@ -62,10 +66,14 @@ def classify(error: BaseException) -> str:
     """The class of an error, which decides whether its job is tried again.
 
     ``data`` and ``model``: what the job reads is missing or wrong. ``store``: the store cannot be
-    written, so no job can end. ``out_of_memory``: the device's. ``infrastructure``: the system's
-    or the network's, likely to pass. ``bug``: everything else.
+    written, so no job can end. ``out_of_memory``: a smaller piece may fit the device.
+    ``preempted``: the process is taken away. ``infrastructure``: the system's or the network's,
+    likely to pass, or memory that ran out where nothing can be made smaller. ``bug``: everything
+    else.
     """
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "ALLOC_FAILED" in str(error):
+    if isinstance(error, Preempted):
+        return "preempted"
+    if isinstance(error, OutOfMemory):
         return "out_of_memory"
     if isinstance(error, DataError):
         return "data"
@@ -73,16 +81,23 @@ def classify(error: BaseException) -> str:
         return "store"
     if isinstance(error, ModelError):
         return "model"
-    if isinstance(error, OSError | SafetensorError | torch.AcceleratorError):
+    if isinstance(error, OSError | SafetensorError | torch.AcceleratorError) or ran_out(error):
         return "infrastructure"
     return "bug"
 
 
-def _commit(
-    spec: JobSpec, files: StoreFiles, folder: Path, clock: Clock, outcome: Outcome
-) -> None:
+@contextmanager
+def _folder(spec: JobSpec, files: StoreFiles) -> Iterator[Path]:
+    """The attempt's folder, which takes no room on this host once the attempt has ended."""
+    try:
+        yield files.attempt_folder(spec.address, spec.attempt)
+    finally:
+        files.discard(f"attempts/{spec.address}/{spec.attempt}")
+
+
+def _commit(spec: JobSpec, files: StoreFiles, clock: Clock, outcome: Outcome) -> None:
     with clock("save"):
-        made = [*_durable(files, folder)]
+        made = files.publish(f"attempts/{spec.address}/{spec.attempt}")
         name = f"{spec.address}-{spec.attempt}"
         if outcome.scores:
             made.append(tables.write(files, "scores", name, _score_rows(spec, outcome)))
@@ -105,37 +120,40 @@ def _commit(
             **({"skipped": outcome.skipped} if outcome.skipped else {}),
         },
     )
-    shutil.rmtree(files.resume_folder(spec.address), ignore_errors=True)
-
-
-def _durable(files: StoreFiles, folder: Path) -> Iterator[str]:
-    """Make every file of an attempt durable, and name it."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_dir():
-            sync_folder(path)
-        elif path.name != "job.json":
-            tables.sync_file(path)
-            yield files.relative(path)
-    sync_folder(folder)
+    try:
+        points_of(spec, files).remove()
+    except StoreError as error:  # the job is done, and nobody reads them any more
+        log.warning("its resume points are still there: %s", error)
 
 
 def _failed(spec: JobSpec, files: StoreFiles, clock: Clock, error: Exception) -> Result:
     kind = classify(error)
-    message = str(error) if isinstance(error, SweeperError) else f"{type(error).__name__}: {error}"
+    spoken = isinstance(error, SweeperError | Interrupted | OutOfMemory)
+    message = str(error) if spoken else f"{type(error).__name__}: {error}"
     full = files.full()
     if full:  # what failed to be written names its cause in many ways, or in none
         kind, message = "store", full
-    # After a fault of the device even asking it for its memory may raise; so may any job on it.
-    tainted = isinstance(error, MemoryError)
-    tainted |= torch.cuda.is_available() and isinstance(error, RuntimeError)
-    row = None if tainted else _trial_row(spec, clock, "failed", message, Outcome())
+    tainted = _taints(error)
+    reached = error.reached if isinstance(error, Interrupted) else None
+    row = None if tainted else _trial_row(spec, clock, "failed", message, reached or Outcome())
     try:
         failures.record(files, spec, kind, message, row)
+        if isinstance(error, OutOfMemory):
+            files.create(error.name, {**error.record, "job": spec.key, "attempt": spec.attempt})
     except (SweeperError, OSError) as second:
         # The store itself fails: the driver hears of it, and stops.
         log.error("the failure of %s could not be recorded: %s", spec.key, second)
         kind, message = "store", str(second)
-    return Result("failed", kind, message, time.time() - clock.started, tainted)
+    leaves = tainted or isinstance(error, Preempted)
+    return Result("failed", kind, message, time.time() - clock.started, leaves)
+
+
+def _taints(error: BaseException | None) -> bool:
+    """Whether no more should be done here: any job may fail, and so may a look at the memory."""
+    if error is None:
+        return False
+    device = torch.cuda.is_available() and isinstance(error, RuntimeError)
+    return device or ran_out(error) or _taints(error.__cause__)
 
 
 def _score_rows(spec: JobSpec, outcome: Outcome) -> list[dict[str, Any]]:
@@ -179,6 +197,7 @@ def _trial_row(
         "loss": outcome.loss,
         "steps": outcome.steps,
         "examples": outcome.examples_seen,
+        "micro_batch": outcome.micro_batch,
         "released": spec.released,
         "started": clock.started,
         "first_batch": clock.first_batch,
@@ -219,14 +238,15 @@ class _logging:
     """Sends what is logged while a job runs to the job's own file in the store."""
 
     def __init__(self, spec: JobSpec, files: StoreFiles) -> None:
-        self.path = files.path(f"logs/{spec.key}/{spec.attempt}.log")
+        self.files = files
+        self.name = f"logs/{spec.key}/{spec.attempt}.log"
         self.handler: logging.Handler = logging.NullHandler()
 
     def __enter__(self) -> None:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.handler = logging.FileHandler(self.path, encoding="utf-8", delay=True)
-        except OSError as error:
+            path = self.files.workspace(self.name)
+            self.handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+        except (OSError, StoreError) as error:
             log.warning("no log of this job: %s", error)
         self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(self.handler)
@@ -235,3 +255,7 @@ class _logging:
     def __exit__(self, *_: object) -> None:
         log.removeHandler(self.handler)
         self.handler.close()
+        try:
+            self.files.publish(self.name)
+        except (OSError, StoreError) as error:
+            log.warning("the log of this job is lost: %s", error)

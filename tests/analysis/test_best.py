@@ -11,7 +11,7 @@ from sweeper.errors import StoreError
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return Store(World(tmp_path_factory.mktemp("store") / "tiny").run().files.root)
+    return Store(World(tmp_path_factory.mktemp("store") / "tiny").run().files.address)
 
 
 def test_the_best_row_seed_and_trial_are_chosen_by_dev_score(store: Store) -> None:
@@ -36,7 +36,7 @@ def test_the_path_is_the_winners_checkpoint(store: Store) -> None:
     _, progress = store.progress()
     commit = progress.addressing.commit("tune/supersense>tagging/seed=1/trial=1")
     assert commit is not None
-    assert best.path == str(store.files.root / commit.folder / "epoch=3")
+    assert best.path == f"{store.files.address}/{commit.folder}/epoch=3"
 
 
 def test_target_languages_choose_nothing(store: Store) -> None:
@@ -81,7 +81,7 @@ def test_retrieval_selects_nothing_and_says_so(store: Store) -> None:
     assert "no selection split" in best.why and "rows and seeds are not ranked" in best.why
     _, progress = store.progress()
     base = progress.addressing.commit("train/base")
-    assert base is not None and best.path == str(store.files.root / base.folder / "checkpoint")
+    assert base is not None and best.path == f"{store.files.address}/{base.folder}/checkpoint"
     named = store.best("demo_retrieval", intermediate="supersense")
     assert named.scores == {"qab": 26.0} and "supersense was asked for" in named.why
 

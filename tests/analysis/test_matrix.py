@@ -13,7 +13,7 @@ from sweeper.errors import StoreError
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return Store(World(tmp_path_factory.mktemp("store") / "tiny").run().files.root)
+    return Store(World(tmp_path_factory.mktemp("store") / "tiny").run().files.address)
 
 
 def test_scores_are_means_over_zero_shot_languages_then_seeds(store: Store) -> None:
@@ -132,7 +132,7 @@ def test_one_seed_has_no_standard_error(tmp_path: Path) -> None:
 
 def test_a_target_without_a_zero_shot_language_has_no_mean(tmp_path: Path) -> None:
     only = {"tagging": {"languages": ["qaa"], "splits": ["dev"]}}
-    World(tmp_path / "s", study(targets=only)).run()
+    World(tmp_path / "s", study(targets=only, oracle=True)).run()
     store = Store(tmp_path / "s")
     assert store.matrix().isna().all(axis=None)
     by_language = store.transfer(by="language")
@@ -146,6 +146,9 @@ def test_the_long_table_has_a_row_per_cell(store: Store) -> None:
     row = frame.iloc[0]
     assert (row["intermediate"], row["target"], row["value"]) == ("supersense", "tagging", 12.0)
     assert row["languages"] == "qab qac" and row["kind"] == "gain"
+    assert dict(zip(frame["intermediate"], frame["trained_on"], strict=True)) == {
+        "supersense": "supersense", "more": "tagging",
+    }  # fmt: skip
     assert isinstance(store.matrix(), pd.DataFrame)
 
 

@@ -16,7 +16,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture(scope="module")
 def store(done: World) -> Store:
-    return Store(done.files.root)
+    return Store(done.files.address)
 
 
 def test_scores_have_a_row_per_row_target_seed_and_language(store: Store) -> None:

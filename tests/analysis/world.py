@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from helpers import put
+
 from sweeper.graph import Job, Plan
 from sweeper.planning import plan
 from sweeper.progress import Progress
@@ -141,9 +143,7 @@ class World:
             made.append(
                 tables.write(self.files, "examples", name, [{**shared, **row} for row in examples])
             )
-        log = self.files.path(f"logs/{job.key}/{attempt}.log")
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text(f"the log of {job.key}\n")
+        put(self.files, f"logs/{job.key}/{attempt}.log", f"the log of {job.key}\n")
         self.files.attempt_folder(address, attempt)
         commit(
             self.files,
@@ -222,7 +222,7 @@ class World:
             "job": job.key,
             "error": "data",
             "message": "a row has no label",
-            "table": tables.write(self.files, "trials", f"{address}-{attempt}", [row]),
+            "table": tables.write(self.files, "trials", f"{address}-{attempt}", [row]).name,
             "failed": self.time,
         }
         self.files.create(f"failures/{address}/{attempt}.json", data)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.s3 import KEYS, new_address
 from sweeper import Store
 from tests.end_to_end.conftest import TINY, sweeper
 
@@ -56,7 +57,8 @@ def cluster() -> Iterator[dict[str, str]]:
     folder = tempfile.mkdtemp(prefix="ray")  # short: Ray's sockets lie below it
     port = free_port()
     env = {
-        **os.environ,
+        # The nodes know nothing of S3: the driver tells its workers.
+        **{k: v for k, v in os.environ.items() if not k.startswith("AWS_")},
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_AUTH_MODE": "token",
@@ -78,14 +80,20 @@ def cluster() -> Iterator[dict[str, str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_sweep_over_two_nodes_with_a_token(cluster: dict[str, str], tmp_path: Path) -> None:
-    store = tmp_path / "store"
+def test_a_sweep_over_two_nodes_with_a_token_and_a_bucket(
+    cluster: dict[str, str], s3: str
+) -> None:
+    store = new_address()
     where = ("--store", store, "--address", cluster["ADDRESS"])
-    ran = sweeper("run", TINY, *where, env=cluster)
+    ran = sweeper("run", TINY, *where, env={**cluster, **KEYS, "AWS_ENDPOINT_URL_S3": s3})
     assert ran.returncode == 0, ran.stdout + ran.stderr
     trials = Store(store).trials()
     assert set(trials["status"]) == {"done"}
     assert trials["worker"].nunique() >= 2  # both nodes worked
+    logs = [path for path in Path(cluster["RAY_TMPDIR"]).rglob("*.*") if path.is_file()]
+    secret = KEYS["AWS_SECRET_ACCESS_KEY"].encode()
+    assert len(logs) > 20
+    assert not [path for path in logs if secret in path.read_bytes()]
 
 
 def test_a_wrong_token_is_refused_with_a_sentence(cluster: dict[str, str], tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeper.engine import dispatch
+from sweeper.engine.deaths import Death
 from sweeper.errors import DataError
 from sweeper.graph import BASE
 from sweeper.inputs import Inputs
@@ -98,7 +99,7 @@ def test_losers_go_and_winners_stay(files: StoreFiles) -> None:
             commit = progress.addressing.commit(key)
             assert commit
             assert commit.dropped == (key != won[0].key)
-            assert files.path(commit.folder).exists() == (key == won[0].key)
+            assert files.local(commit.folder).exists() == (key == won[0].key)
 
 
 # -- any order, any failure, any kill -----------------------------------------------------------
@@ -257,7 +258,15 @@ def _fail(cluster: Cluster, culprit: str, result: dict[str, Any] | None, most: i
 
 @pytest.mark.parametrize(
     ("error", "attempts"),
-    [("bug", 1), ("data", 1), ("model", 1), ("infrastructure", 3), (None, 3)],
+    [
+        ("bug", 1),
+        ("data", 1),
+        ("model", 1),
+        ("infrastructure", 3),
+        (None, 3),
+        ("out_of_memory", 20),
+        ("preempted", 100),
+    ],
 )
 def test_a_job_is_tried_as_its_error_deserves(
     files: StoreFiles, error: str | None, attempts: int
@@ -265,7 +274,7 @@ def test_a_job_is_tried_as_its_error_deserves(
     cluster = _cluster(small_study(seeds=[0]), files)
     culprit = "train/surface/seed=0"
     result = {"status": "failed", "error": error, "message": "why"} if error else None
-    assert _fail(cluster, culprit, result) == attempts
+    assert _fail(cluster, culprit, result, most=200) == attempts
     assert _said(cluster, "failed") == [culprit]
     assert len(_said(cluster, "retry")) == attempts - 1
     assert cluster.progress.failures[culprit] == ("why" if error else (
@@ -291,11 +300,26 @@ def test_a_job_that_failed_too_seldom_is_done(files: StoreFiles) -> None:
 
 def test_errors_of_different_classes_are_counted_apart(files: StoreFiles) -> None:
     cluster = _cluster(small_study(**SMALLEST), files)
-    for error in ["infrastructure", "out_of_memory", "infrastructure", "out_of_memory"]:
+    for error in ["infrastructure", "out_of_memory", "preempted"] * 2:
         cluster.fill()
         (trial,) = cluster.flying
         cluster.end(trial, {"status": "failed", "error": error, "message": ""}, commits=False)
     assert not cluster.progress.failures
+    cluster.run()
+    assert not cluster.progress.left
+
+
+def test_a_host_that_is_taken_away_is_not_held_against_its_jobs(files: StoreFiles) -> None:
+    cluster = _cluster(small_study(**SMALLEST), files)
+    for _ in range(dispatch.LIMITS["infrastructure"] + 2):
+        cluster.fill()
+        (trial,) = cluster.flying
+        spec = cluster.flying[trial]
+        cluster.dispatcher.died(trial, Death("its node was preempted: spot", preempted=True))
+        cluster.end(trial, None, commits=False)
+    kept = files.read(f"failures/{spec.address}/{spec.attempt}.json")
+    said = "its worker died: its node was preempted: spot"
+    assert (kept["error"], kept["message"]) == ("preempted", said)
     cluster.run()
     assert not cluster.progress.left
 
@@ -321,31 +345,6 @@ def test_the_last_words_of_a_worker_that_threw_itself_away(files: StoreFiles) ->
     files.create(f"failures/{spec.address}/{spec.attempt}.json", record)
     cluster.end(trial, None, commits=False)
     assert cluster.progress.failures == {spec.key: "CUDA error: illegal access"}
-
-
-def test_out_of_memory_halves_the_batch_on_the_device(files: StoreFiles) -> None:
-    study = small_study(seeds=[0], training={"max_length": 48, "batch": 16})
-    cluster = _cluster(study, files)
-    culprit = "train/surface/seed=0"
-    result = {"status": "failed", "error": "out_of_memory", "message": "no memory"}
-    _fail(cluster, culprit, result, most=3)
-    tried = [spec for spec in cluster.specs if spec.key == culprit]
-    assert [spec.micro_batch for spec in tried] == [None, 8, 4, 2]
-    assert {spec.address for spec in tried} == {tried[0].address}, "the result is the same"
-    assert {spec.inputs["training"]["batch"] for spec in tried} == {16}
-    assert not cluster.progress.left
-    assert all(spec.micro_batch is None for spec in cluster.specs if spec.key != culprit)
-
-
-def test_out_of_memory_ends_at_one(files: StoreFiles) -> None:
-    study = small_study(**SMALLEST, training={"max_length": 48, "batch": 4})
-    cluster = _cluster(study, files)
-    result = {"status": "failed", "error": "out_of_memory", "message": "no memory"}
-    culprit = "tune/none>tagging/seed=0/trial=0"
-    _fail(cluster, culprit, result)
-    tried = [spec.micro_batch for spec in cluster.specs if spec.key == culprit]
-    assert tried == [None, 2, 1]
-    assert cluster.progress.failures == {culprit: "no memory"}
 
 
 def test_a_diverged_trial_is_said_and_its_search_goes_on(files: StoreFiles) -> None:

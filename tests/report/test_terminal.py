@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from analysis.world import World, study
+from helpers import commit_job, files_at, outcome_of, progress_of, small_study
 from rich.console import Console
 
 from sweeper import Store
@@ -38,7 +39,7 @@ def text(out: Console) -> str:
 
 
 def test_the_matrix_as_a_stranger_sees_it(done: World, out: Console) -> None:
-    print_matrix(out, Store(done.files.root).transfer())
+    print_matrix(out, Store(done.files.address).transfer())
     assert text(out).startswith(
         """\
 Zero-shot scores: mean over zero-shot languages and 3 seeds ± standard error
@@ -57,10 +58,10 @@ more           45.0 ± 0.6 †       20.0 ± 0.6
 def test_nothing_printed_is_wider_than_the_terminal_and_nothing_is_coloured(
     done: World, out: Console
 ) -> None:
-    print_results(out, Store(done.files.root).view())
+    print_results(out, Store(done.files.address).view())
     said = text(out)
     assert "\x1b" not in said
-    paths = str(done.files.root)
+    paths = done.files.address
     assert all(len(line) <= 80 for line in said.splitlines() if paths not in line)
     assert said.endswith(f"Store\n  {paths}")
     for title in ("Zero-shot scores", "Gain over none", "Scores per language", "Best checkpoint"):
@@ -69,21 +70,33 @@ def test_nothing_printed_is_wider_than_the_terminal_and_nothing_is_coloured(
 
 def test_many_columns_are_split_into_several_tables(done: World) -> None:
     narrow = Console(file=io.StringIO(), width=40, highlight=False)
-    print_matrix(narrow, Store(done.files.root).transfer(), with_notes=False)
+    print_matrix(narrow, Store(done.files.address).transfer(), with_notes=False)
     lines = text(narrow).splitlines()
     assert sum(line.startswith("intermediate") for line in lines) == 2
     assert all(len(line) <= 40 for line in lines)
 
 
 def test_scores_per_language_mark_the_trained_one(done: World, out: Console) -> None:
-    print_languages(out, Store(done.files.root).transfer(by="language"))
+    print_languages(out, Store(done.files.address).transfer(by="language"))
     assert "tagging      (qaa)    qab    qac\n" in text(out)
     assert "none          91.0   51.0   41.0\n" in text(out)
     assert "in brackets" in text(out)
 
 
+def test_a_split_that_no_table_shows_is_told(tmp_path: Path) -> None:
+    targets = {"tagging": {"splits": ["test", "dev"]}, "demo_retrieval": None}
+    World(tmp_path / "s", study(targets=targets, oracle=True)).run()
+    wide = Console(file=io.StringIO(), width=200, highlight=False)
+    print_results(wide, Store(tmp_path / "s").view())
+    said = (
+        "- tagging is scored on dev too, which is in no table here: see `sweeper export scores`."
+    )
+    assert said in text(wide) and "is scored on test too" not in text(wide)
+    assert text(wide).count("in no table") == 1
+
+
 def test_best_shows_path_unbroken_and_why(done: World, out: Console) -> None:
-    best = Store(done.files.root).best("tagging")
+    best = Store(done.files.address).best("tagging")
     print_best(out, best)
     assert f"\n  {best.path}\n" in text(out)
     assert "tagging: supersense, seed 1; dev f1 83.00 on tagging/dev/qaa\n" in text(out)
@@ -102,9 +115,34 @@ def test_status_names_failures_blocked_jobs_and_the_next_command(
     assert "Complete" not in said
 
 
+def test_status_counts_the_rows_that_were_left_out(tmp_path: Path, out: Console) -> None:
+    progress = progress_of(small_study(keep_going=True), files_at(tmp_path / "s"))
+    skipped = {
+        "prepare/tagging/train/48": {"qaa": 1200},
+        "prepare/tagging/test/48": {"qab": 1, "qac": 0},
+        "prepare/tokenizer": {"all": 2},
+    }
+    while (key := progress.take()) is not None:
+        if progress.claim(key):
+            made = outcome_of(progress.plan.jobs[key], progress.attempt_address(key))
+            commit_job(progress, key, {**made, "skipped": skipped.get(key, {})})
+    print_status(out, Store(tmp_path / "s").view())
+    said = text(out)
+    assert "1203 broken rows left out\n" in said
+    told = [line for line in said.splitlines() if line.startswith("  ") and ": " in line]
+    assert {line for line in told if "row" in line.split(": ")[1]} == {
+        "  tokenizer: 2 rows", "  tagging/train/qaa: 1,200 rows", "  tagging/test/qab: 1 row",
+    }  # fmt: skip
+
+
+def test_status_says_nothing_of_rows_where_none_was_left_out(done: World, out: Console) -> None:
+    print_status(out, Store(done.files.address).view())
+    assert "left out" not in text(out)
+
+
 def test_the_plan_tells_what_is_left(done: World, tmp_path: Path, out: Console) -> None:
     print_plan(out, done.plan, None, tmp_path / "new")
-    print_plan(out, done.plan, done.progress, done.files.root)
+    print_plan(out, done.plan, done.progress, done.files.address)
     fresh, _, after = text(out).partition("Disk:")
     assert "there yet; everything is left" in " ".join(fresh.split())
     assert "  3 rows: none, supersense, more\n" in fresh
@@ -113,7 +151,7 @@ def test_the_plan_tells_what_is_left(done: World, tmp_path: Path, out: Console) 
 
 
 def test_where_prints_every_part_and_the_engine_figures(done: World, out: Console) -> None:
-    rows = Store(done.files.root).trials().to_dict("records")
+    rows = Store(done.files.address).trials().to_dict("records")
     print_where(out, where(rows))  # type: ignore[arg-type]
     said = text(out)
     assert "median 0.30 s, p95 0.30 s" in said  # 0.1 s between jobs, 0.2 s to the first batch
@@ -139,7 +177,10 @@ def test_tasks_tell_role_and_data(out: Console, tmp_path: Path) -> None:
     assert "LDC2005T13" in data_state(cards["ccg"], tmp_path)
     assert sizes(cards["mnli"]) == "train 392,702, dev 9,815"
     assert sizes(cards["xnli"]) == "dev 15 x 2,490, test 15 x 5,010"
-    assert sizes(cards["udpos"]).endswith("test 33 x 47 to 20,436, test_r 5 x unknown")
+    assert sizes(cards["udpos"]) == (
+        "train 21,253, dev 29 x unknown (1 known: 3,974), "
+        "test 33 x unknown (2 known: 47 to 20,436), test_r 5 x unknown"
+    )
     assert "SWEEPER_DATA" in data_state(cards["text_lines"], None)
 
 

@@ -13,7 +13,14 @@ from sweeper.store.files import StoreFiles
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> StoreFiles:
+def files(anywhere: str) -> StoreFiles:
+    """A new store in a folder, and one in a bucket."""
+    return StoreFiles(anywhere, create=True)
+
+
+@pytest.fixture
+def on_disk(tmp_path: Path) -> StoreFiles:
+    """A new store in a folder."""
     return StoreFiles(tmp_path / "store", create=True)
 
 
@@ -26,4 +33,4 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if os.getuid() or subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small disk needs a root that may mount")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)  # a lock may be held there

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from pathlib import Path
+from hashlib import sha256
 
 import pytest
-from helpers import unrelated
+from helpers import put, unrelated
 
+from benchmarks import committing
 from sweeper.errors import StoreError
 from sweeper.store.commits import Commits, commit
-from sweeper.store.files import StoreFiles, file_digest
+from sweeper.store.files import StoreFiles
 
 A, B, U, V = (unrelated(name) for name in "abuv")
 OUTCOME = {"status": "done", "message": "", "selections": {}}
@@ -18,8 +18,7 @@ OUTCOME = {"status": "done", "message": "", "selections": {}}
 
 def _commit(files: StoreFiles, address: str, units: list[str], attempt: str = "1",
             generation: int = 0) -> bool:  # fmt: skip
-    path = files.attempt_folder(address, attempt) / "weights"
-    path.write_text(attempt)
+    (files.attempt_folder(address, attempt) / "weights").write_text(attempt)
     return commit(
         files,
         address=address,
@@ -28,7 +27,7 @@ def _commit(files: StoreFiles, address: str, units: list[str], attempt: str = "1
         job="job",
         kind="train",
         units={str(n): unit for n, unit in enumerate(units)},
-        made=[files.relative(path)],
+        made=files.publish(f"attempts/{address}/{attempt}"),
         outcome=OUTCOME,
     )
 
@@ -39,7 +38,7 @@ def test_a_marker_names_the_attempt_and_its_files(files: StoreFiles) -> None:
     assert found is Commits(files).by_address[A] or found.address == A
     assert found.folder == f"attempts/{A}/1"
     name = f"attempts/{A}/1/weights"
-    assert found.files == {name: {"size": 1, "sha256": file_digest(files.path(name))}}
+    assert found.files == {name: {"size": 1, "sha256": sha256(b"1").hexdigest()}}
     assert found.table("trials") is None
 
 
@@ -49,15 +48,9 @@ def test_the_second_attempt_to_end_is_not_named(files: StoreFiles) -> None:
     assert Commits(files).by_address[A].attempt == "1"
 
 
-def _race(arguments: tuple[str, int]) -> bool:
-    return _commit(StoreFiles(arguments[0]), A, [U], str(arguments[1]))
-
-
-def test_one_of_many_processes_is_named(files: StoreFiles) -> None:
-    with multiprocessing.get_context("fork").Pool(8) as pool:
-        won = pool.map(_race, [(str(files.root), number) for number in range(40)], chunksize=1)
-    assert sum(won) == 1
-    assert Commits(files).by_address[A].attempt == str(won.index(True))
+def test_processes_that_commit_at_once(anywhere: str) -> None:
+    """The benchmark in small: one marker per address, the winner's file, every row there."""
+    assert committing.measure(anywhere, processes=6, each=3) == []
 
 
 def test_refresh_brings_what_came_since(files: StoreFiles) -> None:
@@ -83,7 +76,7 @@ def test_a_dropped_checkpoint_and_its_next_generation(files: StoreFiles) -> None
     commits.drop(A)
     commits.drop(A)
     assert commits.by_unit[U].dropped
-    assert not files.path(f"attempts/{A}/1").exists()
+    assert not files.there([f"attempts/{A}/1"])
     assert Commits(files).by_unit[U].dropped, "a new reader sees the drop"
 
     _commit(files, A, [U], "2", generation=1)
@@ -103,29 +96,21 @@ def test_the_tenth_generation_comes_after_the_ninth(files: StoreFiles) -> None:
 def test_a_damaged_marker_is_named_and_can_be_deleted(files: StoreFiles, text: str) -> None:
     _commit(files, A, [U])
     _commit(files, B, [V])
-    marker = files.path(f"commits/{A}.0")
-    marker.write_text(text)
+    put(files, f"commits/{A}.0", text)
     with pytest.raises(StoreError, match=f"{A}.0.*Delete"):
         Commits(files)
-    marker.unlink()
+    files.remove(f"commits/{A}.0")
     assert set(Commits(files).by_unit) == {V}
 
 
 def test_a_stranger_among_the_markers_is_named(files: StoreFiles) -> None:
     _commit(files, A, [U])
-    files.path("commits/notes.txt").write_text("hello")
+    put(files, "commits/notes.txt", "hello")
     with pytest.raises(StoreError, match=r"notes\.txt is no marker's name"):
         Commits(files)
 
 
-def test_a_draft_of_a_killed_worker_is_no_marker(files: StoreFiles) -> None:
-    _commit(files, A, [U])
-    files.path("commits/.draft-1").write_text("{")
-    assert set(Commits(files).by_address) == {A}
-
-
-def test_a_file_that_was_never_written_is_not_committed(files: StoreFiles, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        commit(files, address=A, generation=0, attempt="1", job="j", kind="train", units={},
-               made=["attempts/none"], outcome=OUTCOME)  # fmt: skip
-    assert files.names("commits") == []
+def test_a_draft_of_a_killed_worker_is_no_marker(on_disk: StoreFiles) -> None:
+    _commit(on_disk, A, [U])
+    on_disk.local("commits/.draft-1").write_text("{")
+    assert set(Commits(on_disk).by_address) == {A}

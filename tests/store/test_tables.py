@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from helpers import put
 
 from sweeper.errors import StoreError
 from sweeper.store import tables
@@ -17,9 +19,10 @@ ROW = {"job": "j", "language": "de", "value": 61.5, "n": 300, "main": True}
 
 
 def test_rows_come_back_with_the_schema(files: StoreFiles) -> None:
-    name = tables.write(files, "scores", "a-1", [ROW, {**ROW, "language": "fr"}])
-    assert name == "tables/scores/a-1.parquet"
-    found = tables.read(files, "scores", [name])
+    made = tables.write(files, "scores", "a-1", [ROW, {**ROW, "language": "fr"}])
+    assert made.name == "tables/scores/a-1.parquet"
+    assert made.sha256 == sha256(files.content(made.name) or b"").hexdigest()
+    found = tables.read(files, "scores", [made.name])
     assert found.schema == SCORES
     assert found["language"].to_pylist() == ["de", "fr"]
     assert found["seed"].to_pylist() == [None, None]
@@ -32,7 +35,7 @@ def test_no_files_are_an_empty_table(files: StoreFiles, table: str) -> None:
 
 
 def test_files_are_read_in_the_order_given(files: StoreFiles) -> None:
-    names = [tables.write(files, "scores", str(n), [{**ROW, "n": n}]) for n in range(20)]
+    names = [tables.write(files, "scores", str(n), [{**ROW, "n": n}]).name for n in range(20)]
     assert tables.read(files, "scores", reversed(names))["n"].to_pylist() == [*range(19, -1, -1)]
 
 
@@ -43,19 +46,27 @@ def test_an_unknown_column_is_refused(files: StoreFiles) -> None:
 
 
 def _write_raw(files: StoreFiles, columns: dict[str, pa.Array]) -> str:
-    path = files.path("tables/scores/raw.parquet")
-    path.parent.mkdir(parents=True)
-    pq.write_table(pa.table(columns), path)
-    return "tables/scores/raw.parquet"
+    with files.writing("tables/scores/raw.parquet") as draft:
+        pq.write_table(pa.table(columns), draft.path)
+    return draft.stored.name
 
 
 def test_columns_that_an_older_sweeper_did_not_know_are_null(files: StoreFiles) -> None:
     name = _write_raw(files, {"job": pa.array(["old"]), "value": pa.array([1.0])})
-    new = tables.write(files, "scores", "new", [ROW])
+    new = tables.write(files, "scores", "new", [ROW]).name
     found = tables.read(files, "scores", [name, new])
     assert found.schema == SCORES
     assert found["language"].to_pylist() == [None, "de"]
     assert found["value"].to_pylist() == [1.0, 61.5]
+
+
+def test_rankings_are_lists_and_null_in_older_files(files: StoreFiles) -> None:
+    with files.writing("tables/examples/old.parquet") as draft:
+        pq.write_table(pa.table({"id": ["q0"], "predicted": ["c3"]}), draft.path)
+    rows = [{"id": "q1", "ranking": ["c2", "c1"]}, {"id": "q2", "ranking": None}]
+    new = tables.write(files, "examples", "new", rows).name
+    found = tables.read(files, "examples", ["tables/examples/old.parquet", new])
+    assert found["ranking"].to_pylist() == [None, ["c2", "c1"], None]
 
 
 def test_columns_that_only_a_newer_sweeper_knows_are_left_out(files: StoreFiles) -> None:
@@ -71,11 +82,11 @@ def test_a_column_of_another_type_is_said(files: StoreFiles) -> None:
 
 @pytest.mark.parametrize("cut", [0, 10, 0.5, -1])
 def test_a_truncated_file_is_named(files: StoreFiles, cut: float) -> None:
-    good = tables.write(files, "scores", "good", [ROW])
-    name = tables.write(files, "scores", "bad", [ROW] * 50)
-    whole = files.path(name).read_bytes()
+    good = tables.write(files, "scores", "good", [ROW]).name
+    name = tables.write(files, "scores", "bad", [ROW] * 50).name
+    whole = files.content(name) or b""
     end = int(cut * len(whole)) if isinstance(cut, float) else cut
-    files.path(name).write_bytes(whole[:end])
+    put(files, name, whole[:end])
     with pytest.raises(StoreError, match=r"bad\.parquet is damaged.*delete its marker"):
         tables.read(files, "scores", [good, name])
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sweeper.tasks import encoding, kinds, readers, sources
+from sweeper.languages import LANGUAGES
+from sweeper.tasks import encoding, formats, kinds, readers, sources
 from sweeper.tasks.card import fill, shipped_cards
+
+from .conftest import there_or_skip
 
 CARDS = shipped_cards()
 LOCAL = [
@@ -95,6 +99,33 @@ def test_row_counts(data: Path, name: str, split: str, code: str, rows: int) -> 
 
 
 @pytest.mark.parametrize(
+    "code, treebank, sentences, alike",
+    [
+        ("it", "UD_Italian-ISDT", 400, 393),
+        ("he", "UD_Hebrew-HTB", 387, 325),
+        ("vi", "UD_Vietnamese-VTB", 17, 1),  # most others were cut into words anew
+    ],
+)
+def test_treebanks_are_read_as_xtreme_reads_them(
+    data: Path, code: str, treebank: str, sentences: int, alike: int
+) -> None:
+    """How many have the same words and tags as XTREME's own, of an older version of UD."""
+    (path,) = data.glob(f"ud_conllu/{treebank}/*-test.conllu")
+    member: Any = CARDS["udpos"].source("local")
+    read = {"conllu": path, "conll": data / f"udpos/test-{code}.tsv"}
+    ours, theirs = (
+        {
+            tuple(record.values["tokens"]): record.values["tags"]
+            for record in formats.PARSERS[name]([file], member.parts["xtreme"], code)
+        }
+        for name, file in read.items()
+    )
+    same = ours.keys() & theirs.keys()
+    assert len(same) == sentences
+    assert sum(ours[words] == theirs[words] for words in same) == alike
+
+
+@pytest.mark.parametrize(
     "name, split, code",
     [
         ("xnli", "dev", "ar"),
@@ -119,7 +150,7 @@ def test_perfect_outputs_score_a_hundred(
     else:
         place = {name: number for number, name in enumerate(examples["foreign"].to_pylist())}
         right = [place[gold] for gold in examples["gold"].to_pylist()]
-        outputs = [value for number in right for value in (None, number)]
+        outputs = [value for number in right for value in (0, number)]
         # The order of the queries gives nothing away.
         assert sum(number == at for at, number in enumerate(right)) < 0.05 * len(right)
     kind = kinds.get(card.kind)
@@ -189,7 +220,43 @@ def test_sample_of_squad_without_xquad(data: Path) -> None:
     assert len({row["context"] for row in every}) - len({row["context"] for row in kept}) == 78
 
 
+@pytest.mark.parametrize("code", ["en", "hi", "th", "zh"])
+def test_answers_begin_in_their_sentence(data: Path, code: str) -> None:
+    card = CARDS["lareqa"]
+    found = sources.resolve(card, "test", [code], source="local", root=data)[code]
+    rows = readers.read(card, "test", code, found, data)
+    right = {key: row["text"] for row in rows if row["role"] == "candidate" for key in row["keys"]}
+    told = json.loads((data / f"lareqa/xquad-r/{code}.json").read_text("utf-8"))
+    paragraphs = [one for article in told["data"] for one in article["paragraphs"]]
+    for paragraph in paragraphs:
+        for question in paragraph["qas"]:
+            begin = question["answers"][0]["answer_start"]
+            sentence = right[question["id"]]
+            # The sentence may stand in the text twice; one of them has the answer's first letter.
+            places = [
+                at for at in range(begin + 1) if paragraph["context"].startswith(sentence, at)
+            ]
+            assert any(at <= begin < at + len(sentence) for at in places)
+
+
 def test_bucc_is_encoded(data: Path, small_xlm_r: Any, tmp_path: Path) -> None:
     features, examples = encoded(data, small_xlm_r, tmp_path, "bucc2018", "dev", "zh", 2000)
     assert features.num_rows == examples.num_rows <= 2 * 2000
     assert set(features["side"].to_pylist()) == {0, 1}
+
+
+def test_the_language_table_says_what_glottolog_and_flores_say(data: Path) -> None:
+    """SIB-200 has a folder per language of FLORES-200; Glottolog has no macrolanguages."""
+    known = {path.name for path in there_or_skip(data / "sib200/annotated", "SIB-200").iterdir()}
+    assert not {row.flores for row in LANGUAGES.values() if row.flores} - known
+    file = there_or_skip(data / "typology/glottolog", "Glottolog") / "languages.csv"
+    with file.open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    names = {row["ID"]: row["Name"] for row in rows}
+    families = {row["ISO639P3code"]: names.get(row["Family_ID"], "") for row in rows}
+    real = [row for row in LANGUAGES.values() if row.family not in ("Synthetic", "Artificial")]
+    absent = {row.code for row in real if row.iso not in families}
+    assert absent == {"ar", "az", "et", "ms", "qu"}, "macrolanguages, as Tatoeba's files have them"
+    other = {row.code for row in real if row.code not in absent | {"eu"}}  # Basque is an isolate
+    for row in (LANGUAGES[code] for code in other):
+        assert families[row.iso] == row.family, row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from sweeper.jobs import Clock, JobSpec, Outcome, Progress
+from sweeper.store.folder import Folder
 from sweeper.tasks import encoding, tokenizers
 from sweeper.tasks.card import Card
 from sweeper.tasks.kinds import Encoded
@@ -99,20 +100,12 @@ def fields(kind: str, number: int, words: list[str], row: dict[str, Any]) -> dic
     return {name: row[name] for name in names}
 
 
-@dataclass
-class World:
+class World(Folder):
     """A store-like folder with a tokenizer, an encoder and prepared units."""
 
-    root: Path
-    tokenizer: Any
-
-    def path(self, relative: str) -> Path:
-        """See `sweeper.training.jobs.Files`."""
-        return self.root / relative
-
-    def resume_folder(self, address: str) -> Path:
-        """See `sweeper.training.jobs.Files`."""
-        return self.root / "resume" / address
+    def __init__(self, root: Path, tokenizer: Any) -> None:
+        super().__init__(root)
+        self.tokenizer = tokenizer
 
     def unit(self, task: Card, name: str, data: list[dict[str, Any]], length: int = 32) -> str:
         """Prepare rows once; the reference that job inputs bear."""
@@ -233,3 +226,20 @@ def encoder(folder: Path, vocabulary: int, seed: int = 0, **changes: Any) -> Non
     }
     torch.manual_seed(seed)
     XLMRobertaModel(XLMRobertaConfig(**sizes, **changes)).save_pretrained(folder)
+
+
+def score(
+    world: World, task: Card, checkpoint: str, units: dict[str, str], *wanted: str, **more: Any
+) -> Any:
+    """The outcome of scoring the ``wanted`` units; others stand beside them. Default: all."""
+    inputs = {
+        "checkpoint": {"path": checkpoint},
+        "tokenizer": {"path": "tokenizer"},
+        "card": task.model_dump(mode="json"),
+        "data": units,
+        "languages": {name: name.split("/")[1] for name in units},
+        "representation": None,
+        **more,
+    }
+    spec = world.spec("score", inputs, units=dict.fromkeys(wanted, "x"))
+    return world.run(spec, "scores")

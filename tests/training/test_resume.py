@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from helpers import put
+from safetensors.torch import load as safetensors_load
 
 from sweeper.jobs import Clock, JobSpec
+from sweeper.store.files import StoreFiles
+from sweeper.store.folder import LEFT_OVER
 from sweeper.training import jobs
 from sweeper.training.loop import Pace
 from sweeper.training.resume import Point, ResumePoints
@@ -26,7 +30,7 @@ def same_files(one: Path, other: Path) -> None:
 
 
 def reached(world: World, spec: JobSpec) -> Any:
-    point = ResumePoints(world.resume_folder(spec.address), spec.address).load()
+    point = ResumePoints(world, spec.address).load()
     return point and point.data["state"]["step"]
 
 
@@ -66,7 +70,7 @@ def test_time_alone_writes_a_resume_point(world: World) -> None:
     for progress in attempt:
         if progress.phase == "train" and progress.step == 4:
             break
-    point = ResumePoints(world.resume_folder(spec.address), spec.address).load()
+    point = ResumePoints(world, spec.address).load()
     assert point is not None
     assert point.data["state"]["step"] == 3
     attempt.close()
@@ -81,50 +85,89 @@ def number(points: ResumePoints) -> Any:
     return found and found.data["number"]
 
 
+@pytest.fixture
+def files(anywhere: str) -> StoreFiles:
+    return StoreFiles(anywhere, create=True)
+
+
+def weight_of(content: bytes) -> float:
+    return float(safetensors_load(content)["w"][0])
+
+
 @pytest.mark.parametrize("damage", ["cut", "flip", "missing", "manifest"])
-def test_a_damaged_slot_gives_way_to_the_other(tmp_path: Path, damage: str) -> None:
-    points = ResumePoints(tmp_path / "points", "a")
+def test_a_damaged_slot_gives_way_to_the_other(files: StoreFiles, damage: str) -> None:
+    points = ResumePoints(files, "a")
     for count in range(3):
         points.save(point(count))
-    newest = next(
-        path for path in points.folder.glob("*.safetensors") if load_file(path)["w"][0] == 2
-    )
-    data = bytearray(newest.read_bytes())
+    slots = {slot: files.content(f"resume/a/slot-{slot}.safetensors") or b"" for slot in "ab"}
+    newest = next(slot for slot, content in slots.items() if weight_of(content) == 2)
+    name, data = f"resume/a/slot-{newest}.safetensors", bytearray(slots[newest])
     if damage == "cut":
-        newest.write_bytes(data[:-1])
+        put(files, name, bytes(data[:-1]))
     elif damage == "flip":
         data[-1] ^= 1
-        newest.write_bytes(data)
+        put(files, name, bytes(data))
     elif damage == "missing":
-        newest.unlink()
+        files.remove(name)
     else:
-        newest.with_suffix(".json").write_text('{"format": 1, "addr')
+        put(files, f"resume/a/slot-{newest}.json", '{"format": 1, "addr')
     assert number(points) == 1
     points.save(point(7))
     assert number(points) == 7
     # The slot that was whole is still there: the damaged one was overwritten.
-    (points.folder / newest.name).unlink()
+    files.remove(name)
     assert number(points) == 1
 
 
-def test_points_of_another_job_are_not_taken(tmp_path: Path) -> None:
-    ResumePoints(tmp_path, "a").save(point(1))
-    assert ResumePoints(tmp_path, "b").load() is None
-
-
-def test_kept_tensors_are_written_once_and_swept(tmp_path: Path) -> None:
-    points = ResumePoints(tmp_path, "a")
+def test_another_node_goes_on_from_a_bucket(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = ResumePoints(StoreFiles(address, create=True), "a")
     best = {"w": torch.ones(2)}
+    for count in range(3):
+        here.save(Point({"number": count}, {"w": torch.full((3,), float(count))}, {"best": best}))
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "other"))
+    there = ResumePoints(StoreFiles(address), "a")
+    found = there.load()
+    assert found is not None and found.data == {"number": 2}
+    assert torch.equal(found.tensors["w"], torch.full((3,), 2.0))
+    assert torch.equal(found.kept["best"]["w"], best["w"])
+    there.save(point(3))
+    assert number(here) == 3, "and back"
+
+
+def test_points_of_another_job_are_not_taken(files: StoreFiles) -> None:
+    ResumePoints(files, "a").save(point(1))
+    for name, content in [(n, files.content(f"resume/a/{n}")) for n in files.names("resume/a")]:
+        put(files, f"resume/b/{name}", content or b"")
+    assert number(ResumePoints(files, "a")) == 1
+    assert ResumePoints(files, "b").load() is None
+
+
+def test_kept_tensors_are_written_once_and_swept(files: StoreFiles) -> None:
+    points = ResumePoints(files, "a")
+    best, other = {"w": torch.ones(2)}, {"w": torch.zeros(2)}
     points.save(Point({}, {}, {"epoch=1": best}))
-    written = (tmp_path / "epoch=1.safetensors").stat().st_mtime_ns
-    points.save(Point({}, {}, {"epoch=1": best}))
-    assert (tmp_path / "epoch=1.safetensors").stat().st_mtime_ns == written
+    points.save(Point({}, {}, {"epoch=1": other}))  # it does not change, so it is not written
     found = points.load()
     assert found is not None
     assert torch.equal(found.kept["epoch=1"]["w"], best["w"])
+    kept = "epoch=1.safetensors"
     points.save(Point({}, {}))
-    assert (tmp_path / "epoch=1.safetensors").exists()  # the other slot names it
+    assert kept in files.names("resume/a")  # the other slot names it
     points.save(Point({}, {}))
-    assert not (tmp_path / "epoch=1.safetensors").exists()
+    assert kept not in files.names("resume/a")
     points.remove()
     assert points.load() is None
+    assert files.names("resume/a") == []
+
+
+def test_what_a_killed_attempt_was_writing_is_swept_when_it_is_old(world: World) -> None:
+    ResumePoints(world, "a").save(point(1))
+    folder = world.path("resume/a")
+    for name, age in ((".draft-old", LEFT_OVER + 60), (".draft-new", 0.0)):
+        (folder / name).write_text("half")
+        then = (folder / name).stat().st_mtime - age
+        os.utime(folder / name, (then, then))
+    assert number(ResumePoints(world, "a")) == 1
+    assert [path.name for path in folder.glob(".draft-*")] == [".draft-new"]

@@ -24,7 +24,8 @@ class Record:
 
     ``step`` is 1 when the entries of a list field stand on consecutive lines, else 0. ``fault`` is
     what is wrong with a row that could not be parsed, and that can be left out without the others
-    changing their meaning; such a row has no values.
+    changing their meaning; such a row has no values. ``name`` is the row's id, for rows that are
+    not easily found by their number.
     """
 
     origin: str
@@ -32,10 +33,12 @@ class Record:
     values: Mapping[str, Any]
     step: int = 0
     fault: DataError | None = None
+    name: str = ""
 
     def where(self, index: int = 0) -> str:
         """``file:line`` of the row, or of an entry of its list fields."""
-        return f"{self.origin}:{self.line + index * self.step}"
+        named = f" (id {self.name!r})" if self.name else ""
+        return f"{self.origin}:{self.line + index * self.step}{named}"
 
 
 Parser: TypeAlias = "Callable[[Sequence[Path], LocalSource, str], Iterator[Record]]"
@@ -100,6 +103,18 @@ def pick(values: Mapping[str, Any], column: str | int | Sequence[str], where: st
     for key in column.split("."):
         found = _step(found, key, column, where)
     return found
+
+
+def picked(
+    values: Mapping[str, Any], columns: Mapping[str, Any], origin: str, number: int
+) -> Record:
+    """The record of a row: its columns, or that it lacks one."""
+    where = f"{origin}:{number}"
+    try:
+        found = {field: pick(values, column, where) for field, column in columns.items()}
+    except DataError as error:
+        return Record(origin, number, {}, fault=error)
+    return Record(origin, number, found)
 
 
 def _several(column: int | Sequence[str]) -> Sequence[object]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import DataError, suggest
-from sweeper.tasks.formats.base import Record, bad, decoded, fault, lines, pick
+from sweeper.tasks.formats.base import Record, bad, decoded, fault, lines, picked
 
 if TYPE_CHECKING:
     from sweeper.tasks.card import LocalSource
@@ -130,22 +130,25 @@ def parse_csv(paths: Sequence[Path], source: LocalSource, language: str) -> Iter
     return _table(paths[0], _csv(paths[0]), source.columns)
 
 
-def parse_jsonl(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
-    """One JSON object per line."""
+def parse_jsonl(
+    paths: Sequence[Path],
+    source: LocalSource,
+    language: str,
+    wanted: Callable[[str], bool] = bool,
+) -> Iterator[Record]:
+    """One JSON object per line; those that are not ``wanted`` are passed over, not parsed."""
     path = paths[0]
     for number, line, ended in decoded(path):
         try:
             if isinstance(line, DataError):
                 raise line
-            if not line.strip():
+            if not line.strip() or not wanted(line):
                 continue
             found = _object(path, number, line, ended)
-            where = f"{path}:{number}"
-            values = {f: pick(found, column, where) for f, column in source.columns.items()}
         except DataError as error:
             yield bad(path, number, error)
             continue
-        yield Record(str(path), number, values)
+        yield picked(found, source.columns, str(path), number)
 
 
 def _object(path: Path, number: int, line: str, ended: bool) -> dict[str, Any]:
@@ -170,7 +173,7 @@ def _object(path: Path, number: int, line: str, ended: bool) -> dict[str, Any]:
 
 
 def parse_parquet(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
-    """Rows of a Parquet file, numbered from 0."""
+    """Rows of a Parquet file, numbered from 1 as lines are."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -186,12 +189,10 @@ def parse_parquet(paths: Sequence[Path], source: LocalSource, language: str) -> 
                         f"{path}: the file must have the column {top!r}.{suggest(top, known)} "
                         "Mend the card's `columns:`."
                     )
-            number = 0
+            number = 1
             for batch in file.iter_batches(batch_size=1000, columns=tops):
                 for row in batch.to_pylist():
-                    where = f"{path}, row:{number}"
-                    values = {f: pick(row, column, where) for f, column in source.columns.items()}
-                    yield Record(f"{path}, row", number, values)
+                    yield picked(row, source.columns, f"{path}, row", number)
                     number += 1
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(

@@ -6,14 +6,12 @@ a mention in a text means, by its description. Candidates are pooled over the un
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweeper.errors import DataError
-from sweeper.tasks.formats import Record
 from sweeper.tasks.formats.documents import parse_xquad_r
-from sweeper.tasks.formats.tables import parse_jsonl
+from sweeper.tasks.formats.mewsli import parse_entities, parse_mentions
 from sweeper.tasks.kinds.base import (
     Encoded,
     Evaluation,
@@ -34,7 +32,7 @@ from sweeper.tasks.metrics import ranking
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sweeper.tasks.card import Card, LocalSource
+    from sweeper.tasks.card import Card
 
 QUESTION, CANDIDATE = 0, 1
 """The two values of ``side``."""
@@ -45,54 +43,15 @@ POOL = "candidates"
 """The split of a card whose candidates are the same for every language's questions."""
 
 
-def parse_mentions(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
-    """Mewsli-X's mentions: articles (JSON lines) of one language, a question per mention.
+def named_by_key(card: Card) -> bool:
+    """Whether the id of every candidate is the one key that it answers, as an entity's is.
 
-    The text of a question is the sentence around the mention, which stands in braces.
+    Rankings can then be scored without the candidates, of which Mewsli-X has a million.
     """
-    columns = {"context": "context", "mentions": "mentions"}
-    for record in parse_jsonl(paths, source.model_copy(update={"columns": columns}), language):
-        context = record.values["context"]
-        if context.get("language") != language:
-            continue
-        for mention in record.values["mentions"]:
-            values = {
-                "id": mention["example_id"],
-                "text": _marked(record, context, mention["mention_span"]),
-                "key": mention["entity_id"],
-                "role": "question",
-            }
-            yield Record(record.origin, record.line, values)
-
-
-def _marked(record: Record, context: Mapping[str, Any], span: Mapping[str, Any]) -> str:
-    text, begin, end = context["text"], span["start"], span["end"]
-    if text[begin:end] != span["text"]:
-        raise DataError(
-            f"{record.where()}: a mention must stand in its text where it says; at {begin} there "
-            f"is {shown(text[begin:end])}, not {shown(span['text'])}. Fill in the articles' text "
-            "by the data set's own script."
-        )
-    around = [(a, b) for a, b in context["sentence_spans"] if a <= begin < b]
-    first, last = around[0] if around else (0, len(text))
-    last = max(last, end)
-    return f"{text[first:begin]}{{ {span['text']} }}{text[end:last]}".strip()
-
-
-def parse_entities(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
-    """Mewsli-X's candidates whose description is in one language (JSON lines)."""
-    columns = {
-        "id": "entity_id",
-        "text": "description",
-        "title": "title",
-        "language": "description_language",
-    }
-    for record in parse_jsonl(paths, source.model_copy(update={"columns": columns}), language):
-        if record.values["language"] == language:
-            name = record.values["id"]
-            text = f"{record.values['title']} : {record.values['text']}"
-            values = {"id": name, "text": text, "answers": [name], "role": "candidate"}
-            yield Record(record.origin, record.line, values)
+    source = card.sources.get("local")
+    members = () if source is None else source.members(POOL)
+    formats = {member.format for _, member in members}
+    return POOL in card.splits and formats == {"mewsli_entities"}
 
 
 class AnswerRetrieval(Kind):
@@ -101,7 +60,7 @@ class AnswerRetrieval(Kind):
     A candidate is right for the questions whose key is among its answers. Outputs: for a question
     the numbers of its best candidates in the pool, best first, at least ``cutoff`` of the card or
     all; for a candidate None. The pool is all candidates of all units, in the order of the units
-    and of their features (see `pool`).
+    and of their features.
     """
 
     name = "answer_retrieval"
@@ -136,6 +95,10 @@ class AnswerRetrieval(Kind):
                 )
         return {"text": text_of(values, "text"), "role": role, "keys": keys}
 
+    def main_metric(self, card: Card) -> str:
+        """``map@20``, or at what the card's `cutoff` is."""
+        return f"map@{card.option('cutoff')}"
+
     def first(self, rows: Sequence[Row], count: int) -> list[Row]:
         """The first ``count`` questions, their answers, and others up to ``count`` candidates."""
         questions = [row for row in rows if row["role"] == "question"][:count]
@@ -145,6 +108,21 @@ class AnswerRetrieval(Kind):
         wrong = [row for row in candidates if not keys & set(row["keys"])]
         kept = {row["id"] for row in [*questions, *right, *wrong[: max(0, count - len(right))]]}
         return [row for row in rows if row["id"] in kept]
+
+    def asked(self, rows: Sequence[Row]) -> dict[str, str]:
+        """The questions' keys."""
+        return {row["id"]: row["keys"][0] for row in rows if row["role"] == "question"}
+
+    def answered(self, rows: Sequence[Row]) -> set[str]:
+        """The keys that candidates answer."""
+        return {key for row in rows if row["role"] == "candidate" for key in row["keys"]}
+
+    def limited(self, split: str) -> bool:
+        """Not for candidates in a split of their own, which hold the answers of all languages.
+
+        What the questions that a limit leaves ask for cannot be told from one language's.
+        """
+        return split != POOL
 
     def encode(
         self, rows: Sequence[Row], card: Card, tokenizer: Tokenizer, max_length: int
@@ -186,23 +164,15 @@ class AnswerRetrieval(Kind):
         """Metrics of each unit's questions against the pool: ``map@20``, ``mrr@20``.
 
         The numbers are those of the card's ``cutoff``. Per question: the id of the best candidate,
-        whether it is right, and the average precision in percent. A unit of candidates alone has
-        no metrics. For Mewsli-X, which has one right entity, mrr@20 is what XTREME-R calls map@20.
+        whether it is right, the average precision in percent, and the ids of the ``cutoff`` best
+        (none at all if two candidates of the pool share an id, which then says too little). A unit
+        of candidates alone has no metrics. For Mewsli-X, which has one right entity, mrr@20 is
+        what XTREME-R calls map@20.
         """
-        known = pool(units)
-        right: dict[str, set[int]] = {}
-        for number, (_, keys) in enumerate(known):
-            for key in keys:
-                right.setdefault(key, set()).add(number)
-        return {name: self._unit(card, unit, known, right) for name, unit in units.items()}
+        pool = _Pool.of(units)
+        return {name: self._unit(card, unit, pool) for name, unit in units.items()}
 
-    def _unit(
-        self,
-        card: Card,
-        unit: Unit,
-        known: Sequence[tuple[str, Sequence[str]]],
-        right: Mapping[str, set[int]],
-    ) -> Evaluation:
+    def _unit(self, card: Card, unit: Unit, pool: _Pool) -> Evaluation:
         check_aligned(unit.features, unit.outputs)
         cutoff = card.option("cutoff")
         sides = unit.examples["side"].to_pylist()
@@ -211,39 +181,58 @@ class AnswerRetrieval(Kind):
         predicted = [""] * len(sides)
         correct: list[bool | None] = [None] * len(sides)
         score: list[float | None] = [None] * len(sides)
+        best: list[list[str] | None] = [None] * len(sides)
         rankings, wanted = [], []
         for at in (at for at, side in enumerate(sides) if side == QUESTION):
             ranked = [int(number) for number in unit.outputs[at]]
-            if len(ranked) < min(cutoff, len(known)):
+            if len(ranked) < min(cutoff, len(pool.names)):
                 raise DataError(
                     f"A question needs its {cutoff} best candidates ranked; {names[at]!r} has "
                     f"{len(ranked)}. Score the unit again."
                 )
-            golds = right.get(keys[at], set())
+            golds = pool.right.get(keys[at], set())
             if not golds:
                 raise DataError(
                     f"A question must have a right candidate in the pool; {names[at]!r} has none. "
-                    "Score all languages of the split, and its candidates, at once."
+                    "Score all languages of the split, and its candidates, at once; and if a "
+                    "limit cuts off candidates of another language, lift it."
                 )
             rankings.append(ranked)
             wanted.append(golds)
-            predicted[at] = known[ranked[0]][0]
+            best[at] = [pool.names[number] for number in ranked[:cutoff]]
+            predicted[at] = pool.names[ranked[0]]
             correct[at] = ranked[0] in golds
             score[at] = 100.0 * ranking.average_precision(ranked, golds, cutoff)
         found = {
-            f"map@{cutoff}": ranking.mean_average_precision(rankings, wanted, cutoff),
+            self.main_metric(card): ranking.mean_average_precision(rankings, wanted, cutoff),
             f"mrr@{cutoff}": ranking.mean_reciprocal_rank(rankings, wanted, cutoff),
         } if rankings else {}  # fmt: skip
-        return Evaluation(found, predicted, correct, score)
+        return Evaluation(found, predicted, correct, score, best if pool.named else None)
 
 
-def pool(units: Mapping[str, Unit]) -> list[tuple[str, list[str]]]:
-    """Id and answered keys of every candidate, in the order that the outputs number them."""
-    found = []
-    for unit in units.values():
-        columns = (unit.examples[name].to_pylist() for name in ("id", "keys", "side"))
-        found += [(i, keys) for i, keys, side in zip(*columns, strict=True) if side == CANDIDATE]
-    return found
+class _Pool(NamedTuple):
+    """The candidates of all units, numbered in the order of the units and of their features.
+
+    ``names`` are their ids, ``right`` has the numbers of those that answer a key, and ``named``
+    says whether an id names one candidate alone.
+    """
+
+    names: list[str]
+    right: dict[str, set[int]]
+    named: bool
+
+    @classmethod
+    def of(cls, units: Mapping[str, Unit]) -> _Pool:
+        names: list[str] = []
+        right: dict[str, set[int]] = {}
+        for unit in units.values():
+            columns = (unit.examples[name].to_pylist() for name in ("id", "keys", "side"))
+            for name, keys, side in zip(*columns, strict=True):
+                if side == CANDIDATE:
+                    for key in keys:
+                        right.setdefault(key, set()).add(len(names))
+                    names.append(name)
+        return cls(names, right, len(set(names)) == len(names))
 
 
 KIND = AnswerRetrieval()

@@ -23,6 +23,9 @@ Tokenizer: TypeAlias = Any
 CHUNK = 4096
 """Rows tokenised at once: enough to keep all threads busy, few enough to keep memory small."""
 
+TEXTS, LISTS = ("text", "pair", "question", "context", "prompt"), ("tokens", "choices")
+"""The fields of rows, of whatever kind, that are texts, or lists of texts."""
+
 IGNORED = -100
 """The label of a position that is not scored, as torch's cross entropy has it."""
 
@@ -45,12 +48,15 @@ class Evaluation:
 
     ``metrics`` are percentages (0..100), but ``loss`` is in nats. ``score`` is the example's own
     share where it is not all or nothing: the percentage of its words tagged right, its mean loss.
+    ``ranking`` is of a kind that ranks candidates, and theirs are ids that name one each: a
+    question's best ones, best first.
     """
 
     metrics: dict[str, float]
     predicted: list[str]
     correct: list[bool | None]
     score: list[float | None]
+    ranking: list[list[str] | None] | None = None
 
 
 class Unit(NamedTuple):
@@ -88,7 +94,7 @@ class Kind(ABC):
     label_field: ClassVar[str | None] = None
     """The field that holds a label, or a list of labels, of the card."""
     metric: ClassVar[str]
-    """The metric by which a checkpoint is chosen and a cell of the matrix is filled."""
+    """The metric by which a checkpoint is chosen; see `main_metric` for what is shown."""
     higher_is_better: ClassVar[bool] = True
     needs_training: ClassVar[bool] = True
     """Whether a head has to be trained before the task can be scored."""
@@ -119,9 +125,29 @@ class Kind(ABC):
     ) -> Evaluation:
         """Scores of ``outputs``, which are aligned with the rows of ``features``."""
 
+    def main_metric(self, card: Card) -> str:
+        """The metric that a cell of the matrix is filled with, for a task of this kind."""
+        return self.metric
+
     def first(self, rows: Sequence[Row], count: int) -> list[Row]:
         """What a limit of ``count`` examples leaves of a unit's rows, in their order."""
         return list(rows[:count])
+
+    def lack(self, rows: Sequence[Row]) -> str:
+        """What the rows of a unit lack, taken together; empty if it can be scored with them."""
+        return ""
+
+    def asked(self, rows: Sequence[Row]) -> dict[str, str]:
+        """Of rows that ask for rows of this unit or its companions: id -> what they ask for."""
+        return {}
+
+    def answered(self, rows: Sequence[Row]) -> set[str]:
+        """What the rows of a unit are the answer to."""
+        return set()
+
+    def limited(self, split: str) -> bool:
+        """Whether a study's limits hold for a split of this name."""
+        return True
 
     def companions(self, card: Card, split: str, language: str) -> tuple[tuple[str, str], ...]:
         """The other units, as (split, language), without which a unit cannot be scored.
@@ -154,6 +180,12 @@ def text_of(values: Mapping[str, Any], field: str) -> str:
             "Mend the row, or name another column in the card's `columns:`",
         )
     return text
+
+
+def texts_of(row: Row) -> Iterator[list[str]]:
+    """The texts of a row, of whatever kind, field by field: one, or those of a list."""
+    yield from ([row[field]] for field in TEXTS if field in row)
+    yield from (list(row[field]) for field in LISTS if field in row)
 
 
 def label_of(values: Mapping[str, Any], card: Card, field: str = "label") -> str:
@@ -229,15 +261,20 @@ class Frame(NamedTuple):
 
 def pair_frame(tokenizer: Tokenizer) -> Frame:
     """What ``tokenizer`` puts around a pair: of XLM-R <s>, </s></s> and </s>."""
+    return Frame(*special_ids(tokenizer, 2))
+
+
+def special_ids(tokenizer: Tokenizer, parts: int) -> list[list[int]]:
+    """The special tokens before the first part of an input, after it, and so on."""
     options = {"return_attention_mask": False, "return_token_type_ids": False}
     bare = tokenizer("a", add_special_tokens=False, **options)["input_ids"]
-    framed = tokenizer("a", "a", **options)["input_ids"]
-    places = [
-        at for at in range(len(framed) - len(bare) + 1) if framed[at : at + len(bare)] == bare
-    ]
-    first, second = places[0], places[-1]
-    end = len(bare)
-    return Frame(framed[:first], framed[first + end : second], framed[second + end :])
+    rest = tokenizer(*["a"] * parts, **options)["input_ids"]
+    found = []
+    for _ in range(parts):
+        at = next(n for n in range(len(rest)) if rest[n : n + len(bare)] == bare)
+        found.append(rest[:at])
+        rest = rest[at + len(bare) :]
+    return [*found, rest]
 
 
 def bare_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[list[int]]:

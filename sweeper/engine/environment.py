@@ -1,0 +1,43 @@
+"""What of the driver's environment its workers have, and how no secret of it gets into a log."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sweeper.store.files import StoreFiles
+
+
+def runtime_env() -> dict[str, Any]:
+    """Brings this very sweeper to every node of a cluster, and the user's settings with it."""
+    package = Path(__file__).parent.parent
+    passed = ("SWEEPER_DATA", "SWEEPER_CACHE", "HF_HOME", "HF_HUB_OFFLINE")
+    return {
+        "py_modules": [str(package)],
+        "env_vars": {name: os.environ[name] for name in passed if name in os.environ},
+    }
+
+
+def passed_on(files: StoreFiles) -> dict[str, str]:
+    """What workers need to reach the store and the hub; never to be written anywhere."""
+    hub = {name: os.environ[name] for name in ("HF_TOKEN",) if name in os.environ}
+    return {**files.environment(), **hub}
+
+
+TUNE_PASSES_ON = (
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"
+)  # fmt: skip
+"""Variables that Tune of itself puts into the runtime environment of its workers."""
+
+
+@contextlib.contextmanager
+def hidden(names: Iterable[str]) -> Iterator[None]:
+    """Take variables out of the environment; what was opened before has read them."""
+    hidden = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)

@@ -1,0 +1,298 @@
+"""A store in a folder, on a local disk or NFS: exclusive creation, and files that are whole."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeper.errors import StoreError
+
+DRAFT = ".draft-"
+ORDERS = "job.json"
+"""What a driver puts into an attempt's folder: no file that the attempt made."""
+
+LEFT_OVER = 3600.0
+"""Seconds after which a draft belongs to no living process: a living one writes for minutes."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file of the store: its relative name, size (bytes) and SHA-256 (hex)."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+def stored(name: str, path: Path) -> Stored:
+    """What is told of a file that lies at ``path`` and is to bear ``name`` in the store."""
+    return Stored(name, path.stat().st_size, file_digest(path))
+
+
+class Draft:
+    """A file in the making: write to ``path``; ``stored`` says what became of it, afterwards."""
+
+    stored: Stored
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+
+class Folder:
+    """The ways in which files come to be in a folder; `StoreFiles` says what each method does."""
+
+    look_every = 0.0
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.address = str(root)
+
+    def path(self, relative: str) -> Path:
+        """The path of a file or folder of the store. It cannot leave the store's folder."""
+        check_inside(relative, self.address)
+        return self.root / relative
+
+    def where(self, relative: str) -> str:
+        return str(self.path(relative))
+
+    def opened(self, identity: bytes, create: bool) -> None:
+        """Nothing more to learn."""
+
+    def everything(self) -> list[str]:
+        """The names in the store's own folder, drafts too."""
+        if self.root.is_file():
+            raise StoreError(f"A store is a folder, and {self.root} is a file. Give another path.")
+        return [path.name for path in self.root.iterdir()] if self.root.is_dir() else []
+
+    def environment(self) -> dict[str, str]:
+        return {}
+
+    # -- small files, whole --------------------------------------------------------------------
+
+    def create(self, relative: str, content: bytes) -> bool:
+        # The content is complete before the name exists: a hard link is exclusive on local disks
+        # and on NFS, where opening with O_EXCL and then writing would show half a file.
+        path = self.path(relative)
+        with self._draft(path, content) as draft:
+            try:
+                os.link(draft, path)
+            except FileExistsError:
+                return False
+            sync_folder(path.parent)
+        return True
+
+    def replace(self, relative: str, content: bytes) -> None:
+        path = self.path(relative)
+        with self._draft(path, content) as draft:
+            draft.replace(path)
+
+    @contextlib.contextmanager
+    def _draft(self, path: Path, content: bytes) -> Iterator[Path]:
+        """The content of a file to be, durable, under a name that no reader takes."""
+        with _new(path) as draft:
+            with draft.open("xb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            yield draft
+
+    def content(self, relative: str) -> bytes | None:
+        path = self.path(relative)
+        try:
+            return path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise StoreError(
+                f"{path} cannot be read: {error.strerror}. Restore the file or its permissions."
+            ) from None
+
+    def contents(self, relatives: Iterable[str]) -> Iterator[bytes | None]:
+        return map(self.content, relatives)
+
+    # -- what there is -------------------------------------------------------------------------
+
+    def exists(self, relative: str) -> bool:
+        return self.path(relative).exists()
+
+    def names(self, folder: str) -> list[str]:
+        try:
+            found = [path.name for path in self.path(folder).iterdir()]
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in found if not name.startswith("."))
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        root = self.path(folder)
+        found = {}
+        for above, _, names in os.walk(root):
+            for path in [Path(above, name) for name in names if not name.startswith(".")]:
+                with contextlib.suppress(FileNotFoundError):  # removed at this moment
+                    found[path.relative_to(root).as_posix()] = path.stat().st_size
+        return dict(sorted(found.items()))
+
+    def there(self, folders: Iterable[str]) -> set[str]:
+        return {folder for folder in folders if self.path(folder).is_dir()}
+
+    def remove(self, relative: str) -> None:
+        path = self.path(relative)
+        # Two drivers may delete the same loser at once.
+        with explained(path), contextlib.suppress(FileNotFoundError):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    def full(self) -> str:
+        return "" if shutil.disk_usage(self.root).free >= LEAST_FREE else full_disk(self.root)
+
+    # -- large files ---------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def writing(self, relative: str) -> Iterator[Draft]:
+        path = self.path(relative)
+        with _new(path) as place:
+            draft = Draft(place)
+            yield draft
+            draft.stored = stored(relative, place)
+            sync_file(place)
+            place.replace(path)
+            sync_folder(path.parent)
+
+    @contextlib.contextmanager
+    def reading(self, relative: str) -> Iterator[Path]:
+        yield self.path(relative)
+
+    def local(self, relative: str) -> Path:
+        return self.path(relative)
+
+    def workspace(self, relative: str) -> Path:
+        path = self.path(relative)
+        with explained(path):
+            make_folder(path.parent)
+        return path
+
+    def publish(self, relative: str) -> list[Stored]:
+        path = self.path(relative)
+        found = []
+        with explained(path):
+            for inner in [path, *sorted(path.rglob("*"))]:
+                if inner.is_dir():
+                    sync_folder(inner)
+                elif inner.exists() and inner.name != ORDERS:
+                    sync_file(inner)
+                    found.append(stored(inner.relative_to(self.root).as_posix(), inner))
+        return found
+
+    def discard(self, relative: str) -> None:
+        """Nothing: what an attempt left lies in the store, where no marker names it."""
+
+    def sweep_drafts(self, folder: str) -> None:
+        found = [*self.path(folder).glob(f"{DRAFT}*")]
+        if not found:
+            return
+        # By the clock that dates the files: that of a file server may differ from ours by hours.
+        with _new(self.path(folder) / "now") as new:
+            new.touch()
+            now = new.stat().st_mtime
+            for path in found:
+                with contextlib.suppress(FileNotFoundError):  # its writer has just ended
+                    if path.stat().st_mtime < now - LEFT_OVER:
+                        path.unlink()
+
+
+@contextlib.contextmanager
+def _new(path: Path) -> Iterator[Path]:
+    """A name beside ``path`` for its content to be, gone after the ``with`` block."""
+    draft = path.parent / f"{DRAFT}{uuid.uuid4().hex}"
+    with explained(path):
+        make_folder(path.parent)
+        try:
+            yield draft
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def check_inside(relative: str, address: str) -> None:
+    """Raise `StoreError` if a name leaves the store.
+
+    By its words alone: asking the disk would slow every access, and an administrator may well
+    have put one of the folders elsewhere, behind a link.
+    """
+    if relative.startswith("/") or ".." in relative.split("/"):
+        raise StoreError(f"Names stay inside the store's folder; {relative!r} leaves {address}.")
+
+
+class explained:  # reads as a verb: `with explained(path):`
+    """Turns the operating system's refusals to write into `StoreError`s that say what to do."""
+
+    def __init__(self, path: Path, what: str = "store") -> None:
+        self.path = path
+        self.what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, OSError) or isinstance(error, FileExistsError):
+            return
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError(full_disk(self.path, self.what)) from error
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            raise StoreError(
+                f"The {self.what} must be a folder that can be made; {self.path} cannot be "
+                f"({error.strerror}). Give another path."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise StoreError(
+                f"The {self.what} must be writable; {self.path} is not ({error.strerror}). Mend "
+                "its permissions or give another folder."
+            ) from error
+
+
+LEAST_FREE = 1 << 20
+"""Bytes: with less than this free, a failure to write is the disk's."""
+
+
+def full_disk(path: Path, what: str = "store") -> str:
+    """What is said where a disk is full."""
+    return (
+        f"The disk of the {what} is full: {path} could not be written. What is committed is safe: "
+        "free some space and start the same run again."
+    )
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably: what lies in it is no safer than its name."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's content durable."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())

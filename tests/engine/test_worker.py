@@ -1,0 +1,168 @@
+"""A worker without Ray: what it does when its process or its host is taken away."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sweeper.analysis.store import Store
+from sweeper.engine import notice, worker
+from sweeper.jobs import JobSpec
+from sweeper.training import jobs
+from sweeper.training.loop import Pace
+from tests.inprocess import BASE, Driver, small
+
+
+class Gone(BaseException):
+    """In place of the end of this process."""
+
+
+@pytest.fixture(autouse=True)
+def drained(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
+    """This process plays all workers, on the host "here" of a cluster: its drained hosts.
+
+    Signs of life come after every step.
+    """
+    hosts: dict[str, int] = {"elsewhere": 1}
+    here = SimpleNamespace(gcs_address="head:6379", get_node_id=lambda: "here")
+    head = SimpleNamespace(get_draining_nodes=lambda timeout: hosts)
+
+    def gone(status: int) -> None:
+        raise Gone(status)
+
+    monkeypatch.setattr(worker.ray, "get_gpu_ids", list)
+    monkeypatch.setattr(notice.ray, "get_runtime_context", lambda: here)
+    monkeypatch.setattr(notice, "GcsClient", lambda address: head)
+    monkeypatch.setattr(notice, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "WORD_SECONDS", 0.0)
+    monkeypatch.setattr(worker.os, "_exit", gone)
+    monkeypatch.setitem(jobs.train.__kwdefaults__, "pace", Pace(progress=0.0, resume=1e9))
+    before = signal.getsignal(signal.SIGTERM)
+    yield hosts
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store in which only the training is left to do."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("prepared") / "store"
+    Driver(small(), folder).give(BASE)
+    return folder
+
+
+@pytest.fixture
+def driver(prepared: Path, tmp_path: Path) -> Driver:
+    return Driver(small(), copied(prepared, tmp_path / "store"))
+
+
+def copied(store: Path, folder: Path) -> Path:
+    shutil.copytree(store, folder)
+    return folder
+
+
+def config(driver: Driver, spec: JobSpec) -> dict[str, Any]:
+    """What a worker is told of a job."""
+    return {
+        "hold": False,
+        "store": driver.files.address,
+        "job": f"attempts/{spec.address}/{spec.attempt}/job.json",
+        "stop": driver.dispatcher.driver.stop_marker,
+        "threads": 1,
+        "beat": 0.0,
+    }
+
+
+def until_step(process: worker.Worker, step: int) -> None:
+    while process.step().get("step", 0) < step:
+        pass
+
+
+def finish(driver: Driver, trial: str, spec: JobSpec) -> None:
+    process = worker.Worker(config(driver, spec))
+    while not (result := process.step())["done"]:
+        pass
+    assert result["status"] == "done", result
+    driver.dispatcher.ended(trial, result)
+
+
+def test_a_preempted_training_is_saved_and_goes_on_to_the_same_bits_on_another_host(
+    driver: Driver, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calm = Driver(small(), copied(prepared, tmp_path / "calm"))
+    finish(calm, *calm.give(BASE))
+
+    trial, spec = driver.give(BASE)
+    monkeypatch.setattr(platform, "node", lambda: "spot")
+    process = worker.Worker(config(driver, spec))
+    until_step(process, 3)
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(Gone):
+        process.step()
+    driver.dispatcher.ended(trial, None)  # so Ray tells it
+    assert driver.said("retry") == ["attempt 1 ended: preempted: SIGTERM"]
+
+    monkeypatch.setattr(platform, "node", lambda: "other")
+    again = driver.give(BASE)
+    assert again[1].address == spec.address and again[1].attempt != spec.attempt
+    finish(driver, *again)
+    one, two = (load_file(each.weights(BASE)) for each in (calm, driver))
+    assert one.keys() == two.keys() and all(torch.equal(one[n], two[n]) for n in one)
+
+    trials = Store(driver.files.address).trials(kind="train").set_index("attempt")
+    lost, done = trials.loc[spec.attempt], trials.loc[again[1].attempt]
+    assert (lost["status"], lost["message"]) == ("failed", "preempted: SIGTERM")
+    assert (lost["steps"], done["steps"]) == (4, 6)
+    assert [row["worker"].split(":")[0] for row in (lost, done)] == ["spot", "other"]
+    assert "resumes at step 4" in driver.files.local(
+        f"logs/{BASE}/{again[1].attempt}.log"
+    ).read_text()  # fmt: skip
+
+
+def test_a_worker_on_a_drained_host_saves_and_leaves(
+    driver: Driver, drained: dict[str, int]
+) -> None:
+    trial, spec = driver.give(BASE)
+    process = worker.Worker(config(driver, spec))
+    until_step(process, 2)
+    drained["here"] = 2
+    with pytest.raises(Gone):
+        process.step()
+    driver.dispatcher.ended(trial, None)
+    assert "its host is being drained" in driver.events[-1].message
+    assert any("slot-" in name for name in driver.files.names(f"resume/{spec.address}"))
+
+
+def test_sigterm_does_what_it_did_while_there_is_nothing_to_save() -> None:
+    heard = []
+    signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    process = worker.Worker({"hold": True, "threads": 1, "beat": 0.0})
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert heard == [signal.SIGTERM]
+    process.cleanup()
+
+
+def test_a_worker_that_is_to_go_takes_no_further_job(driver: Driver) -> None:
+    trial, spec = driver.give(BASE)
+    process = worker.Worker(config(driver, spec))
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(Gone):
+        process.step()
+    driver.dispatcher.ended(trial, None)
+    # As Tune has it, which has not heard yet that the process is gone.
+    _, again = driver.give(BASE)
+    process.reset_config(config(driver, again))
+    with pytest.raises(Gone):
+        process.step()
+    died = driver.files.read(f"failures/{again.address}/{again.attempt}.json")
+    assert died["error"] == "preempted"
