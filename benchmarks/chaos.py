@@ -25,7 +25,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,12 +90,11 @@ class Hosts:
 
 
 class Drivers:
-    """Some `sweeper run` of one study on one store."""
+    """Some `sweeper run` with the same arguments, one of them a store."""
 
-    def __init__(self, study: str, store: Path, address: str, count: int) -> None:
-        self._command = [sys.executable, "-m", "sweeper", "run", study, "--store", str(store)]
-        self._command += ["--address", address]
-        self._log = store.parent / f"{store.name}.drivers.log"
+    def __init__(self, arguments: Sequence[str], log: Path, count: int) -> None:
+        self._command = [sys.executable, "-m", "sweeper", "run", *arguments]
+        self._log = log
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self.running = [self._start() for _ in range(count)]
 
@@ -104,18 +103,24 @@ class Drivers:
             return subprocess.Popen(self._command, stdout=output, stderr=output)
 
     def kill(self, drawn: random.Random) -> None:
-        """Kill one of those that live, and start another in its place."""
+        """Kill one with SIGKILL, and start another in its place."""
         number = drawn.randrange(len(self.running))
         self.running[number].kill()
         self.running[number].wait()
         self.running[number] = self._start()
 
     def ended(self) -> bool:
-        """Whether all are done; an ending with an error ends the benchmark."""
+        """Whether all are done; `SystemExit` where one ended with an error."""
         for driver in self.running:
             if driver.poll():
                 raise SystemExit(f"a driver failed ({driver.returncode}): see {self._log}")
         return all(driver.poll() == 0 for driver in self.running)
+
+    def wait(self) -> None:
+        """Wait until all are done."""
+        for driver in self.running:
+            driver.wait()
+        self.ended()
 
 
 def until(store: Path, point: int, drivers: Drivers) -> bool:
@@ -131,7 +136,9 @@ def torment(given: argparse.Namespace, hosts: Hosts) -> Counter[str]:
     """Run the study through all its faults; how many of each were committed."""
     drawn = random.Random(given.seed)
     done: Counter[str] = Counter()
-    drivers = Drivers(given.study, given.store, hosts.address, given.drivers)
+    arguments = [given.study, "--store", str(given.store), "--address", hosts.address]
+    log = given.store.parent / f"{given.store.name}.drivers.log"
+    drivers = Drivers(arguments, log, given.drivers)
     actions = {DRIVER: drivers.kill, WORKER: hosts.kill_worker, NODE: hosts.kill_node}
     for fault in faults_to_be(commits(given.calm), given.kills, given.workers, given.seed):
         if not until(given.store, fault.commits, drivers):
@@ -139,8 +146,7 @@ def torment(given: argparse.Namespace, hosts: Hosts) -> Counter[str]:
         actions[fault.what](drawn)
         done[fault.what] += 1
         print(f"{fault.what} killed at {commits(given.store)} commits", flush=True)
-    while not drivers.ended():
-        time.sleep(0.1)
+    drivers.wait()
     return done
 
 
