@@ -1,8 +1,8 @@
 """Resume points: where a job goes on after its worker or driver died.
 
 Two slots are written in turn, so that one is whole at any time; a slot counts once its JSON,
-written last, names the hash of its tensors. Tensors that do not change (the best epochs of a
-search) are kept beside the slots and written once. Nothing is a pickle.
+written last, names the hash of its tensors and its own. Tensors that do not change (the best
+epochs of a search) are kept beside the slots and written once. Nothing is a pickle.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-FORMAT = 1
+FORMAT = 2
 SLOTS = ("a", "b")
 UNFINISHED = 3600.0
 """Seconds after which a temporary file belongs to no living attempt."""
@@ -67,7 +67,8 @@ class ResumePoints:
             "kept": kept,
             "data": point.data,
         }
-        _write_whole(self._manifest(slot), json.dumps(manifest).encode())
+        # A flipped bit may leave JSON that is JSON still, with another step or loss in it.
+        _write_whole(self._manifest(slot), _text({**manifest, "sha256": _own_hash(manifest)}))
         self._sweep()
 
     def load(self) -> Point | None:
@@ -91,14 +92,17 @@ class ResumePoints:
         return self.folder / f"slot-{slot}.json"
 
     def _manifests(self) -> list[dict[str, Any]]:
-        """The readable manifests of this job, newest first."""
+        """The whole manifests of this job, newest first."""
         found = []
         for slot in SLOTS:
             try:
                 manifest = json.loads(self._manifest(slot).read_bytes())
             except (FileNotFoundError, ValueError):
                 continue
-            if manifest.get("format") == FORMAT and manifest.get("address") == self.address:
+            whole = isinstance(manifest, dict) and manifest.pop("sha256", "") == _own_hash(
+                manifest
+            )
+            if whole and (manifest["format"], manifest["address"]) == (FORMAT, self.address):
                 found.append(manifest)
         return sorted(found, key=lambda manifest: -manifest["number"])
 
@@ -141,6 +145,14 @@ class ResumePoints:
         for path in self.folder.glob("*.safetensors"):
             if path.name not in named:
                 path.unlink(missing_ok=True)
+
+
+def _text(manifest: Mapping[str, Any]) -> bytes:
+    return json.dumps(manifest, sort_keys=True).encode()
+
+
+def _own_hash(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_text(manifest)).hexdigest()
 
 
 def _hash(path: Path) -> str:
