@@ -11,11 +11,11 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from safetensors import SafetensorError
@@ -132,9 +132,14 @@ class ResumePoints:
 
     def _sweep_unfinished(self) -> None:
         """Delete what killed attempts were writing; a living one writes for minutes at most."""
-        for path in self.folder.glob("*.tmp"):
-            with suppress(FileNotFoundError):
-                if path.stat().st_mtime < time.time() - UNFINISHED:
+        unfinished = [*self.folder.glob("*.tmp")]
+        if not unfinished:
+            return
+        # By the clock that dates the files: that of a file server may differ from ours by hours.
+        with suppress(OSError), NamedTemporaryFile(dir=self.folder, suffix=".tmp") as new:
+            now = Path(new.name).stat().st_mtime
+            for path in unfinished:
+                if path.stat().st_mtime < now - UNFINISHED:
                     path.unlink()
 
     def _sweep(self) -> None:

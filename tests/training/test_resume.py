@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +130,19 @@ def test_kept_tensors_are_written_once_and_swept(tmp_path: Path) -> None:
     assert not (tmp_path / "epoch=1.safetensors").exists()
     points.remove()
     assert points.load() is None
+
+
+@pytest.mark.parametrize("hours", [-2, 0, 2])
+def test_unfinished_files_are_dated_by_the_clock_of_their_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """A worker whose clock is hours off deletes what is old, and nothing that is being written."""
+    living, dead = (tmp_path / f"slot-a.{name}.tmp" for name in ("1", "2"))
+    for path in (living, dead):
+        path.write_bytes(b"")
+    two_hours_ago = time.time() - 7200
+    os.utime(dead, (two_hours_ago, two_hours_ago))
+    here = time.time
+    monkeypatch.setattr(time, "time", lambda: here() + 3600 * hours)
+    assert ResumePoints(tmp_path, "a").load() is None
+    assert [path.name for path in tmp_path.iterdir()] == [living.name]
