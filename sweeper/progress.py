@@ -54,7 +54,7 @@ class Progress:
         self.left_by_kind: Counter[str] = Counter()
         self._left: set[str] = set()
         self._blocked: dict[str, str] = {}
-        self._redo: set[str] = set()  # done, but their checkpoints are gone and needed again
+        self._redo: set[str] = set()  # committed, but their files are gone and needed again
         self._lacking: dict[str, int] = {}  # wanted job -> how many of its needs are not done
         self._ready: list[tuple[float, str]] = []
         self._flying: dict[str, str] = {}  # unit -> the claimed job that makes it
@@ -87,20 +87,35 @@ class Progress:
                 continue
             self.wanted.add(key)
             new.append(key)
-            dropped = self._dropped_checkpoint(key)
-            if dropped:
-                self._mark_redo(dropped)
-            for need in self.plan.jobs[key].needs:
-                if need in self.done and self._lost(need):
-                    self._mark_redo(need)
+            for need in self._undone(key):
+                self._mark_redo(need)
             todo += self.plan.jobs[key].needs
         for key in new:
-            self._lacking[key] = sum(need not in self.done for need in self.plan.jobs[key].needs)
+            self._count_lacking(key)
             if key not in self.failures and key not in self._blocked:
                 self._left.add(key)
                 self.left_by_kind[self.plan.jobs[key].kind] += 1
         for key in [key for key in new if not self._lacking[key]]:
             self._release(key)
+
+    def _count_lacking(self, key: str) -> None:
+        self._lacking[key] = sum(need not in self.done for need in self.plan.jobs[key].needs)
+
+    def _undone(self, key: str) -> list[str]:
+        """What a job needs that was done and must be done again: its files are gone or damaged."""
+        dropped = self._dropped_checkpoint(key)
+        return [
+            need
+            for need in self.plan.jobs[key].needs
+            if need in self.done and (need == dropped or self._lost(need))
+        ]
+
+    def _put_off(self, key: str, undone: list[str]) -> None:
+        """Let a job wait for what must be done again."""
+        for need in undone:
+            self._mark_redo(need)
+        self._count_lacking(key)
+        self._want(undone)
 
     def _dropped_checkpoint(self, key: str) -> str | None:
         """The trial whose checkpoint a score needs, if that was dropped after it lost."""
@@ -112,7 +127,12 @@ class Progress:
         return source if commit and commit.dropped else None
 
     def _lost(self, key: str) -> bool:
-        """Whether prepared data or a stage's checkpoint was deleted behind its marker's back."""
+        """Whether a done job's commit was withdrawn, or its files deleted behind its back.
+
+        Only for prepared data and stages: a winner that was deleted is found out when it is read.
+        """
+        if not self._has(key):
+            return True
         if key in self._intact or self.plan.jobs[key].kind not in ("prepare", "train"):
             return False
         units = self.addressing.units(key) or {}
@@ -123,10 +143,13 @@ class Progress:
         return False
 
     def _mark_redo(self, key: str) -> None:
-        if key not in self._redo:
+        if self._has(key):  # else its commit was withdrawn, and what is missing says itself
             self._redo.add(key)
-            self.done.discard(key)
-            self.wanted.discard(key)
+        self.done.discard(key)
+        self.wanted.discard(key)
+        for child in self.children[key]:
+            if child not in self.done:  # it may have been decided by what is no longer there
+                self.addressing.forget(child)
 
     def _has(self, key: str) -> bool:
         units = self.addressing.units(key)
@@ -151,13 +174,11 @@ class Progress:
         if key not in self._redo and self._has(key):
             self._finish(key)
             return
-        dropped = self._dropped_checkpoint(key)
-        if dropped:
-            self._lacking[key] = 1
-            self._mark_redo(dropped)
-            self._want([dropped])
-            return
-        self._offer(key)
+        undone = self._undone(key)
+        if undone:
+            self._put_off(key, undone)
+        else:
+            self._offer(key)
 
     def _offer(self, key: str) -> None:
         heapq.heappush(self._ready, (-self.urgency[key], key))
@@ -172,7 +193,7 @@ class Progress:
                 self.addressing.forget(child)
         for child in self.children[key]:
             if child not in self.done and self._lacking.get(child):
-                self._lacking[child] -= 1
+                self._count_lacking(child)
                 if not self._lacking[child]:
                     self._release(child)
 
@@ -206,9 +227,14 @@ class Progress:
         """Whether a taken job is to be run, now that its parameters are asked for.
 
         False if its units are in the store by now (then it is done), or if a claimed job is
-        making one of them: then it is done, or ready again, when that one has ended.
+        making one of them: then it is done, or ready again, when that one has ended. False also
+        if what it needs was withdrawn meanwhile: then it is ready again when that is there.
         """
         self._look_at_other_drivers()
+        undone = self._undone(key)
+        if undone or not self.done.issuperset(self.plan.jobs[key].needs):
+            self._put_off(key, undone)
+            return False
         address = self.attempt_address(key)
         # The worker of a driver that was killed may have ended its job a moment ago.
         self.commits.read(address, self.generation(address))
@@ -292,9 +318,8 @@ class Progress:
         return digest(sorted(missing.values()))
 
     def generation(self, address: str) -> int:
-        """The number that the next marker of an address bears: 0, unless its files were lost."""
-        old = self.commits.by_address.get(address)
-        return old.generation + 1 if old else 0
+        """The number that the next marker of an address bears: 0, unless there was one."""
+        return self.commits.next_generation(address)
 
     # -- answers -------------------------------------------------------------------------------
 
