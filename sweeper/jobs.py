@@ -21,6 +21,7 @@ class JobSpec:
     ``units`` are the parts of the job that the store lacks (name -> address); ``inputs`` depends
     on ``kind`` (see `sweeper.inputs`). ``micro_batch`` is how many examples go through the device
     at once, after an earlier attempt ran out of memory: the effective batch stays as it was.
+    ``reads`` names the markers that vouch for what the inputs refer to in the store.
     """
 
     key: str
@@ -38,6 +39,7 @@ class JobSpec:
     generation: int = 0
     released: float = 0.0
     micro_batch: int | None = None
+    reads: tuple[str, ...] = ()
 
     def columns(self) -> dict[str, Any]:
         """The columns that name this job in every table of the store."""
@@ -51,7 +53,7 @@ class JobSpec:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> JobSpec:
         """The spec that `to_json` wrote."""
-        return cls(**{**data, "parents": tuple(data["parents"])})
+        return cls(**{**data, "parents": tuple(data["parents"]), "reads": tuple(data["reads"])})
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,10 @@ from sweeper.tuning.searches import Searches
 log = logging.getLogger("sweeper")
 
 LIMITS = {
-    "data": 1, "bug": 1, "model": 1, "out_of_memory": 6, "infrastructure": 3
+    "data": 1, "bug": 1, "model": 1, "damaged": 3, "out_of_memory": 6, "infrastructure": 3
 }  # fmt: skip
 """Attempts at a job, per class of the error that ended them. A worker that vanished is
-infrastructure; repeating a bug or bad data only repeats it."""
+infrastructure; repeating a bug or bad data only repeats it; what is damaged is made again."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +193,7 @@ class Dispatcher:
     def _spec(self, job: Job) -> JobSpec:
         missing = self.progress.missing(job.key)
         address = self.progress.attempt_address(job.key)
+        inputs = Inputs(self.progress.addressing)
         spec = JobSpec(
             key=job.key,
             kind=job.kind,
@@ -200,7 +201,7 @@ class Dispatcher:
             attempt=f"{int(time.time() * 1000):012x}-{uuid.uuid4().hex[:6]}",
             study=self.progress.plan.study.name,
             units=missing,
-            inputs=Inputs(self.progress.addressing).of(job.key, missing),
+            inputs=inputs.of(job.key, missing),
             intermediate=job.intermediate,
             target=job.target,
             seed=job.seed,
@@ -209,6 +210,7 @@ class Dispatcher:
             generation=self.progress.generation(address),
             released=self._released[job.key],
             micro_batch=self._micro_batch.get(job.key),
+            reads=tuple(sorted(inputs.reads)),
         )
         self.progress.files.create(f"attempts/{address}/{spec.attempt}/job.json", spec.to_json())
         return spec
@@ -277,6 +279,8 @@ class Dispatcher:
             self.stop(message)
             self.progress.give_back(spec.key)
             return
+        if kind == "damaged":  # the worker withdrew what it found
+            self.progress.commits.refresh()
         if kind == "out_of_memory":
             batch = spec.micro_batch or spec.inputs.get("training", {}).get("batch", 32)
             self._micro_batch[spec.key] = max(1, batch // 2)

@@ -25,11 +25,12 @@ import torch
 from safetensors import SafetensorError
 
 from sweeper import failures
-from sweeper.errors import DataError, ModelError, StoreError, SweeperError
+from sweeper.errors import DamageError, DataError, ModelError, StoreError, SweeperError
 from sweeper.jobs import Clock, JobSpec, Outcome, Progress
 from sweeper.store import tables
-from sweeper.store.commits import commit
+from sweeper.store.commits import commit, withdraw
 from sweeper.store.files import StoreFiles, sync_folder
+from sweeper.store.intact import Checked
 from sweeper.training.jobs import handler
 
 log = logging.getLogger("sweeper")
@@ -59,7 +60,8 @@ def work(spec: JobSpec, files: StoreFiles) -> Generator[Progress | Result]:
         try:
             _forget_peak_memory()
             folder = files.attempt_folder(spec.address, spec.attempt)
-            outcome = yield from handler(spec.kind)(spec, files, folder, clock)
+            read = Checked(files, spec.reads)
+            outcome = yield from handler(spec.kind)(spec, read, folder, clock)
             _commit(spec, files, folder, clock, outcome)
         except Exception as error:  # noqa: BLE001  (classified and recorded, whatever it is)
             log.error("%s failed:\n%s", spec.key, traceback.format_exc())
@@ -73,7 +75,8 @@ def work(spec: JobSpec, files: StoreFiles) -> Generator[Progress | Result]:
 def classify(error: BaseException) -> str:
     """The class of an error, which decides whether its job is tried again.
 
-    ``data`` and ``model``: what the job reads is missing or wrong. ``store``: the store cannot be
+    ``data`` and ``model``: what the job reads is missing or wrong. ``damaged``: what another job
+    made is no longer what was committed. ``store``: the store cannot be
     written, so no job can end. ``out_of_memory``: the device's. ``infrastructure``: the system's
     or the network's, likely to pass. ``bug``: everything else.
     """
@@ -81,6 +84,8 @@ def classify(error: BaseException) -> str:
         return "out_of_memory"
     if isinstance(error, DataError):
         return "data"
+    if isinstance(error, DamageError):
+        return "damaged"
     if isinstance(error, StoreError):
         return "store"
     if isinstance(error, ModelError):
@@ -143,6 +148,8 @@ def _failed(spec: JobSpec, files: StoreFiles, clock: Clock, error: Exception) ->
     row = None if tainted else _trial_row(spec, clock, "failed", message, Outcome())
     try:
         failures.record(files, spec, kind, message, row)
+        if isinstance(error, DamageError) and not files.exists(f"dropped/{error.marker}"):
+            withdraw(files, error.marker, message)
     except (SweeperError, OSError) as second:
         # The store itself fails: the driver hears of it, and stops.
         log.error("the failure of %s could not be recorded: %s", spec.key, second)

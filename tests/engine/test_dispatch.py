@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,22 @@ def test_an_attempt_has_its_spec_in_the_store(files: StoreFiles) -> None:
         "surface", "tagging", 0, 1
     )  # fmt: skip
     assert trial.released > 0 and trial.study == "small"
+
+
+def test_all_that_a_job_reads_is_vouched_for_and_waited_for(files: StoreFiles) -> None:
+    cluster = _cluster(small_study(seeds=[0]), files)
+    cluster.run()
+    progress = cluster.progress
+    for spec in cluster.specs:
+        named = set(re.findall(r"attempts/([0-9a-f]{32})/", json.dumps(spec.inputs)))
+        assert {name.split(".")[0] for name in spec.reads} == named
+        made = {
+            progress.commits.by_unit[unit].address
+            for need in progress.plan.jobs[spec.key].needs
+            for unit in (progress.addressing.units(need) or {}).values()
+        }
+        assert named <= made, spec.key
+    assert any(spec.reads for spec in cluster.specs)
 
 
 def test_losers_go_and_winners_stay(files: StoreFiles) -> None:
