@@ -31,6 +31,7 @@ from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
+from sweeper.tasks import kinds
 from sweeper.tasks.card import shipped_cards
 
 ROWS = {"supersense": None, "surface": None}
@@ -334,6 +335,27 @@ def test_a_card_that_reads_otherwise_moves_its_addresses(files: StoreFiles) -> N
     moved = {key for key in before if before[key] != after[key]}
     # A score has no address before its winner is known.
     assert moved == {key for key in before if key.startswith(("prepare/topic/", "tune/"))}
+
+
+def test_a_format_that_is_read_otherwise_moves_its_addresses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "data"
+    (root / "lareqa/xquad-r").mkdir(parents=True)
+    for code in shipped_cards()["lareqa"].splits["test"].languages:
+        (root / f"lareqa/xquad-r/{code}.json").write_text("{}")
+    study = small_study(
+        targets={"lareqa": {"languages": ["de"]}, "tagging": None}, seeds=[0], data=str(root)
+    )
+
+    def units() -> dict[str, str]:
+        found = progress_of(study, files_at(tmp_path / "store")).addressing
+        tagging = {"tagging": found.data_unit("tagging", "train", "qaa", 48)}
+        return {"lareqa": found.data_unit("lareqa", "test", "de", 48), **tagging}
+
+    before = units()
+    monkeypatch.setattr(type(kinds.get("answer_retrieval")), "readings", {})
+    assert _changed(before, units()) == {"lareqa"}
 
 
 def test_a_score_rests_on_the_units_that_it_needs(tmp_path: Path) -> None:

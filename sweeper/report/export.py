@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 _FOR_MACHINES = (
     *("job", "unit", "address", "attempt", "checkpoint", "representation", "main"),
-    *("parents", "versions", "curve", "selections"),
+    *("parents", "versions", "curve", "selections", "ranking"),
 )
 """Columns that only CSV and Parquet have: nobody reads them in a text."""
 
@@ -33,7 +34,7 @@ def export(data: TransferMatrix | pd.DataFrame, format: str) -> bytes:
     if format not in FORMATS:
         raise StoreError(f"There is no export format {format!r}.{suggest(format, FORMATS)}")
     if format == "csv":
-        return _frame(data).to_csv(index=False, lineterminator="\n").encode()
+        return _flat(_frame(data)).to_csv(index=False, lineterminator="\n").encode()
     if format == "parquet":
         buffer = io.BytesIO()
         _frame(data).to_parquet(buffer, index=False, compression="zstd")
@@ -48,6 +49,14 @@ def export(data: TransferMatrix | pd.DataFrame, format: str) -> bytes:
 
 def _frame(data: TransferMatrix | pd.DataFrame) -> pd.DataFrame:
     return data.to_frame() if isinstance(data, TransferMatrix) else data
+
+
+def _flat(frame: pd.DataFrame) -> pd.DataFrame:
+    """With lists as JSON, for a format that has none."""
+    if "ranking" not in frame:
+        return frame
+    told = frame["ranking"].map(lambda ids: json.dumps(list(ids)), na_action="ignore")
+    return frame.assign(ranking=told)
 
 
 # ---- Markdown ---------------------------------------------------------------------------------

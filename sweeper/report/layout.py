@@ -3,21 +3,22 @@
 What a file holds depends on the kind, as XTREME's evaluate.py reads it (google-research/xtreme
 838c13b): a label per line; a tag per line and an empty line after a sentence; for retrieval the
 foreign sentence's line number, from 0, per English sentence in the order of their text; mined
-pairs of ids with a tab between; ``{question id: answer}``.
+pairs of ids with a tab between; ``{question id: answer}``; ``{mention id: [entity id, ...]}``, the
+best first. The last is LAReQA's layout here too, for which evaluate.py has none.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sweeper.analysis.aggregates import NAMES
 from sweeper.errors import DataError, StoreError
-from sweeper.tasks.card import Card, LocalSource
+from sweeper.tasks.card import Card, LocalSource, SyntheticSource
 
 MANIFEST = "predictions.json"
 """What was exported from where; evaluate.py passes over it."""
@@ -36,9 +37,9 @@ KINDS = (
     "token_classification",
     "sentence_retrieval",
     "bitext_mining",
-    "span_extraction",
+    *JSON_KINDS,
 )
-"""The kinds whose predictions can be written from what the store has."""
+"""The kinds that the layout has files for."""
 
 _FILE = re.compile(r"([a-z0-9_]+)-([a-z]{2,3})\.(tsv|json)")
 
@@ -55,12 +56,28 @@ def file_of(card: Card, split: str, language: str) -> str:
 
 
 def why_not(card: Card) -> str | None:
-    """Why the predictions of a task cannot be written from what the store has, if so."""
+    """Why the predictions of a task cannot be written, if so."""
     if card.kind in KINDS:
         return None
-    if card.kind == "answer_retrieval":
-        return "the store keeps the best candidate alone, the layout wants a ranking"
     return f"the layout has no files for tasks of the kind {card.kind}"
+
+
+def own_ids(card: Card, names: Iterable[str]) -> list[str]:
+    """Rows' ids as the task's files have them: without the part of the source that they are of.
+
+    Where a split has several parts, whose ids it tells apart, the name of a part stays.
+    """
+    alone, together = set[str](), set[str]()
+    for place in card.sources:
+        source = card.source(place)
+        if not isinstance(source, SyntheticSource):
+            for split in source.told():
+                parts = [part for part, _ in source.members(split)]
+                (alone if len(parts) == 1 else together).update(parts)
+    alone -= together
+    split_up = ((name, *name.partition(":")) for name in names)
+    return [own if colon and part in alone else name
+            for name, part, colon, own in split_up]  # fmt: skip
 
 
 def raw_labels(card: Card) -> dict[str, str]:
@@ -75,19 +92,22 @@ def raw_labels(card: Card) -> dict[str, str]:
 # ---- writing ----------------------------------------------------------------------------------
 
 
-def written(card: Card, ids: Sequence[str], predicted: Sequence[str]) -> str:
+def written(card: Card, ids: Sequence[str], predicted: Sequence[Any]) -> str:
     """The content of a unit's file.
 
     Args:
         card: The task.
         ids: The examples' ids, in the store's order.
-        predicted: What the store has as predicted, in the same order.
+        predicted: What the store has as predicted (of answer retrieval the ranking), in the same
+            order.
 
     Raises:
         StoreError: retrieval by ids that are no line numbers.
     """
-    if card.kind == "span_extraction":
-        return json.dumps(dict(zip(ids, predicted, strict=True)), indent=0) + "\n"
+    if card.kind in JSON_KINDS:
+        if card.kind == "answer_retrieval":
+            predicted = [own_ids(card, ranked) for ranked in predicted]
+        return _json_of(dict(zip(own_ids(card, ids), predicted, strict=True)))
     if card.kind == "token_classification":
         return "".join("\n".join(tags.split(" ")) + "\n\n" for tags in predicted)
     if card.kind == "bitext_mining":
@@ -103,6 +123,12 @@ def written(card: Card, ids: Sequence[str], predicted: Sequence[str]) -> str:
         return "".join(f"{name}\n" for name in predicted)
     raw = raw_labels(card)
     return "".join(f"{raw.get(label, label)}\n" for label in predicted)
+
+
+def _json_of(answers: Mapping[str, Any]) -> str:
+    """A line per question."""
+    lines = (f"{json.dumps(name)}: {json.dumps(said)}" for name, said in answers.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 # ---- reading ----------------------------------------------------------------------------------
@@ -194,6 +220,18 @@ def answers_of(path: Path) -> Mapping[str, Any]:
             f"{type(found).__name__}. Write it again."
         )
     return found
+
+
+def answered(found: Found, questions: Collection[str]) -> dict[str, Any]:
+    """What a file says of the questions of the data; it may lack some, or have others."""
+    given = answers_of(found.path)
+    known = {name: said for name, said in given.items() if name in questions}
+    if not known:
+        raise DataError(
+            f"{found.path}: answers must be by question id; none of the {len(given)} ids is one "
+            f"of {found.task}'s, such as {next(iter(questions))!r}. Write the ids of the data."
+        )
+    return known
 
 
 def _text(path: Path) -> str:

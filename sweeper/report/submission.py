@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,8 @@ from sweeper.analysis.best import best
 from sweeper.analysis.view import Part, View
 from sweeper.errors import StoreError
 from sweeper.report import layout
+from sweeper.tasks import kinds
+from sweeper.tasks.card import Card
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,11 +94,12 @@ def _export(
     parts = view.chosen(target=target, intermediate=intermediate, seed=seed)
     _check_scored(view, parts)
     examples = view.examples(parts)
+    _check_ranked(view, parts, examples)
     files = [_file(view, made.folder, part, examples) for part in parts]
     scores = view.scores(parts, "all")
     limits = {
         split: limit
-        for split in view.plan.targets[target].splits
+        for split in _splits(card, parts)
         if (limit := view.plan.study.limit(target, split)) is not None
     }
     made.targets[target] = {
@@ -119,11 +122,40 @@ def _check_scored(view: View, parts: Sequence[Part]) -> None:
         )
 
 
+def _check_ranked(view: View, parts: Sequence[Part], examples: pd.DataFrame) -> None:
+    target = parts[0].target
+    lacking = examples[examples["ranking"].isna()]
+    if view.plan.cards[target].kind != "answer_retrieval" or lacking.empty:
+        return
+    units = set(zip(lacking["split"], lacking["language"], strict=True))
+    commits = view.progress.commits.by_unit
+    found = [
+        commits[part.unit] for part in parts if part.unit and (part.split, part.language) in units
+    ]
+    markers = dict.fromkeys(f"commits/{one.address}.{one.generation}" for one in found)
+    raise StoreError(
+        f"The store must have the rankings of {target}; it has none of "
+        f"{', '.join(sorted('/'.join(unit) for unit in units))}. If candidates of several "
+        "languages share an id, give each its own in the data. Scores of an older sweeper have no "
+        f"rankings either: delete {', '.join(markers)} in the store, and `sweeper run` makes them "
+        "again."
+    )
+
+
+def _splits(card: Card, parts: Sequence[Part]) -> Iterable[str]:
+    """The splits that are scored, and those that are needed for it."""
+    kind = kinds.get(card.kind)
+    for part in parts:
+        yield part.split
+        yield from (split for split, _ in kind.companions(card, part.split, part.language))
+
+
 def _file(view: View, folder: Path, part: Part, examples: pd.DataFrame) -> str:
     mine = examples[(examples["split"] == part.split) & (examples["language"] == part.language)]
     card = view.plan.cards[part.target]
     name = layout.file_of(card, part.split, part.language)
-    content = layout.written(card, mine["id"].tolist(), mine["predicted"].tolist())
+    said = "ranking" if card.kind == "answer_retrieval" else "predicted"
+    content = layout.written(card, mine["id"].tolist(), mine[said].tolist())
     _write(folder / name, content)
     return name
 

@@ -6,17 +6,18 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from sweeper.analysis.aggregates import Averages, averages
 from sweeper.errors import DataError, suggest
 from sweeper.report import layout
 from sweeper.report.layout import Found
+from sweeper.report.rankings import Rankings
 from sweeper.resolving import source_of
 from sweeper.tasks import kinds, metrics, readers, sources
 from sweeper.tasks.card import Card
 from sweeper.tasks.kinds.base import Row
-from sweeper.tasks.metrics import mining, qa, ranking
+from sweeper.tasks.metrics import mining, qa
 from sweeper.tasks.metrics.aggregate import Benchmark
 
 
@@ -78,7 +79,8 @@ def score_folder(
     Raises:
         DataError: a file is of no known task, or does not fit the data; it names file and line.
     """
-    told = _told_limits(folder) if limits else {}
+    data = _Data(root, _told_limits(folder) if limits else {})
+    scorers = {**_SCORERS, "answer_retrieval": Rankings(data.rows).score}
     made = FolderScores(folder)
     for found in layout.files_in(folder):
         if found.task not in cards:
@@ -86,8 +88,23 @@ def score_folder(
                 f"{found.path}: the folder must be named after a task; {found.path.parent.name!r} "
                 f"is none.{suggest(found.path.parent.name, cards)}"
             )
-        made.files.append(_score(found, cards[found.task], root, told))
+        made.files.append(_score(found, cards[found.task], data, scorers))
     return made
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The data files, and of how many first examples predictions were made."""
+
+    root: Path | None
+    limits: Mapping[tuple[str, str], int]
+
+    def rows(self, card: Card, split: str, code: str) -> list[Row]:
+        """The rows of a task's split in a language."""
+        where = source_of(card, self.root)
+        found = sources.resolve(card, split, [code], source=where, root=self.root)[code]
+        limit = self.limits.get((card.name, split))
+        return readers.read(card, split, code, found, self.root, limit)
 
 
 def _told_limits(folder: Path) -> dict[tuple[str, str], int]:
@@ -108,24 +125,19 @@ def _told_limits(folder: Path) -> dict[tuple[str, str], int]:
         ) from None
 
 
-def _score(
-    found: Found, card: Card, root: Path | None, limits: Mapping[tuple[str, str], int]
-) -> FileScore:
-    if card.kind not in _SCORERS:
+Scores: TypeAlias = tuple[dict[str, float], int]
+Scorer: TypeAlias = Callable[[Found, Card, Sequence[Row]], Scores]
+
+
+def _score(found: Found, card: Card, data: _Data, scorers: Mapping[str, Scorer]) -> FileScore:
+    if card.kind not in scorers:
         raise DataError(f"{found.path}: the layout has no files for {card.kind} tasks.")
     split, code = found.split_of(card), found.language
-    limit = limits.get((card.name, split))
-    where = source_of(card, root)
-    resolution = sources.resolve(card, split, [code], source=where, root=root)[code]
-    rows = readers.read(card, split, code, resolution, root, limit)
-    values, n = _SCORERS[card.kind](found, card, rows)
+    values, n = scorers[card.kind](found, card, data.rows(card, split, code))
     main = kinds.get(card.kind).metric
-    return FileScore(
-        card.name, split, code, values, main if main in values else next(iter(values)), n, limit
-    )
-
-
-Scores = tuple[dict[str, float], int]
+    main = main if main in values else next(iter(values))
+    limit = data.limits.get((card.name, split))
+    return FileScore(card.name, split, code, values, main, n, limit)
 
 
 def _labels(found: Found, card: Card, rows: Sequence[Row]) -> Scores:
@@ -163,14 +175,10 @@ def _tags(found: Found, card: Card, rows: Sequence[Row]) -> Scores:
 
 def _answers(found: Found, card: Card, rows: Sequence[Row]) -> Scores:
     """A question without an answer scores 0, as in the official scripts."""
-    given = layout.answers_of(found.path)
-    gold = {row["id"]: [answer["text"] for answer in row["answers"]] for row in rows}
-    known = {name: text for name, text in given.items() if name in gold}
-    if not known:
-        raise DataError(
-            f"{found.path}: answers must be by question id; none of the {len(given)} ids is one "
-            f"of {card.name}'s, such as {next(iter(gold))!r}. Write the ids of the data."
-        )
+    names = layout.own_ids(card, [row["id"] for row in rows])
+    texts = ([answer["text"] for answer in row["answers"]] for row in rows)
+    gold = dict(zip(names, texts, strict=True))
+    known = layout.answered(found, gold)
     for name, text in known.items():
         if not isinstance(text, str):
             raise DataError(f"{found.path}: an answer must be a text; that of {name!r} is none.")
@@ -215,14 +223,6 @@ def _mined(found: Found, card: Card, rows: Sequence[Row]) -> Scores:
     return mining.pair_f1(gold, pairs), len(gold)
 
 
-def _ranked(found: Found, card: Card, rows: Sequence[Row]) -> Scores:
-    """Mewsli-X: entities by mention, best first."""
-    given = layout.answers_of(found.path)
-    gold = {row["id"]: row["keys"] for row in rows if row["role"] == "question"}
-    cutoff = card.option("cutoff")
-    return {f"mrr@{cutoff}": ranking.mewsli_x(gold, given, cutoff)}, len(gold)
-
-
 def _check_count(found: Found, given: int, wanted: int, what: str) -> None:
     if given != wanted:
         raise DataError(
@@ -231,12 +231,11 @@ def _check_count(found: Found, given: int, wanted: int, what: str) -> None:
         )
 
 
-_SCORERS: dict[str, Callable[[Found, Card, Sequence[Row]], Scores]] = {
+_SCORERS: dict[str, Scorer] = {
     "classification": _labels,
     "multiple_choice": _labels,
     "token_classification": _tags,
     "span_extraction": _answers,
     "sentence_retrieval": _retrieved,
     "bitext_mining": _mined,
-    "answer_retrieval": _ranked,
 }

@@ -76,6 +76,7 @@ EXAMPLES = pa.schema(
         ("predicted", _TEXT),
         ("correct", pa.bool_()),
         ("score", _REAL),
+        ("ranking", pa.list_(_TEXT)),  # ids of candidates, best first; answer retrieval only
     ]
 )
 

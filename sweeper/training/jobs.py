@@ -273,9 +273,10 @@ def _examples(
         evaluation.predicted,
         evaluation.correct,
         evaluation.score,
+        evaluation.ranking or [None] * examples.num_rows,
         strict=True,
     )
-    names = ("id", "gold", "predicted", "correct", "score")
+    names = ("id", "gold", "predicted", "correct", "score", "ranking")
     return [
         {**place, **dict(zip(names, row, strict=True))}
         for row, asked in zip(columns, _asked(evaluation), strict=True)

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from sweeper import Store, Study, yamlfile
+from sweeper.analysis.view import View
+from sweeper.report.submission import export_predictions
+from sweeper.report.submitted import score_folder
 from sweeper.study import find_study
 from sweeper.tasks.card import shipped_cards
 from tests.end_to_end.conftest import sweeper
@@ -92,6 +95,19 @@ def test_every_task_whose_files_are_there_runs_and_is_scored(tmp_path: Path) -> 
         assert how == {(14 / 24, "mean")}
 
     check_flags(scores[scores["main"].astype(bool)])
+    check_rankings(view, scores, tmp_path / "predictions")
+
+
+def check_rankings(view: View, scores: Any, folder: Path) -> None:
+    """What the worker kept of LAReQA scores, as a submission, what the worker made of it."""
+    seed = view.plan.study.seeds[0]
+    export_predictions(view, folder, targets=["lareqa"], intermediate="mnli", seed=seed)
+    stored = scores[(scores["target"] == "lareqa") & (scores["intermediate"] == "mnli")]
+    stored = stored[(stored["seed"] == seed) & stored["metric"].isin(RANKING)]
+    rows = stored[["language", "metric", "value"]].itertuples(index=False, name=None)
+    wanted = {(language, metric): value for language, metric, value in rows}
+    scored = score_folder(folder, shipped_cards(), DATA).rows()
+    assert {(row["language"], row["metric"]): row["value"] for row in scored} == wanted
 
 
 def check_flags(scores: Any) -> None:

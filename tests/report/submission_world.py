@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from analysis.world import Score, World
 from sweeper.graph import Job
 from sweeper.study import Study
 from sweeper.tasks import encoding, kinds, readers, tokenizers
+from sweeper.tasks.card import shipped_cards
 from sweeper.tasks.kinds.base import Evaluation, Unit
 
 TEXT = "the cat a dog an owl saw heard of from, river. tree (house) 12 1999 der die das Baum"
@@ -31,6 +33,8 @@ TARGETS: dict[str, Any] = {
     "bucc2018": {"languages": ["de"], "splits": ["dev", "test"]},
     "tatoeba": {"languages": ["de", "fi"]},
     "xcopa": {"languages": ["et"]},
+    "lareqa": {"languages": ["de", "zh"]},
+    "mewsli_x": {"languages": ["de", "uk"], "splits": ["dev", "test"]},
 }
 
 
@@ -121,6 +125,61 @@ def write_data(root: Path) -> None:
                  "question": chance.choice(["cause", "effect"]), "label": chance.randint(0, 1)}
                 for n in range(10)]  # fmt: skip
         put(f"xcopa/{name}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    for code in shipped_cards()["lareqa"].splits["test"].languages:
+        put(f"lareqa/xquad-r/{code}.json", json.dumps({"data": xquad_r(text)}))
+    entities(put, text)
+    for split in ("dev", "test"):
+        mentions(put, split, text)
+
+
+def xquad_r(text: Callable[[], str]) -> list[dict[str, Any]]:
+    """Two paragraphs of three sentences, with a question about each sentence but the last."""
+    made = []
+    for paragraph in range(2):
+        sentences = [f"{text()}." for _ in range(3)]
+        breaks, begin = [], 0
+        for sentence in sentences:  # without space between them, as in Chinese
+            breaks.append([begin, begin + len(sentence)])
+            begin += len(sentence)
+        qas = [
+            {"id": f"q{paragraph}{n}", "question": text(),
+             "answers": [{"text": sentences[n][:3], "answer_start": breaks[n][0]}]}
+            for n in range(2)
+        ]  # fmt: skip
+        made.append({
+            "context": "".join(sentences), "sentences": sentences, "sentence_breaks": breaks,
+            "qas": qas,
+        })  # fmt: skip
+    return [{"paragraphs": made}]
+
+
+def entities(put: Callable[[str, str], None], text: Callable[[], str]) -> None:
+    """Mewsli-X's candidates: one entity in each language, and 20 more in German."""
+    codes = [*shipped_cards()["mewsli_x"].splits["candidates"].languages, *["de"] * 20]
+    rows = [
+        {"entity_id": f"Q{n}", "title": text(), "description": text(),
+         "description_language": code, "description_url": "", "sentence_spans": []}
+        for n, code in enumerate(codes)
+    ]  # fmt: skip
+    put("mewsli_x/candidate_set_entities.jsonl", "".join(json.dumps(r) + "\n" for r in rows))
+
+
+def mentions(put: Callable[[str, str], None], split: str, text: Callable[[], str]) -> None:
+    """Mewsli-X's articles: one in each language, of which every second word is a mention."""
+    rows = []
+    for code in shipped_cards()["mewsli_x"].splits[split].languages:
+        words, found, begin = text().split(), [], 0
+        for number, word in enumerate(words):
+            if number % 2 == 0:
+                span = {"start": begin, "end": begin + len(word), "text": word}
+                found.append({"example_id": f"{split}-{code}-{number}", "mention_span": span,
+                              "entity_id": f"Q{number * 7}"})  # fmt: skip
+            begin += len(word) + 1
+        context = {"document_title": "", "document_url": "", "document_id": f"{split}{code}",
+                   "language": code, "text": " ".join(words),
+                   "sentence_spans": [{"start": 0, "end": begin - 1}]}  # fmt: skip
+        rows.append({"context": context, "mentions": found})
+    put(f"mewsli_x/wikinews_mentions-{split}.jsonl", "".join(json.dumps(r) + "\n" for r in rows))
 
 
 class Predicted(World):
@@ -138,15 +197,14 @@ class Predicted(World):
         if job.key not in self._made:
             card = self.plan.cards[job.target]
             chance = random.Random(job.key)
-            units = {
-                name: self._unit(job.target, *place, chance)
-                for name, place in job.declared["units"].items()
-            }
+            places = {**job.declared["units"], **job.declared["companions"]}
+            units = {name: self._unit(job.target, *place) for name, place in places.items()}
+            _predict(card, units, chance)
             scored = kinds.get(card.kind).evaluate_units(card, units)
             self._made[job.key] = {n: (unit.examples, scored[n]) for n, unit in units.items()}
         return self._made[job.key]
 
-    def _unit(self, task: str, split: str, code: str, chance: random.Random) -> Unit:
+    def _unit(self, task: str, split: str, code: str) -> Unit:
         card = self.plan.cards[task]
         folder = self.prepared / task / split / code
         if not folder.is_dir():
@@ -156,8 +214,7 @@ class Predicted(World):
             rows = readers.read(card, split, code, found, root, limit)
             encoding.prepare_unit(card, split, code, rows, self.tokenizer, 48, folder)
         features, examples = encoding.open_unit(folder)
-        rows = features.to_pylist()
-        return Unit(split, code, examples, features, _outputs(card, rows, chance))
+        return Unit(split, code, examples, features, [])
 
     def _scores(self, job: Job, name: str, unit: str, score: Score) -> list[dict[str, Any]]:
         split, language = job.declared["units"][name]
@@ -179,14 +236,27 @@ class Predicted(World):
         for row in (row for row in rows if row["main"]):
             examples, found = self.evaluated(job)[f"{row['split']}/{row['language']}"]
             ids, gold = examples["id"].to_pylist(), examples["gold"].to_pylist()
-            columns = zip(ids, gold, found.predicted, found.correct, found.score, strict=True)
-            names = ("id", "gold", "predicted", "correct", "score")
+            ranking = found.ranking or [None] * len(ids)
+            columns = zip(
+                ids, gold, found.predicted, found.correct, found.score, ranking, strict=True
+            )
+            names = ("id", "gold", "predicted", "correct", "score", "ranking")
             place = {name: row[name] for name in kept}
-            made += [{**place, **dict(zip(names, one, strict=True))} for one in columns]
+            made += [{**place, **dict(zip(names, one, strict=True))} for one in columns
+                     if one[3] is not None]  # fmt: skip
         return made
 
 
-def _outputs(card: Any, rows: list[dict[str, Any]], chance: random.Random) -> list[Any]:
+def _predict(card: Any, units: dict[str, Unit], chance: random.Random) -> None:
+    """Drawn outputs for every unit."""
+    sides = [side for u in units.values() if "side" in u.features.column_names
+             for side in u.features["side"].to_pylist()]  # fmt: skip
+    for name, unit in units.items():
+        drawn = _outputs(card, unit.features.to_pylist(), chance, sum(sides))
+        units[name] = unit._replace(outputs=drawn)
+
+
+def _outputs(card: Any, rows: list[dict[str, Any]], chance: random.Random, pool: int) -> list[Any]:
     labels = range(len(card.labels))
     if card.kind == "classification":
         return [chance.choice(labels) for _ in rows]
@@ -196,6 +266,9 @@ def _outputs(card: Any, rows: list[dict[str, Any]], chance: random.Random) -> li
         return [[chance.choice(labels) for tag in row["labels"] if tag != -100] for row in rows]
     if card.kind == "sentence_retrieval":
         return [chance.randrange(len(rows) // 2) if row["side"] else None for row in rows]
+    if card.kind == "answer_retrieval":
+        return [None if row["side"] else chance.sample(range(pool), min(pool, 25))
+                for row in rows]  # fmt: skip
     if card.kind == "bitext_mining":
         english = list(range(sum(row["side"] == 1 for row in rows)))
         chance.shuffle(english)

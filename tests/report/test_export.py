@@ -120,6 +120,14 @@ def test_scores_in_every_format(complete: Store) -> None:
     )
 
 
+def test_rankings_in_every_format() -> None:
+    frame = pd.DataFrame({"id": ["q1", "q2"], "ranking": [["c2", "c1"], None]})
+    assert export(frame, "csv").decode() == 'id,ranking\nq1,"[""c2"", ""c1""]"\nq2,\n'
+    found = pd.read_parquet(io.BytesIO(export(frame, "parquet")))
+    assert [None if one is None else list(one) for one in found["ranking"]] == [["c2", "c1"], None]
+    assert export(frame, "markdown").decode() == "| id |\n| --- |\n| q1 |\n| q2 |\n"
+
+
 def test_text_is_escaped() -> None:
     assert latex_text(r"50 % & a_b #1 {x} ~ ^ \ $") == (
         r"50 \% \& a\_b \#1 \{x\} \textasciitilde{} \textasciicircum{} \textbackslash{} \$"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from report.submission_world import TARGETS, Predicted, study, write_data
 from sweeper import Store
 from sweeper.errors import DataError, StoreError
+from sweeper.graph import Job
 from sweeper.report.layout import MANIFEST, raw_labels
 from sweeper.report.submission import export_predictions
 from sweeper.report.submitted import FolderScores, score_folder
@@ -18,6 +21,7 @@ from sweeper.tasks.card import shipped_cards
 from sweeper.tasks.metrics.aggregate import XTREME
 
 CARDS = shipped_cards()
+RETRIEVAL = ("tatoeba", "bucc2018", "lareqa", "mewsli_x")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +63,7 @@ def test_exported_predictions_score_exactly_as_stored(
         (row.target, row.split, row.language, row.metric): row.value
         for row in Store(world.files.root).scores(metric="all").itertuples()
         if (row.intermediate, row.seed)
-        == (("none", 0) if row.target in ("tatoeba", "bucc2018") else ("mnli", 1))
+        == (("none", 0) if row.target in RETRIEVAL else ("mnli", 1))
     }
     found = {
         (row["task"], row["split"], row["language"], row["metric"]): row["value"]
@@ -80,6 +84,8 @@ def test_the_layout_is_that_of_evaluate_py(exported: Path) -> None:
         "xquad/test-de.json", "xquad/test-zh.json", "mlqa/test-de.json", "mlqa/test-zh.json",
         "tydiqa/test-fi.json", "bucc2018/dev-de.tsv", "bucc2018/test-de.tsv",
         "tatoeba/test-de.tsv", "tatoeba/test-fi.tsv", "xcopa/test-et.tsv",
+        "lareqa/test-de.json", "lareqa/test-zh.json", "mewslix/dev-de.json",
+        "mewslix/dev-uk.json", "mewslix/test-de.json", "mewslix/test-uk.json",
     }  # fmt: skip
     lines = {name: (exported / name).read_text().split("\n") for name in names}
     assert set(lines["xnli/test-de.tsv"]) <= {"entailment", "neutral", "contradiction", ""}
@@ -91,6 +97,13 @@ def test_the_layout_is_that_of_evaluate_py(exported: Path) -> None:
     assert lines["panx/test-de.tsv"].count("") == 7 + 1
     answers = json.loads((exported / "xquad/test-de.json").read_text())
     assert set(answers) == {f"q{number}" for number in range(9)}
+    mentions = json.loads((exported / "mewslix/test-uk.json").read_text())
+    assert {"test-uk-0", "test-uk-2"} <= set(mentions)
+    for ranked in mentions.values():  # ids as in the data: not "entities:Q7", the store's
+        assert len(set(ranked)) == 20 and set(ranked) <= {f"Q{n}" for n in range(70)}
+    answers = json.loads((exported / "lareqa/test-zh.json").read_text())
+    assert set(answers) == {"q00_zh", "q01_zh", "q10_zh", "q11_zh"}
+    assert len({name.split("_")[0] for ranked in answers.values() for name in ranked}) > 8
 
 
 def test_the_manifest_says_which_checkpoints(exported: Path) -> None:
@@ -143,6 +156,48 @@ def test_limits_of_a_study_hold_for_its_predictions(data: Path, tmp_path: Path) 
     assert (one.n, one.limit) == (4, 4)
     with pytest.raises(DataError, match="as many lines as the data, 11; it has 4"):
         score_folder(tmp_path / "out", CARDS, data, limits=False)
+
+
+def test_limits_hold_for_the_candidates_too(data: Path, tmp_path: Path) -> None:
+    said = study(data, targets={"lareqa": {"languages": ["de"]}}, limits={"test": 2})
+    world = Predicted(tmp_path / "s", said, tmp_path / "prepared").run()
+    store = Store(world.files.root)
+    export_predictions(store.view(), tmp_path / "out")
+    (one,) = score_folder(tmp_path / "out", CARDS, data).files
+    stored = store.scores(intermediate="none", seed=0, metric="all")
+    assert one.metrics == dict(zip(stored["metric"], stored["value"], strict=True))
+    assert 0.0 < one.metrics["map@20"] < 100.0 and (one.n, one.limit) == (2, 2)
+
+
+def test_limits_of_what_a_score_rests_on_are_told(data: Path, tmp_path: Path) -> None:
+    targets = {"bucc2018": {"languages": ["de"], "splits": ["test"]}}
+    said = study(data, targets=targets, limits={"test": 64, "dev": 65})
+    world = Predicted(tmp_path / "s", said, tmp_path / "prepared").run()
+    export_predictions(Store(world.files.root).view(), tmp_path / "out")
+    about = json.loads((tmp_path / "out" / MANIFEST).read_text())
+    assert about["targets"]["bucc2018"]["limits"] == {"test": 64, "dev": 65}
+
+
+class Older(Predicted):
+    """What a sweeper wrote that kept no rankings."""
+
+    def _examples(self, job: Job, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{**row, "ranking": None} for row in super()._examples(job, rows)]
+
+
+def test_scores_without_rankings_say_how_to_get_them(data: Path, tmp_path: Path) -> None:
+    said = study(data, targets={"lareqa": TARGETS["lareqa"], "tatoeba": TARGETS["tatoeba"]})
+    folder = Older(tmp_path / "s", said, tmp_path / "prepared").run().files.root
+    made = export_predictions(Store(folder).view(), tmp_path / "out")
+    assert list(made.targets) == ["tatoeba"]
+    told = made.left_out["lareqa"]
+    assert "rankings of lareqa; it has none of test/de, test/zh." in told
+    (marker,) = re.findall(r"commits/\w+\.0", told)
+    (folder / marker).unlink()
+    again = Predicted(folder, said, tmp_path / "prepared").run()
+    assert again.ran == ["score/none>lareqa/seed=0"]
+    export_predictions(Store(folder).view(), tmp_path / "out", targets=["lareqa"])
+    assert len(score_folder(tmp_path / "out", CARDS, data).files) == 4
 
 
 def test_averages_need_every_language(exported: Path, data: Path) -> None:

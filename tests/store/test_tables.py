@@ -58,6 +58,16 @@ def test_columns_that_an_older_sweeper_did_not_know_are_null(files: StoreFiles) 
     assert found["value"].to_pylist() == [1.0, 61.5]
 
 
+def test_rankings_are_lists_and_null_in_older_files(files: StoreFiles) -> None:
+    path = files.path("tables/examples/old.parquet")
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"id": ["q0"], "predicted": ["c3"]}), path)
+    rows = [{"id": "q1", "ranking": ["c2", "c1"]}, {"id": "q2", "ranking": None}]
+    new = tables.write(files, "examples", "new", rows)
+    found = tables.read(files, "examples", ["tables/examples/old.parquet", new])
+    assert found["ranking"].to_pylist() == [None, ["c2", "c1"], None]
+
+
 def test_columns_that_only_a_newer_sweeper_knows_are_left_out(files: StoreFiles) -> None:
     name = _write_raw(files, {"job": pa.array(["new"]), "mood": pa.array(["good"])})
     assert tables.read(files, "scores", [name]).schema == SCORES

@@ -125,10 +125,10 @@ def test_the_threshold_comes_from_dev(tokenizer: Any) -> None:
 ANSWERS = card("answer_retrieval", local={"format": "xquad_r"}, options={"cutoff": 2})
 
 
-def xquad_r(*breaks: list[int]) -> str:
+def xquad_r(*breaks: list[int], where: int = 17) -> str:
     qas = [
         {"id": "q0", "question": "Who?", "answers": [{"text": "Ada", "answer_start": 0}]},
-        {"id": "q1", "question": "Where?", "answers": [{"text": "Rome", "answer_start": 17}]},
+        {"id": "q1", "question": "Where?", "answers": [{"text": "Rome", "answer_start": where}]},
     ]
     paragraph = {
         "context": "Ada came. It was Rome.",
@@ -141,7 +141,10 @@ def xquad_r(*breaks: list[int]) -> str:
 
 def test_xquad_r(read: Reader) -> None:
     rows = read(ANSWERS, xquad_r([0, 9], [10, 22]))
-    assert [row["id"] for row in rows] == ["q0_de", "q1_de", "de_0_0", "de_0_1"]
+    assert [row["id"] for row in rows] == ["q0_de", "q1_de", "de_1_0", "de_1_1"]
+    assert [row["keys"] for row in rows] == [["q0"], ["q1"], ["q0"], ["q1"]]
+    # Without a space in between, a sentence ends where the next begins.
+    rows = read(ANSWERS, xquad_r([0, 9], [9, 22], where=9))
     assert [row["keys"] for row in rows] == [["q0"], ["q1"], ["q0"], ["q1"]]
     with pytest.raises(DataError, match=r"question:2: an answer must begin in a sentence; 17"):
         read(ANSWERS, xquad_r([0, 9], [10, 12]))
@@ -165,12 +168,31 @@ def test_candidates_of_all_languages_are_one_pool(read: Reader, tokenizer: Any) 
     got = kind.evaluate_units(ANSWERS, units)
     assert got["test/de"].metrics == {"map@2": pytest.approx(62.5), "mrr@2": pytest.approx(75.0)}
     assert got["test/en"].metrics == {"map@2": pytest.approx(12.5), "mrr@2": pytest.approx(25.0)}
-    assert got["test/de"].predicted == ["de_0_0", "de_0_0", "", ""]
+    assert got["test/de"].predicted == ["de_1_0", "de_1_0", "", ""]
     assert got["test/de"].correct == [True, False, None, None]
+    assert got["test/de"].ranking == [["de_1_0", "en_1_0"], ["de_1_0", "de_1_1"], None, None]
     assert kind.companions(ANSWERS, "test", "de") == (("test", "en"),)
     short = answer_unit(read, tokenizer, "de", [[0], [0, 1], None, None])
     with pytest.raises(DataError, match="2 best candidates ranked; 'q0_de' has 1"):
         kind.evaluate(ANSWERS, short.examples, short.features, short.outputs)
+
+
+def test_a_ranking_names_its_candidates_or_is_none(tokenizer: Any) -> None:
+    def unit(code: str, name: str, outputs: list[Any]) -> Unit:
+        rows = [
+            {"id": f"q{code}", "text": "a", "role": "question", "keys": ["k"]},
+            {"id": name, "text": "b", "role": "candidate", "keys": ["k"]},
+        ]
+        return Unit("test", code, *reversed(encode(ANSWERS, rows, tokenizer)), outputs)
+
+    def evaluated(second: str) -> Any:
+        units = {"de": unit("de", "0", [[0, 1], None]), "en": unit("en", second, [[1, 0], None])}
+        return kinds.get("answer_retrieval").evaluate_units(ANSWERS, units)["en"]
+
+    assert evaluated("1").ranking == [["1", "0"], None]
+    # Rows without an id are numbered in each file anew: such a number names several candidates.
+    assert evaluated("0").ranking is None
+    assert evaluated("0").metrics == evaluated("1").metrics
 
 
 def mewsli() -> Card:
@@ -185,7 +207,8 @@ def mewsli() -> Card:
 def test_mewsli_x(tmp_path: Path, tokenizer: Any) -> None:
     from sweeper.tasks import readers, sources
 
-    context = {"language": "de", "text": "Es hat Richter gebebt. So.", "sentence_spans": [[0, 22]]}
+    spans = [{"start": 0, "end": 22}, {"start": 23, "end": 26}]
+    context = {"language": "de", "text": "Es hat Richter gebebt. So.", "sentence_spans": spans}
     mention = {
         "example_id": "m1",
         "entity_id": "Q7",

@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from sweeper.errors import DataError, ModelError
+from sweeper.store import tables
+from sweeper.store.files import StoreFiles
 from sweeper.tasks import kinds as task_kinds
 from sweeper.tasks.card import Card
 from sweeper.training import forward, kinds, scoring, work
@@ -343,6 +345,15 @@ def test_answers_are_looked_up_in_the_pool_of_all_languages(world: World) -> Non
     assert (values["map@3"], values["mrr@3"]) == (100.0, 100.0)
     said = {row["id"]: row["predicted"] for row in outcome.examples}
     assert said == {f"q{n}": f"c{n}" for n in range(40, 52)}
+    pool = {f"c{n % 80}" for n in (*range(40, 52), *range(80, 92))}
+    for row in outcome.examples:
+        assert row["ranking"][0] == row["predicted"]
+        assert len(set(row["ranking"])) == 3 and set(row["ranking"]) <= pool
+    spec = world.spec("score", {}, units={"test/de": "x"})
+    files = StoreFiles(world.path("store"), create=True)
+    name = tables.write(files, "examples", "a", work._example_rows(spec, outcome))
+    kept = tables.read(files, "examples", [name])["ranking"].to_pylist()
+    assert kept == [row["ranking"] for row in outcome.examples]
 
 
 def test_all_kinds_mix_over_one_encoder(world: World) -> None:

@@ -38,13 +38,14 @@ def parse_squad(paths: Sequence[Path], source: LocalSource, language: str) -> It
 def parse_xquad_r(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
     """XQuAD-R's JSON: questions, and every sentence of every text as a candidate answer.
 
-    The right answer of a question is the sentence in which its answer begins. Candidates are named
-    ``<language>_<paragraph>_<sentence>``; a question is right for the candidates of all languages
-    that answer the question of its id.
+    The right answer of a question is the sentence in which its answer begins. Both are named as in
+    XTREME's utils_lareqa.py (google-research/xtreme 838c13b): ``<id>_<language>``, and
+    ``<language>_<paragraph, from 1>_<sentence, from 0>``; a question is right for the candidates
+    of all languages that answer the question of its id.
     """
     path = paths[0]
     number = 0
-    for place, paragraph in enumerate(_paragraphs(path)):
+    for place, paragraph in enumerate(_paragraphs(path), 1):
         breaks = _get(path, number, paragraph, "sentence_breaks", list)
         sentences = _get(path, number, paragraph, "sentences", list)
         if len(breaks) != len(sentences):
@@ -76,8 +77,8 @@ def parse_xquad_r(paths: Sequence[Path], source: LocalSource, language: str) -> 
 
 
 def _sentence_of(path: Path, number: int, begin: int, breaks: Sequence[Any]) -> int:
-    for index, (first, last) in enumerate(breaks):
-        if first <= begin <= last:
+    for index, (first, end) in enumerate(breaks):
+        if first <= begin < end:  # without space between them, one ends where the next begins
             return index
     raise _fault(path, number, f"an answer must begin in a sentence; {begin} is in none")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweeper.errors import DataError
 from sweeper.tasks.formats import Record
@@ -73,8 +73,8 @@ def _marked(record: Record, context: Mapping[str, Any], span: Mapping[str, Any])
             f"is {shown(text[begin:end])}, not {shown(span['text'])}. Fill in the articles' text "
             "by the data set's own script."
         )
-    around = [(a, b) for a, b in context["sentence_spans"] if a <= begin < b]
-    first, last = around[0] if around else (0, len(text))
+    sentences = ((one["start"], one["end"]) for one in context["sentence_spans"])
+    first, last = next(((a, b) for a, b in sentences if a <= begin < b), (0, len(text)))
     last = max(last, end)
     return f"{text[first:begin]}{{ {span['text']} }}{text[end:last]}".strip()
 
@@ -95,13 +95,24 @@ def parse_entities(paths: Sequence[Path], source: LocalSource, language: str) ->
             yield Record(record.origin, record.line, values)
 
 
+def named_by_key(card: Card) -> bool:
+    """Whether the id of every candidate is the one key that it answers, as an entity's is.
+
+    Rankings can then be scored without the candidates, of which Mewsli-X has a million.
+    """
+    source = card.sources.get("local")
+    members = () if source is None else source.members(POOL)
+    formats = {member.format for _, member in members}
+    return POOL in card.splits and formats == {"mewsli_entities"}
+
+
 class AnswerRetrieval(Kind):
     """Rows: ``text`` and ``role``; a question's ``key``, a candidate's ``answers`` (keys).
 
     A candidate is right for the questions whose key is among its answers. Outputs: for a question
     the numbers of its best candidates in the pool, best first, at least ``cutoff`` of the card or
     all; for a candidate None. The pool is all candidates of all units, in the order of the units
-    and of their features (see `pool`).
+    and of their features.
     """
 
     name = "answer_retrieval"
@@ -115,6 +126,7 @@ class AnswerRetrieval(Kind):
         "mewsli_mentions": parse_mentions,
         "mewsli_entities": parse_entities,
     }
+    readings = {"xquad_r": 2}  # noqa: RUF012  (2: sentences end before the next, official names)
     whole = True
 
     def row(self, values: Mapping[str, Any], card: Card) -> Row:
@@ -186,23 +198,15 @@ class AnswerRetrieval(Kind):
         """Metrics of each unit's questions against the pool: ``map@20``, ``mrr@20``.
 
         The numbers are those of the card's ``cutoff``. Per question: the id of the best candidate,
-        whether it is right, and the average precision in percent. A unit of candidates alone has
-        no metrics. For Mewsli-X, which has one right entity, mrr@20 is what XTREME-R calls map@20.
+        whether it is right, the average precision in percent, and the ids of the ``cutoff`` best
+        (none at all if two candidates of the pool share an id, which then says too little). A unit
+        of candidates alone has no metrics. For Mewsli-X, which has one right entity, mrr@20 is
+        what XTREME-R calls map@20.
         """
-        known = pool(units)
-        right: dict[str, set[int]] = {}
-        for number, (_, keys) in enumerate(known):
-            for key in keys:
-                right.setdefault(key, set()).add(number)
-        return {name: self._unit(card, unit, known, right) for name, unit in units.items()}
+        pool = _Pool.of(units)
+        return {name: self._unit(card, unit, pool) for name, unit in units.items()}
 
-    def _unit(
-        self,
-        card: Card,
-        unit: Unit,
-        known: Sequence[tuple[str, Sequence[str]]],
-        right: Mapping[str, set[int]],
-    ) -> Evaluation:
+    def _unit(self, card: Card, unit: Unit, pool: _Pool) -> Evaluation:
         check_aligned(unit.features, unit.outputs)
         cutoff = card.option("cutoff")
         sides = unit.examples["side"].to_pylist()
@@ -211,15 +215,16 @@ class AnswerRetrieval(Kind):
         predicted = [""] * len(sides)
         correct: list[bool | None] = [None] * len(sides)
         score: list[float | None] = [None] * len(sides)
+        best: list[list[str] | None] = [None] * len(sides)
         rankings, wanted = [], []
         for at in (at for at, side in enumerate(sides) if side == QUESTION):
             ranked = [int(number) for number in unit.outputs[at]]
-            if len(ranked) < min(cutoff, len(known)):
+            if len(ranked) < min(cutoff, len(pool.names)):
                 raise DataError(
                     f"A question needs its {cutoff} best candidates ranked; {names[at]!r} has "
                     f"{len(ranked)}. Score the unit again."
                 )
-            golds = right.get(keys[at], set())
+            golds = pool.right.get(keys[at], set())
             if not golds:
                 raise DataError(
                     f"A question must have a right candidate in the pool; {names[at]!r} has none. "
@@ -227,23 +232,40 @@ class AnswerRetrieval(Kind):
                 )
             rankings.append(ranked)
             wanted.append(golds)
-            predicted[at] = known[ranked[0]][0]
+            best[at] = [pool.names[number] for number in ranked[:cutoff]]
+            predicted[at] = pool.names[ranked[0]]
             correct[at] = ranked[0] in golds
             score[at] = 100.0 * ranking.average_precision(ranked, golds, cutoff)
         found = {
             f"map@{cutoff}": ranking.mean_average_precision(rankings, wanted, cutoff),
             f"mrr@{cutoff}": ranking.mean_reciprocal_rank(rankings, wanted, cutoff),
         } if rankings else {}  # fmt: skip
-        return Evaluation(found, predicted, correct, score)
+        return Evaluation(found, predicted, correct, score, best if pool.named else None)
 
 
-def pool(units: Mapping[str, Unit]) -> list[tuple[str, list[str]]]:
-    """Id and answered keys of every candidate, in the order that the outputs number them."""
-    found = []
-    for unit in units.values():
-        columns = (unit.examples[name].to_pylist() for name in ("id", "keys", "side"))
-        found += [(i, keys) for i, keys, side in zip(*columns, strict=True) if side == CANDIDATE]
-    return found
+class _Pool(NamedTuple):
+    """The candidates of all units, numbered in the order of the units and of their features.
+
+    ``names`` are their ids, ``right`` has the numbers of those that answer a key, and ``named``
+    says whether an id names one candidate alone.
+    """
+
+    names: list[str]
+    right: dict[str, set[int]]
+    named: bool
+
+    @classmethod
+    def of(cls, units: Mapping[str, Unit]) -> _Pool:
+        names: list[str] = []
+        right: dict[str, set[int]] = {}
+        for unit in units.values():
+            columns = (unit.examples[name].to_pylist() for name in ("id", "keys", "side"))
+            for name, keys, side in zip(*columns, strict=True):
+                if side == CANDIDATE:
+                    for key in keys:
+                        right.setdefault(key, set()).add(len(names))
+                    names.append(name)
+        return cls(names, right, len(set(names)) == len(names))
 
 
 KIND = AnswerRetrieval()

@@ -45,12 +45,15 @@ class Evaluation:
 
     ``metrics`` are percentages (0..100), but ``loss`` is in nats. ``score`` is the example's own
     share where it is not all or nothing: the percentage of its words tagged right, its mean loss.
+    ``ranking`` is of a kind that ranks candidates, and theirs are ids that name one each: a
+    question's best ones, best first.
     """
 
     metrics: dict[str, float]
     predicted: list[str]
     correct: list[bool | None]
     score: list[float | None]
+    ranking: list[list[str] | None] | None = None
 
 
 class Unit(NamedTuple):
@@ -94,6 +97,9 @@ class Kind(ABC):
     """Whether a head has to be trained before the task can be scored."""
     formats: ClassVar[Mapping[str, Parser]] = {}
     """File formats that only this kind can read, beside those of `sweeper.tasks.formats`."""
+    readings: ClassVar[Mapping[str, int]] = {}
+    """Version of how one of these formats is read, where that changed: part of the addresses of
+    what is read, so that nothing made of other rows is taken for it."""
     metrics: ClassVar[tuple[str, ...]] = ()
     """The scorers among which a card's `metric` chooses; the first is the default."""
     options: ClassVar[Mapping[str, Any]] = {}

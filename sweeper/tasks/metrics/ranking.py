@@ -11,14 +11,17 @@ CUTOFF = 20
 
 
 def average_precision(ranked: Sequence[object], right: Collection[object], k: int) -> float:
-    """AP@k (0..1): hits so far / rank, summed over hits, over the number of right ones up to k."""
+    """AP@k (0..1): hits so far / rank, summed over hits, over the number of right ones up to k.
+
+    A candidate that comes again is no second hit, as in XTREME's utils_lareqa.py.
+    """
     if not right:
         raise DataError("A ranking is scored against at least one right candidate; there is none.")
-    hits, total = 0, 0.0
+    hits, total = set[object](), 0.0
     for rank, candidate in enumerate(ranked[:k], 1):
-        if candidate in right:
-            hits += 1
-            total += hits / rank
+        if candidate in right and candidate not in hits:
+            hits.add(candidate)
+            total += len(hits) / rank
     return total / min(len(right), k)
 
 
