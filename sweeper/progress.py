@@ -35,14 +35,21 @@ class Progress:
         files: The store.
         failures: Count the store's failures as this sweep's (an engine that starts afresh does
             not: it tries again).
+        without: Markers that are to count as withdrawn, to see what that would mean.
     """
 
     def __init__(
-        self, plan: Plan, resolved: Resolved, files: StoreFiles, *, failures: bool = True
+        self,
+        plan: Plan,
+        resolved: Resolved,
+        files: StoreFiles,
+        *,
+        failures: bool = True,
+        without: Iterable[str] = (),
     ) -> None:
         self.plan = plan
         self.files = files
-        self.commits = Commits(files)
+        self.commits = Commits(files, without)
         self.asks: dict[str, dict[int, dict[str, Any]]] = {}
         self.addressing = Addressing(plan, resolved, self.commits, self.asks)
         self.failures: dict[str, str] = {}

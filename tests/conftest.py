@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Shared machines are slow at times: a time limit per example would fail good tests.
@@ -9,3 +13,19 @@ settings.register_profile(
     "sweeper", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("sweeper")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of the small study of `real_work`, which no test changes."""
+    from real_work import Run, small
+
+    store = tmp_path_factory.mktemp("finished") / "store"
+    assert not Run(small(), store).go().progress.left
+    return store
+
+
+@pytest.fixture
+def store(finished: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(finished, tmp_path / "store"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,20 +17,6 @@ from sweeper.store.files import StoreFiles
 TRIALS = [f"tune/surface>topic/seed=0/trial={number}" for number in (0, 1)]
 WINNER = "the winner of TRIALS"
 SCORE = "score/surface>topic/seed=0"
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of the small study, which no test changes."""
-    store = tmp_path_factory.mktemp("finished") / "store"
-    assert not Run(small(), store).go().progress.left
-    return store
-
-
-@pytest.fixture
-def store(finished: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
-    return Path(shutil.copytree(finished, tmp_path / "store"))
 
 
 def commit_of(store: Path, key: str) -> Commit:

@@ -14,9 +14,9 @@ import typer
 from sweeper.cli.words import app
 from sweeper.errors import SweeperError
 
-from sweeper.cli import sweeps, answers, tasks  # isort: skip  (the order of the commands in --help)
+from sweeper.cli import sweeps, answers, tasks, stores  # isort: skip  (the order in --help)
 
-__all__ = ["answers", "app", "main", "sweeps", "tasks"]
+__all__ = ["answers", "app", "main", "stores", "sweeps", "tasks"]
 
 
 def main() -> NoReturn:

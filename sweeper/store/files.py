@@ -156,6 +156,14 @@ class StoreFiles:
             return []
         return sorted(name for name in found if not name.startswith("."))
 
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        """Every file of the store, drafts included, with its size in bytes."""
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                path = Path(folder) / name
+                with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                    yield self.relative(path), path.stat().st_size
+
     def attempt_folder(self, address: str, attempt: str) -> Path:
         """The folder for what one attempt makes; no other attempt writes there."""
         path = self.path(f"attempts/{address}/{attempt}")

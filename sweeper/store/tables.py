@@ -41,22 +41,23 @@ def read(files: StoreFiles, table: str, names: Iterable[str]) -> pa.Table:
         StoreError: a file is missing, truncated or not Parquet.
     """
     schema = TABLES[table]
-    parts = [_read_one(files.path(name), schema) for name in names]
+    mend = f"`sweeper store verify --repair --store {files.root}`"
+    parts = [_read_one(files.path(name), schema, mend) for name in names]
     return pa.concat_tables(parts) if parts else schema.empty_table()
 
 
-def _read_one(path: Path, schema: pa.Schema) -> pa.Table:
+def _read_one(path: Path, schema: pa.Schema, mend: str) -> pa.Table:
     try:
         return _as(schema, pq.ParquetFile(path).read())
     except FileNotFoundError:
         raise StoreError(
-            f"The store's marker names {path}, which is not there. Restore the file, or delete "
-            "the marker under commits/ to have its job done again."
+            f"The store's marker names {path}, which is not there. Restore the file, or let the "
+            f"next run make it again after {mend}."
         ) from None
     except (pa.ArrowException, OSError) as error:
         raise StoreError(
-            f"{path} is damaged ({error}). Restore the file, or delete its marker under "
-            "commits/ to have its job done again."
+            f"{path} is damaged ({error}). Restore the file, or let the next run make it again "
+            f"after {mend}."
         ) from None
 
 

@@ -86,7 +86,9 @@ def test_a_truncated_file_is_named(files: StoreFiles, cut: float) -> None:
     whole = files.path(name).read_bytes()
     end = int(cut * len(whole)) if isinstance(cut, float) else cut
     files.path(name).write_bytes(whole[:end])
-    with pytest.raises(StoreError, match=r"bad\.parquet is damaged.*delete its marker"):
+    with pytest.raises(
+        StoreError, match=r"bad\.parquet is damaged.*sweeper store verify --repair"
+    ):
         tables.read(files, "scores", [good, name])
 
 
