@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,9 @@ def small(**changes: Any) -> Study:
     return Study.model_validate({**SMALL, **changes})
 
 
+Work = Callable[[JobSpec, StoreFiles], Iterable[Any]]
+
+
 class Run:
     """One run of a study against a store; `go` works until nothing is left or it stops.
 
@@ -65,7 +68,7 @@ class Run:
             listener=self.events.append,
         )
 
-    def go(self, before: Callable[[JobSpec], None] = lambda spec: None) -> Run:
+    def go(self, before: Callable[[JobSpec], None] = lambda spec: None, doing: Work = work) -> Run:
         """Do one job after another; ``before`` each, the caller may break something."""
         while not self.dispatcher.finished:
             given = self.dispatcher.next(trial := f"t{len(self.specs)}")
@@ -73,7 +76,7 @@ class Run:
                 break
             self.specs.append(given)
             before(given)
-            *_, result = work(given, self.files)
+            *_, result = doing(given, self.files)
             assert isinstance(result, Result)
             self.dispatcher.ended(trial, {"done": True, **asdict(result)})
         return self

@@ -244,7 +244,7 @@ class _logging:
     def __enter__(self) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.handler = logging.FileHandler(self.path, encoding="utf-8", delay=True)
+            self.handler = _JobLog(self.path, encoding="utf-8", delay=True)
         except OSError as error:
             log.warning("no log of this job: %s", error)
         self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -253,4 +253,15 @@ class _logging:
 
     def __exit__(self, *_: object) -> None:
         log.removeHandler(self.handler)
-        self.handler.close()
+        with suppress(OSError):  # the disk is full, which the job itself has met
+            self.handler.close()
+
+
+class _JobLog(logging.FileHandler):
+    """A log file; that it cannot be written is no reason for a job to fail."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # opening it, which the base class leaves to whoever logs
+            self.handleError(record)
