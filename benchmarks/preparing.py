@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sweeper.errors import DataError
-from sweeper.resolving import has_files
 from sweeper.store.files import digest
 from sweeper.tasks import encoding, readers, sources, tokenizers
 from sweeper.tasks.card import shipped_cards
+from sweeper.tasks.presence import has_files
 
 
 class Unit(NamedTuple):

@@ -341,10 +341,5 @@ def _reading(card: Card, source: str, split: str) -> Any:
     found = card.source(source)
     if isinstance(found, SyntheticSource):
         return found.model_dump(mode="json")
-    versions = kinds.get(card.kind).readings
-    rules = []
-    for part, member in found.members(split):
-        said = member.model_dump(mode="json", exclude=told)
-        version = versions.get(said.get("format", ""))
-        rules.append([part, {**said, "version": version} if version else said])
-    return rules
+    members = found.members(split)
+    return [[part, member.model_dump(mode="json", exclude=told)] for part, member in members]

@@ -48,6 +48,17 @@ class Checks:
         said = self.study.train_languages.get(task)
         return self.languages(task, "train", ("train_languages", task) if said else where, said)
 
+    def trained(self, task: str, where: Where) -> None:
+        """Refuse to train on a task that there is not, has no train split, or trains nothing."""
+        card = self.card(task, *where)
+        if not kinds.get(card.kind).needs_training:
+            self._refuse(
+                where,
+                f"{task} is a {card.kind} task, which has no head to train: it is a target only. "
+                "Take it out, or name another task.",
+            )
+        self.training_languages(task, where)
+
     def targets(self) -> dict[str, Target]:
         """Every target with what its card says where the study is silent."""
         found = {name: self._completed(name, given) for name, given in self.study.targets.items()}
@@ -74,23 +85,30 @@ class Checks:
     def _completed(self, name: str, target: Target) -> Target:
         where = ("targets", name)
         card = self.card(name, *where)
+        if not kinds.get(card.kind).needs_training:
+            for field in ("training_task", "selection"):
+                if getattr(target, field) is not None:
+                    self._refuse(
+                        (*where, field),
+                        f"{name} is a {card.kind} task, which has no head to train, and so no "
+                        f"winner to pick. Drop {field}: rows train the encoder.",
+                    )
+            self._check_scored(name, target)
+            return target
         trained = target.training_task or card.training_task
         if trained is None:
-            if kinds.get(card.kind).needs_training:
-                self._refuse(
-                    where,
-                    f"{name} is a {card.kind} task and must be trained before it is scored. Add "
-                    "`training_task:`.",
-                )
-            self._check_scored(name, target)
-            return target.model_copy(update={"selection": None})
+            self._refuse(
+                where,
+                f"{name} is a {card.kind} task and must be trained before it is scored. Add "
+                "`training_task:`.",
+            )
         for field in ("representation", "max_length"):
             if field in target.model_fields_set:
                 self._refuse(
                     (*where, field),
                     f"{field} is for retrieval, and {name} is trained. Drop it.",
                 )
-        self.card(trained, *where, "training_task")
+        self.trained(trained, (*where, "training_task"))
         self._check_same_head(trained, card, (*where, "training_task"))
         selection = self._selection(name, target, card, trained)
         self._check_scored(name, target)

@@ -21,7 +21,9 @@ def checkpoints_needed(planned: Plan, progress: Progress | None = None) -> int |
     """
     if planned.checkpoint_bytes is None:
         return None
-    left = set(planned.jobs) if progress is None else progress.left
+    left = set(planned.jobs)
+    if progress is not None:  # what failed is tried again
+        left = {*progress.left, *progress.failures, *progress.blocked()}
     stages = sum(job.kind == "train" and job.key in left for job in planned.jobs.values())
     searches = [s for s in planned.searches.values() if not left.isdisjoint(s.trials)]
     largest = max((len(search.trials) for search in searches), default=0)

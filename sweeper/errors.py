@@ -18,6 +18,10 @@ class DataError(SweeperError):
     """A data file is missing, damaged, or breaks its card."""
 
 
+class AbsentError(DataError):
+    """A task's files are not there, or no data folder is given."""
+
+
 class StoreError(SweeperError):
     """The store cannot be read or written as asked."""
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from sweeper.study import CONTROL, Selection, Space, Study, Target
 from sweeper.tasks.card import Card
+from sweeper.tasks.overlaps import Overlaps
 
 BASE = "train/base"
 TOKENIZER = "prepare/tokenizer"
@@ -66,6 +68,11 @@ class Plan:
     searches: dict[str, Search] = field(default_factory=dict)
     cells: list[Cell] = field(default_factory=list)
     checkpoint_bytes: int | None = None
+
+    @cached_property
+    def overlaps(self) -> Overlaps:
+        """What the study's tasks share."""
+        return Overlaps(self.cards)
 
     @property
     def rows(self) -> list[str]:

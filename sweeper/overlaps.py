@@ -1,49 +1,22 @@
 """What a score shares with the training or the selection behind it.
 
-Which tasks share what stands in their cards (`overlaps:`); nothing here knows a task by name.
+What tasks share is known from their cards (`sweeper.tasks.overlaps`), and not here by name.
 Levels, from the gravest: *same examples* (a row trains or selects on what a column tests) stop a
 plan; *same documents* and *same data as the training task* are flagged in every score.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from sweeper.errors import StudyError
 from sweeper.graph import Job, Plan
 from sweeper.study import CONTROL
-from sweeper.tasks import overlaps
-from sweeper.tasks.card import Card
-from sweeper.tasks.overlaps import Shared
+from sweeper.tasks.overlaps import Part
 
 EXAMPLES, DOCUMENTS, DATA = "same_examples", "same_documents", "same_data"
 
 SAME_DATA = "same data as the training task"
-
-
-@dataclass(frozen=True)
-class Part:
-    """A split of a task, in some languages."""
-
-    task: str
-    split: str
-    languages: frozenset[str]
-
-    def __str__(self) -> str:
-        return f"{self.task}/{self.split}"
-
-
-def shared(cards: Mapping[str, Card], one: Part, other: Part) -> Shared | None:
-    """The gravest overlap of two parts that either card tells of; None if they share nothing.
-
-    A part shares its examples with itself in a language that both have. What cards tell holds
-    across languages, since a translated example is the same example.
-    """
-    mine, theirs = overlaps.Part(one.task, one.split), overlaps.Part(other.task, other.split)
-    if mine == theirs and not one.languages & other.languages:
-        return None
-    return overlaps.shared(cards, mine, theirs)
 
 
 # ---- before a plan ----------------------------------------------------------------------------
@@ -129,12 +102,12 @@ def _other_selection(plan: Plan, chosen: Part, tested: Part) -> str:
 
 
 def _note(plan: Plan, one: Part, other: Part) -> str:
-    found = shared(plan.cards, one, other)
+    found = plan.overlaps.shared(one, other)
     return f" ({found.note})" if found and found.note else ""
 
 
 def _level(plan: Plan, one: Part, other: Part) -> str | None:
-    found = shared(plan.cards, one, other)
+    found = plan.overlaps.shared(one, other)
     return found.level if found else None
 
 
@@ -219,9 +192,9 @@ def _selection_flags(plan: Plan, job: Job, tested: Part) -> Iterator[str]:
     if at is None or chosen is None:
         return
     level = _level(plan, chosen, tested)
-    if (chosen.task, chosen.split) == (tested.task, tested.split):
-        if chosen.languages & tested.languages:
-            yield "selected on"
+    same_split = (chosen.task, chosen.split) == (tested.task, tested.split)
+    if same_split and chosen.languages & tested.languages:
+        yield "selected on"
     elif level == EXAMPLES:
         yield f"same examples: selected on {chosen}"
     elif level is not None:

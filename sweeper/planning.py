@@ -156,8 +156,7 @@ class _Planner:
         where = ("base",) if key == BASE else ("intermediates", row)
         needs = [parent] if parent else []
         for task in stage.tasks:
-            self.checks.card(task, *where)
-            self.checks.training_languages(task, where)
+            self.checks.trained(task, where)
             needs.append(self._prepare(task, "train", training.max_length))
         declared = {
             "parent": parent,

@@ -16,13 +16,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from sweeper.addressing import Resolved
-from sweeper.errors import ModelError, StoreError, suggest
+from sweeper.errors import AbsentError, DataError, ModelError, StoreError, suggest
 from sweeper.graph import Plan
 from sweeper.planning import plan
 from sweeper.store.files import StoreFiles, file_digest
 from sweeper.study import Study
-from sweeper.tasks import sources
-from sweeper.tasks.card import Card, fill
+from sweeper.tasks import hub, sources
+from sweeper.tasks.card import Card
+from sweeper.tasks.presence import source_of
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "sentencepiece.bpe.model")
 
@@ -37,37 +38,6 @@ def data_root(study: Study) -> Path | None:
         return None
     base = study.folder if study.data else Path()
     return (base / Path(said).expanduser()).resolve()
-
-
-def source_of(card: Card, root: Path | None) -> str:
-    """Where a task's rows come from: made by code, the local files, or the hub.
-
-    Of a task with both, the local files where the folder has any of them, else the hub: so one
-    study can have the tasks that are not on the hub (BUCC, CCG) from files and others from there.
-    """
-    if "synthetic" in card.sources:
-        return "synthetic"
-    if "hub" not in card.sources:
-        return "local"
-    return "local" if root is not None and _has_any_file(card, root) else "hub"
-
-
-def _has_any_file(card: Card, root: Path) -> bool:
-    local = card.sources.get("local")
-    return local is not None and any(
-        has_files(card, split, code, root)
-        for split in local.told()
-        for code in card.splits[split].languages
-    )
-
-
-def has_files(card: Card, split: str, code: str, root: Path) -> bool:
-    """Whether a task's local files for a split and language are all in the folder."""
-    local = card.sources.get("local")
-    if local is None or split not in local.told():
-        return False
-    paths = [fill(pattern, code) for pattern in local.patterns(split)]
-    return all(any(root.glob(p)) if "*" in p else (root / p).is_file() for p in paths)
 
 
 def resolve(planned: Plan, files: StoreFiles) -> Resolved:
@@ -100,15 +70,30 @@ def _resolved(planned: Plan, before: Resolved) -> Resolved:
     study = planned.study
     root = data_root(study)
     resolved = Resolved(root=str(root) if root else None)
-    resolved.base = _resolve_base(study, before.base)
-    for task, split, codes in _wanted(planned):
+    absent: dict[str, str] = {}
+    # Files first: that one is absent is known at once, and the hub takes its time.
+    wanted = sorted(
+        _wanted(planned), key=lambda one: source_of(planned.cards[one[0]], root) == "hub"
+    )
+    for task, split, codes in wanted:
         card = planned.cards[task]
         source = source_of(card, root)
+        if absent and source == "hub":
+            break
         known = {code: before.sources.get(f"{task}/{split}/{code}") for code in codes}
         stale = [c for c in codes if not _reusable(known[c], card, split, c, root)]
-        fresh = sources.resolve(card, split, stale, source=source, root=root) if stale else {}
+        try:
+            fresh = sources.resolve(card, split, stale, source=source, root=root) if stale else {}
+        except AbsentError as error:
+            absent.setdefault(task, str(error))
+            continue
         for code in codes:
             resolved.sources[f"{task}/{split}/{code}"] = fresh.get(code) or known[code] or {}
+    if absent:
+        options = " ".join(f"--without {task}" for task in sorted(absent))
+        advice = f"To sweep without: `{options}`. Rows and columns go, mixtures lose these parts."
+        raise DataError("\n".join([*absent.values(), advice]))
+    resolved.base = _resolve_base(study, before.base)
     return resolved
 
 
@@ -141,6 +126,13 @@ def open_study(files: StoreFiles, name: str | None = None) -> tuple[Plan, Resolv
             f"this sweeper reads ({type(error).__name__}). Run the study into this store again: "
             "it saves a new one and repeats no work."
         ) from None
+
+
+def kept_going(files: StoreFiles, name: str) -> bool:
+    """Whether a study was last run so that broken rows are left out."""
+    if not files.names(f"studies/{name}"):
+        return False
+    return bool(json.loads(_read(files, name)["study"]).get("keep_going"))
 
 
 def _wanted(planned: Plan) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -245,7 +237,7 @@ def _resolve_hub(study: Study, model: str) -> dict[str, Any]:
             f"{study.where('base', 'model')}: the hub has no model {model!r}. Mend the id, or "
             "give the path of a folder (starting with ./, ../ or /)."
         ) from None
-    except sources.hub_errors() as error:
+    except hub.errors() as error:
         raise ModelError(
             f"{study.where('base', 'model')}: the hub could not be asked for {model!r} "
             f"({type(error).__name__}). Check the network, or give a local folder as the model."

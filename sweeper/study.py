@@ -20,7 +20,12 @@ from pydantic import (
 from sweeper import yamlfile
 from sweeper.errors import StudyError, suggest
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
+LONGEST_NAME = 60
+"""Characters: names become folders and columns."""
+
+Name = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=LONGEST_NAME)
+]
 Positive = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -113,6 +118,11 @@ class Intermediate(Strict):
     """A row of the matrix: stages trained one after another before the target."""
 
     stages: tuple[Stage, ...] = Field(min_length=1, strict=False)
+
+    @property
+    def composition(self) -> str:
+        """What it trains on: "a + b > c" is a mixture of a and b, and then c."""
+        return " > ".join(" + ".join(stage.tasks) for stage in self.stages)
 
 
 class Selection(Strict):

@@ -13,10 +13,10 @@ from sweeper.errors import DataError
 from sweeper.overlaps import overlap
 from sweeper.planning import cards_with, plan
 from sweeper.report.taskcheck import Checked, check_tasks
-from sweeper.resolving import source_of
 from sweeper.study import Study
 from sweeper.tasks import formats, kinds, readers, sources
 from sweeper.tasks.card import Card, load_cards
+from sweeper.tasks.presence import source_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "add_a_task.md"
 _BLOCK = re.compile(r"^(`[^\n]*?):\n\n```(\w+)\n(.*?)^```$", re.M | re.S)

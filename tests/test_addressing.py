@@ -31,8 +31,6 @@ from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
-from sweeper.tasks import kinds
-from sweeper.tasks.card import shipped_cards
 
 ROWS = {"supersense": None, "surface": None}
 
@@ -320,42 +318,6 @@ def test_a_changed_file_moves_exactly_what_rests_on_it(tmp_path: Path) -> None:
         "train/topic_files/seed=0",
         "score/topic_files>pairs_files/seed=0",
     }
-
-
-def test_a_card_that_reads_otherwise_moves_its_addresses(files: StoreFiles) -> None:
-    study = small_study(targets={"topic": None}, seeds=[0])
-    cards = shipped_cards()
-    before = addresses(progress_of(study, files))
-    # Prose about a task is no input of a job; its labels are.
-    told = cards["topic"].model_copy(update={"title": "other", "description": "other"})
-    planned = plan(study, cards={**cards, "topic": told})
-    assert addresses(progress_of(planned, files)) == before
-    labels = cards["topic"].model_copy(update={"labels": cards["topic"].labels[::-1]})
-    after = addresses(progress_of(plan(study, cards={**cards, "topic": labels}), files))
-    moved = {key for key in before if before[key] != after[key]}
-    # A score has no address before its winner is known.
-    assert moved == {key for key in before if key.startswith(("prepare/topic/", "tune/"))}
-
-
-def test_a_format_that_is_read_otherwise_moves_its_addresses(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = tmp_path / "data"
-    (root / "lareqa/xquad-r").mkdir(parents=True)
-    for code in shipped_cards()["lareqa"].splits["test"].languages:
-        (root / f"lareqa/xquad-r/{code}.json").write_text("{}")
-    study = small_study(
-        targets={"lareqa": {"languages": ["de"]}, "tagging": None}, seeds=[0], data=str(root)
-    )
-
-    def units() -> dict[str, str]:
-        found = progress_of(study, files_at(tmp_path / "store")).addressing
-        tagging = {"tagging": found.data_unit("tagging", "train", "qaa", 48)}
-        return {"lareqa": found.data_unit("lareqa", "test", "de", 48), **tagging}
-
-    before = units()
-    monkeypatch.setattr(type(kinds.get("answer_retrieval")), "readings", {})
-    assert _changed(before, units()) == {"lareqa"}
 
 
 def test_a_score_rests_on_the_units_that_it_needs(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from report.submission_world import study as made_study
 from sweeper import cli
 from sweeper.engine import sweep
 from sweeper.engine.sweep import Summary
+from sweeper.reducing import without
 
 
 @pytest.fixture
@@ -136,7 +137,14 @@ def test_own_cards_are_listed_checked_and_planned(folder: Path, capsys: Capture)
     capsys.readouterr()
     assert sweeper(*words) == 1
     said = capsys.readouterr().out
-    assert "en: 2 rows, the card says 1" in said and "1 broken rows left out" in said
+    assert "en: 2 rows, the card says 1" in said and "1 broken row left out" in said
+    Path("mine.tsv").unlink()
+    assert sweeper("tasks", "check", "mine", "--tasks", "cards", "--data", ".") == 1
+    assert f"there is no {folder / 'mine.tsv'}" in "".join(capsys.readouterr().out.split("\n"))
+    for words in (("tasks",), ("tasks", "check"), ("score", ".")):
+        assert sweeper(*words, "--data", "nowhere") == 1
+        assert f"there is no folder {folder / 'nowhere'}. Mend --data" in capsys.readouterr().err
+    Path("mine.tsv").write_text("x\ta\n")
     file = write_study(folder / "tiny.yaml", intermediates={"mine": None})
     assert sweeper("plan", str(file)) == 1
     assert "unknown task 'mine'" in capsys.readouterr().err
@@ -190,6 +198,22 @@ def test_plan_before_and_after(folder: Path, capsys: Capture) -> None:
     assert "18 are left" in said and "no more checkpoints" in said
 
 
+def test_what_was_run_with_broken_rows_left_out_is_planned_so(
+    folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_study(folder / "tiny.yaml")
+    World(Path("runs/tiny"), study(keep_going=True)).run()
+    assert sweeper("plan", str(file), "--keep-going") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "runs/tiny has 50 of 50 jobs; nothing is left." in said and "last run" not in said
+    assert sweeper("plan", str(file)) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "has 0 of 50 jobs" in said and said.endswith("see `sweeper plan --keep-going`.")
+    monkeypatch.setattr("sweeper.analysis.view.View.skipped", lambda view: {"topic/dev/qaa": 3})
+    assert sweeper("matrix") == 0
+    assert "3 broken rows left out\n  topic/dev/qaa: 3" in capsys.readouterr().out
+
+
 def test_plan_refuses_checkpoints_that_do_not_fit(
     folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +243,32 @@ def test_run_on_a_finished_store_trains_nothing_and_prints_the_same(
     assert first.out.rstrip().endswith(str(folder / "runs/tiny"))
 
 
+def test_a_task_that_is_left_out_is_told_in_plan_run_and_matrix(
+    folder: Path, capsys: Capture
+) -> None:
+    rows: dict[str, Any] = {"supersense": None, "more": {"tasks": ["supersense", "surface"]}}
+    file = write_study(folder / "tiny.yaml", intermediates=rows)
+    store = Path("runs/tiny-without-supersense")
+    World(store, without(study(intermediates=rows), ["supersense"])).run()
+    words = (str(file), "--without", "supersense")
+    told = "Without supersense: no row supersense, more trains on 1 of its 2 tasks."
+
+    assert sweeper("plan", *words) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.startswith(f"tiny-without-supersense: {told} 2 rows: none, more more: surface")
+    assert "nothing is left" in said
+
+    assert sweeper("run", *words) == 0
+    made = capsys.readouterr()
+    assert f"tiny-without-supersense: {told}\n" in made.err
+    assert "- more: trained on surface. " in made.out
+    assert sweeper("export", str(store)) == 0
+    assert capsys.readouterr().out.splitlines()[2].startswith("tiny-without-supersense,more,")
+
+    assert sweeper("plan", str(file), "--without", "supersens") == 1
+    assert "Did you mean 'supersense'?" in capsys.readouterr().err
+
+
 def run_ending_with(summary: Summary, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "run", lambda *_, **__: summary)
 
@@ -236,6 +286,25 @@ def test_failed_jobs_make_a_run_exit_with_1_and_are_named(
     assert f"error: {broken} failed: a row has no label\n  blocked by it: {below}\n" in said.err
     assert f"sweeper logs '{broken}' --store runs/tiny" in said.err
     assert "Zero-shot scores" in said.out
+    assert said.err.startswith("Done now: 5 jobs in 1 s, 1 failed, 1 blocked.\n")
+
+
+def test_a_run_of_which_every_job_failed_was_not_all_done_before(
+    folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_study(folder / "tiny.yaml")
+    World(Path("runs/tiny")).run(fail={"prepare/tokenizer"})
+    blocked = dict.fromkeys(["train/base", "train/more"], "prepare/tokenizer")
+    ended = Summary(0, 0, {"prepare/tokenizer": "the file is gone"}, blocked)
+    run_ending_with(ended, monkeypatch)
+    assert sweeper("run", str(file)) == 1
+    assert capsys.readouterr().err.startswith("Done now: nothing, 1 failed, 2 blocked.\n")
+    assert sweeper("plan", str(file)) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "all done left failed blocked" in said
+    assert "runs/tiny has 0 of 50 jobs; 1 failed and 49 blocked by that." in said
+    assert "`sweeper status runs/tiny` says why; mend that, and run again." in said
+    assert "checkpoints need about" in said
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,118 @@ def test_splits_that_are_not_used_do_not_count() -> None:
     plan(study(intermediates={"panx": None}), cards=with_overlap("panx", told))
 
 
+# ---- the same split in another language, under another name -----------------------------------
+
+
+def own(
+    files: str | None = None, hub: dict[str, Any] | None = None, **said: Any
+) -> dict[str, Card]:
+    """The shipped cards and a user's own NLI task, `mine`, with a split `train`."""
+    columns: dict[str, Any] = {"text": 0, "pair": 1, "label": 2}
+    local = {"format": "tsv", "files": {"train": files}, "columns": columns}
+    named = {**(hub or {}), "columns": {"text": "a", "pair": "b", "label": "c"}}
+    card = {
+        "name": "mine", "title": "t", "kind": "classification", "licence": "l",
+        "labels": CARDS["xnli"].labels, "splits": {"train": {"languages": ["de"]}},
+        "sources": {"hub": named} if hub else {"local": local}, **said,
+    }  # fmt: skip
+    return {**CARDS, "mine": Card.model_validate(card)}
+
+
+ROW = {"intermediates": {"mine": None}}
+FRENCH = {"xnli": {"languages": ["fr"]}}
+
+
+@pytest.mark.parametrize("files", ["xnli/test-de.tsv", "xnli/test-{language}.tsv", "xnli/test-*"])
+def test_a_row_that_trains_on_a_translation_of_what_a_column_tests_stops_the_plan(
+    files: str,
+) -> None:
+    """Its card says nothing of XNLI: what it reads does."""
+    with pytest.raises(StudyError) as refused:
+        plan(study(**ROW, targets=FRENCH), cards=own(files))
+    said = str(refused.value)
+    assert "the row mine would train on the examples that the target xnli is tested on" in said
+    assert "mine/train and xnli/test have the same ones (both read" in said
+    assert "in translation: see `provenance`)" in said
+    plan(study(**ROW, targets=FRENCH), cards=own("xnli/dev-de.tsv"))
+
+
+def test_of_a_card_of_several_languages_those_that_are_trained_on_count() -> None:
+    both = {"splits": {"train": {"languages": ["de", "ur"]}}}
+    chosen = study(**ROW, targets=FRENCH, train_languages={"mine": ["ur"]})
+    cards = own("xnli/test-{language}.tsv", **both)
+    with pytest.raises(StudyError, match=r"\(both read xnli/test-de.tsv, in translation"):
+        plan(chosen, cards=cards)
+    native = own("xnli/{language}.tsv", **both, provenance="native")
+    plan(chosen, cards=native)
+
+
+def test_the_same_split_of_the_hub_is_the_same_examples() -> None:
+    hub = {"dataset": "facebook/xnli", "config": "de", "splits": {"train": "validation+test"}}
+    with pytest.raises(StudyError, match=r"both read facebook/xnli de test, in translation"):
+        plan(study(**ROW, targets=FRENCH), cards=own(hub=hub))
+    plan(study(**ROW, targets=FRENCH), cards=own(hub={**hub, "splits": {"train": "validation"}}))
+
+
+def tagger(**said: Any) -> dict[str, Card]:
+    """The shipped cards and a user's own, `mine`, that trains on PAN-X's German test file."""
+    tags = {
+        "kind": "token_classification", "labels": CARDS["panx"].labels, "provenance": "native",
+        "sources": {"local": {"format": "conll", "files": {"train": "panx/test-de.tsv"}}},
+    }  # fmt: skip
+    return own(**{**tags, **said})
+
+
+def test_languages_that_are_no_translations_are_other_examples() -> None:
+    """PAN-X is made in every language anew: its German test set says nothing of the Dutch one."""
+    plan(study(**ROW, targets={"panx": {"languages": ["nl"]}}), cards=tagger())
+    with pytest.raises(StudyError, match=r"\(both read panx/test-de.tsv\)"):
+        plan(study(**ROW, targets={"panx": {"languages": ["nl", "de"]}}), cards=tagger())
+
+
+def parallel(provenance: Any) -> dict[str, Card]:
+    """The shipped cards and a user's own, `mine`, with a train split in two languages."""
+    return own(
+        "mine/{language}.tsv", training_task="mine", provenance=provenance,
+        splits={"train": {"languages": ["en", "de"]}, "dev": {"languages": ["en"]}},
+        selection={"split": "dev"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("provenance", [{"en": "native", "other": "machine-translated"}, None])
+def test_a_split_is_the_same_in_every_language_unless_all_are_native(provenance: Any) -> None:
+    target = {"mine": {"splits": ["train"], "languages": ["de"]}}
+    said = study(targets=target, train_languages={"mine": ["en"]})
+    with pytest.raises(StudyError, match=r"\(the same split, in translation"):
+        plan(said, cards=parallel(provenance))
+    plan(said, cards=parallel("native"))
+
+
+def test_a_translated_dev_score_of_what_was_selected_on_says_so() -> None:
+    planned = plan(study(targets={"xnli": {"splits": ["dev", "test"]}}))
+    assert flags(planned, "none", "xnli", "dev/en") == "selected on"
+    assert flags(planned, "none", "xnli", "dev/de") == "same examples: selected on xnli/dev"
+    assert flags(planned, "none", "xnli", "test/de") == ""
+
+
+def test_a_selection_on_a_translation_of_what_is_tested_stops_the_plan() -> None:
+    read = {"train": "mine/{language}.tsv", "dev": "xnli/test-{language}.tsv"}
+    columns = {"text": 0, "pair": 1, "label": 2}
+    cards = own(
+        splits={"train": {"languages": ["de"]}, "dev": {"languages": ["de"]}},
+        sources={"local": {"format": "tsv", "files": read, "columns": columns}},
+    )
+    selection = {"task": "mine", "split": "dev", "language": "de"}
+    target = {"xnli": {"languages": ["fr"], "training_task": "mine", "selection": selection}}
+    with pytest.raises(StudyError, match="the winners of xnli would be chosen on the examples"):
+        plan(study(targets=target), cards=cards)
+    planned = plan(study(targets=target, oracle=True), cards=cards)
+    assert "same examples: selected on mine/dev" in flags(planned, "none", "xnli", "test/fr")
+
+
+# ---- other roles ------------------------------------------------------------------------------
+
+
 def test_a_training_task_that_has_the_tested_examples_stops_the_plan() -> None:
     with pytest.raises(StudyError, match="the target xnli would be trained on the examples"):
         plan(study(), cards=with_overlap("mnli", EVIL))

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from sweeper.errors import StudyError
 from sweeper.graph import BASE, TOKENIZER, Plan
 from sweeper.planning import known_cards, plan
+from sweeper.report.tasklist import role
 from sweeper.sizes import checkpoint_bytes
 from sweeper.study import Study, Target
 from sweeper.tasks.card import shipped_cards
@@ -200,7 +201,12 @@ def test_targets_of_one_training_task_share_its_search() -> None:
          "the dev split of tagging has no language 'qab'"),
         ({"targets": {"supersense": None}}, "supersense is a token_classification task and must"),
         ({"targets": {"supersense": {"training_task": "supersense"}}}, "needs a selection split"),
-        ({"intermediates": {"demo_retrieval": None}}, "demo_retrieval has no split 'train'"),
+        ({"intermediates": {"xquad": None}}, "intermediates.xquad: xquad has no split 'train'"),
+        ({"intermediates": {"demo_retrieval": None}},
+         "demo_retrieval is a sentence_retrieval task, which has no head to train"),
+        ({"targets": {"tagging": {"training_task": "xquad"}}}, "xquad has no split 'train'"),
+        ({"targets": {"demo_retrieval": {"training_task": "topic"}}}, "Drop training_task"),
+        ({"targets": {"demo_retrieval": {"selection": {"split": "test"}}}}, "Drop selection"),
         ({"spaces": {"tagging": {}, "topics": {}}}, "spaces.topics: unknown task 'topics'"),
         ({"spaces": {"demo_retrieval": {}}}, "demo_retrieval is not trained"),
         ({"spaces": {"xnli": {}}, "targets": {"xnli": None}}, "xnli is trained on mnli: name it"),
@@ -224,6 +230,23 @@ def test_a_planning_error_names_file_and_line(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="'xx'") as caught:
         plan(Study.load(file))
     assert f"{file}:6: " in str(caught.value)
+
+
+def test_a_retrieval_task_trains_nothing_even_with_a_train_split(tmp_path: Path) -> None:
+    cards = shipped_cards()
+    splits = {**cards["tatoeba"].splits, "train": cards["mnli"].splits["train"]}
+    pairs = cards["tatoeba"].model_copy(update={"name": "pairs", "splits": splits})
+    file = tmp_path / "s.yaml"
+    rows = "intermediates:\n  mnli:\n  mixed: {tasks: [mnli, pairs]}\n"
+    file.write_text(f"name: x\nbase: {{model: m}}\n{rows}targets:\n  xnli:\n")
+    with pytest.raises(StudyError, match="pairs is a sentence_retrieval task, which") as caught:
+        plan(Study.load(file), cards={**cards, "pairs": pairs})
+    assert f"{file}:5: " in str(caught.value)
+    file.write_text("name: x\nbase: {model: m}\ntargets:\n  pairs:\n    training_task: pairs\n")
+    with pytest.raises(StudyError, match="has no head to train") as caught:
+        plan(Study.load(file), cards={**cards, "pairs": pairs})
+    assert f"{file}:5: " in str(caught.value)
+    assert role(pairs) == "target"
 
 
 def test_own_cards_join_the_shipped_ones(tmp_path: Path) -> None:

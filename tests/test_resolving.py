@@ -13,11 +13,12 @@ from sweeper.addressing import Resolved
 from sweeper.errors import DataError, ModelError, StoreError
 from sweeper.graph import Plan
 from sweeper.planning import plan
-from sweeper.resolving import data_root, open_study, resolve, resolved_offline, source_of
+from sweeper.resolving import data_root, open_study, resolve, resolved_offline
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
-from sweeper.tasks import sources
+from sweeper.tasks import hub, sources
 from sweeper.tasks.card import shipped_cards
+from sweeper.tasks.presence import source_of
 
 SHA = "0123456789" * 4
 
@@ -191,6 +192,25 @@ def test_a_folder_may_have_some_tasks_only(tmp_path: Path) -> None:
     assert source_of(cards["xnli"], tmp_path) == "local"
 
 
+def test_every_task_without_files_is_named_before_the_hub_is_asked(
+    files: StoreFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """XTREME without a data folder: BUCC and CCGbank are nowhere else."""
+    monkeypatch.delenv("SWEEPER_DATA", raising=False)
+
+    def no_hub(*_: object) -> None:
+        raise AssertionError("the hub was asked")
+
+    monkeypatch.setattr(hub, "look_up", no_hub)
+    monkeypatch.setattr("sweeper.resolving._resolve_hub", no_hub)
+    with pytest.raises(DataError) as refused:
+        resolve(plan(Study.load("xtreme")), files)
+    first, second, last = str(refused.value).splitlines()
+    assert "'bucc2018' is read from files, and no data folder is given" in first
+    assert "'ccg'" in second and "CCGbank (LDC2005T13) needs a licence" in second
+    assert "`--without bucc2018 --without ccg`" in last
+
+
 def test_the_hub_is_asked_once(files: StoreFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
@@ -198,7 +218,7 @@ def test_the_hub_is_asked_once(files: StoreFiles, monkeypatch: pytest.MonkeyPatc
         asked.append(dataset)
         return SHA
 
-    monkeypatch.setattr(sources, "_look_up", look_up)
+    monkeypatch.setattr(hub, "look_up", look_up)
     planned = plan(_panx(Path("unused"), data="hub"))
     found = resolve(planned, files)
     panx = found.sources["panx/test/de"]["parts"]["xtreme"]
@@ -210,7 +230,7 @@ def test_the_hub_is_asked_once(files: StoreFiles, monkeypatch: pytest.MonkeyPatc
 def test_a_move_from_the_hub_to_files_is_seen(
     root: Path, files: StoreFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "_look_up", lambda *_: SHA)
+    monkeypatch.setattr(hub, "look_up", lambda *_: SHA)
     resolve(plan(_panx(root, data="hub")), files)
     local = plan(_panx(root))
     assert resolve(local, files).sources["panx/test/de"]["source"] == "local"

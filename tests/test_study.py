@@ -74,6 +74,8 @@ def test_a_study_is_what_was_written(load: Any) -> None:
     }  # fmt: skip
     assert study.seeds == (0, 1)
     assert study.targets["panx"].languages == ("en", "de")
+    said = {name: row.composition for name, row in study.intermediates.items()}
+    assert (said["both"], said["chain"]) == ("mnli + udpos", "mnli > udpos")
     assert study.intermediates["chain"].stages[1].training.learning_rate == 2e-5
     assert study.where("spaces", "panx", "trials").endswith("mine.yaml:25")
 

@@ -43,7 +43,9 @@ def transfer(
     make = maker.score if value == "score" else maker.gain
     cells = {(row, column.name): make(row, column) for row in rows for column in columns}
     seeds = tuple(view.plan.study.seeds)
-    return TransferMatrix(view.plan.study.name, value, by, tuple(rows), columns, seeds, cells)
+    study = view.plan.study
+    trained_on = {name: row.composition for name, row in study.intermediates.items()}
+    return TransferMatrix(study.name, value, by, tuple(rows), columns, seeds, cells, trained_on)
 
 
 def _columns(view: View, by: str, wanted: Mapping[str, Sequence[str]]) -> Iterator[Column]:

@@ -66,6 +66,8 @@ class TransferMatrix:
     of the differences to the control of the same seed; more is better, also for a loss. The
     standard error is the standard deviation over seeds divided by sqrt(seeds). A seed that lacks
     one of the languages counts for nothing: cells are never averages over different sets.
+    ``trained_on`` says of every row but the control which tasks it trains on before the target
+    ("a + b > c": a and b mixed, then c).
     """
 
     study: str
@@ -75,6 +77,7 @@ class TransferMatrix:
     columns: tuple[Column, ...]
     seeds: tuple[int, ...]
     cells: Mapping[tuple[str, str | tuple[str, str]], MatrixCell]
+    trained_on: Mapping[str, str]
 
     def cell(self, row: str, column: Column) -> MatrixCell:
         """The cell of a row and a column."""
@@ -166,6 +169,7 @@ class TransferMatrix:
                     "languages": " ".join(column.languages),
                     "zero_shot": column.zero_shot,
                     "selection": column.selection,
+                    "trained_on": self.trained_on.get(row, ""),
                 }
 
     def _frame(self, field: str, convert: Callable[[Any], Any]) -> pd.DataFrame:

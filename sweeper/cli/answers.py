@@ -69,15 +69,18 @@ def matrix(
 ) -> None:
     """Show the transfer matrix: intermediates by targets."""
     from sweeper.analysis.averaging import transfer
+    from sweeper.report.overview import print_skipped
     from sweeper.report.terminal import console, print_matrix
 
+    out, view = console(), view_of(store, study)
     if aggregate is not None:
         from sweeper.analysis.aggregates import aggregate as averaged
         from sweeper.report.benchmarks import print_aggregate
 
-        print_aggregate(console(), averaged(view_of(store, study), aggregate))
-        return
-    print_matrix(console(), transfer(view_of(store, study), value, by))
+        print_aggregate(out, averaged(view, aggregate))
+    else:
+        print_matrix(out, transfer(view, value, by))
+    print_skipped(out, view)
 
 
 @app.command()

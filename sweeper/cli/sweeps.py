@@ -16,6 +16,7 @@ from sweeper.cli.words import (
     StudyArgument,
     StudyOption,
     TasksOption,
+    WithoutOption,
     app,
     load,
     view_of,
@@ -33,24 +34,31 @@ def plan(
     store: StoreOption = None,
     no_limits: NoLimitsOption = False,
     tasks: TasksOption = None,
+    without: WithoutOption = None,
+    keep_going: KeepGoingOption = False,
 ) -> None:
     """Show a study's jobs, what is done and left, and if its disk will do."""
     from sweeper.disk import check_disk
     from sweeper.planning import plan as make_plan
     from sweeper.progress import Progress
     from sweeper.report.overview import print_plan
-    from sweeper.report.terminal import console
-    from sweeper.resolving import resolved_offline
+    from sweeper.report.terminal import console, say
+    from sweeper.resolving import kept_going, resolved_offline
     from sweeper.store.files import StoreFiles
 
-    planned = make_plan(load(study, no_limits, tasks))
+    planned = make_plan(load(study, no_limits, tasks, without, keep_going))
     folder = store or Path("runs") / planned.study.name
-    progress = None
+    progress, other = None, False
     if (folder / "store.json").is_file():
         files = StoreFiles(folder)
         resolved = resolved_offline(planned, files)
         progress = Progress(planned, resolved, files) if resolved else None
-    print_plan(console(), planned, progress, folder)
+        other = kept_going(files, planned.study.name) and not planned.study.keep_going
+    out = console()
+    print_plan(out, planned, progress, folder)
+    if other:
+        told = "Its last run left broken rows out, and that is other work than this"
+        say(out, f"{told}: see `sweeper plan --keep-going`.", "yellow")
     check_disk(planned, folder, progress)
 
 
@@ -63,6 +71,7 @@ def run(
     ] = None,
     no_limits: NoLimitsOption = False,
     tasks: TasksOption = None,
+    without: WithoutOption = None,
     keep_going: KeepGoingOption = False,
 ) -> None:
     """Do what a study asks for and its store lacks; show the results."""
@@ -70,23 +79,34 @@ def run(
     from sweeper.engine.sweep import run as sweep
     from sweeper.report import live
     from sweeper.report.overview import print_results
-    from sweeper.report.terminal import console, duration
+    from sweeper.report.terminal import console
 
-    loaded = load(study, no_limits, tasks)
-    if keep_going:
-        loaded = loaded.model_copy(update={"keep_going": True})
+    loaded = load(study, no_limits, tasks, without, keep_going)
+    if without:
+        typer.echo(f"{loaded.name}: {loaded.description}", err=True)
     folder = store or Path("runs") / loaded.name
     summary = sweep(loaded, folder, address=address, watch=live.watch)
     view = Store(folder).view(loaded.name)
     if summary.stopped:
         _stopped(summary, view)
-    spent = f"{summary.trained} jobs in {duration(summary.seconds)}"
-    made = spent if summary.trained else "nothing, all was done before"
-    typer.echo(f"Done now: {made}.\n", err=True)
+    typer.echo(f"Done now: {_made(summary)}.\n", err=True)
     print_results(console(), view)
     if not summary.complete:
         _failed(summary.failed, summary.blocked, folder)
         raise typer.Exit(1)
+
+
+def _made(summary: Summary) -> str:
+    """What a run came to: ``20 jobs in 3 min``, ``nothing, 5 failed, 14 blocked``."""
+    from sweeper.report.terminal import duration
+
+    if summary.complete and not summary.trained:
+        return "nothing, all was done before"
+    made = (
+        f"{summary.trained} jobs in {duration(summary.seconds)}" if summary.trained else "nothing"
+    )
+    lacking = {"failed": len(summary.failed), "blocked": len(summary.blocked)}
+    return made + "".join(f", {count} {state}" for state, count in lacking.items() if count)
 
 
 def _stopped(summary: Summary, view: View) -> NoReturn:

@@ -43,7 +43,8 @@ def check(
 ) -> None:
     """Read every row of the tasks whose data is there, and hold it against their cards.
 
-    A task on the hub is read only where it is named. Exits with 1 if anything does not fit.
+    A task on the hub is read only where it is named. Exits with 1 if anything does not fit, was
+    left out, or is not there though its task is named.
     """
     from sweeper.planning import cards_with
     from sweeper.report.taskcheck import check_tasks, print_check
@@ -53,5 +54,5 @@ def check(
     cards = cards_with(tasks or above)
     out = console()
     checks = check_tasks(cards, names or [], data_folder(data or folder), keep_going=keep_going)
-    if not print_check(out, checks):
+    if not print_check(out, cards, checks):
         raise typer.Exit(1)

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweeper.errors import DataError
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sweeper.analysis.view import View
     from sweeper.study import Study
 
@@ -79,6 +83,14 @@ NoLimitsOption = Annotated[
 TasksOption = Annotated[
     Path | None, typer.Option("--tasks", help="A folder of your own task cards (*.yaml).")
 ]
+WithoutOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without",
+        metavar="TASK",
+        help="Leave a task out: its row, its column, its part in mixtures. May be repeated.",
+    ),
+]
 KeepGoingOption = Annotated[
     bool, typer.Option("--keep-going", help="Leave broken rows out, and count them.")
 ]
@@ -91,20 +103,41 @@ StudyOption = Annotated[
 ]
 
 
-def load(study: str, no_limits: bool, tasks: Path | None = None) -> Study:
-    """The study that a person names, with their cards and limits."""
+def load(
+    study: str,
+    no_limits: bool,
+    tasks: Path | None,
+    without: Sequence[str] | None,
+    keep_going: bool,
+) -> Study:
+    """The study that a person names, with what the options say besides."""
     from sweeper.study import Study
 
     loaded = Study.load(study)
     if tasks is not None:
         loaded = loaded.with_tasks(tasks)
+    if without:
+        from sweeper.reducing import without as reduced
+
+        loaded = reduced(loaded, without)
+    if keep_going:
+        loaded = loaded.model_copy(update={"keep_going": True})
     return loaded.unlimited() if no_limits else loaded
 
 
 def data_folder(data: str | None) -> Path | None:
-    """The folder of the data files; None: the hub."""
+    """The folder of the data files; None: the hub. `DataError` if there is no such folder."""
     said = data or os.environ.get("SWEEPER_DATA") or "hub"
-    return None if said == "hub" else Path(said).expanduser()
+    if said == "hub":
+        return None
+    folder = Path(said).expanduser()
+    if not folder.is_dir():
+        named = "--data" if data else "SWEEPER_DATA"
+        raise DataError(
+            f"{named} must be `hub` or the folder of the data files; there is no folder "
+            f"{folder.absolute()}. Mend {named}."
+        )
+    return folder
 
 
 def view_of(store: Path | None, study: str | None) -> View:

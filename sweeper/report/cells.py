@@ -63,8 +63,14 @@ def _seeds(matrix: TransferMatrix) -> str:
 
 
 def notes(matrix: TransferMatrix) -> list[str]:
-    """What a reader must know: languages, selection, and what lacks or overlaps."""
-    return [*_columns(matrix), *_fixed(matrix), *_overlaps(matrix), *_incomplete(matrix)]
+    """What a reader must know: languages, selection, mixtures, and what lacks or overlaps."""
+    return [
+        *_columns(matrix),
+        *_rows(matrix),
+        *_fixed(matrix),
+        *_overlaps(matrix),
+        *_incomplete(matrix),
+    ]
 
 
 def _columns(matrix: TransferMatrix) -> Iterator[str]:
@@ -93,6 +99,13 @@ def _columns(matrix: TransferMatrix) -> Iterator[str]:
 def _selection(column: Column) -> str:
     rule = column.selection
     return rule if rule.startswith("no ") else f"chosen: {rule}"
+
+
+def _rows(matrix: TransferMatrix) -> Iterator[str]:
+    """What the rows train on whose names do not say it."""
+    for row, tasks in matrix.trained_on.items():
+        if tasks != row:
+            yield f"{row}: trained on {tasks}."
 
 
 def _fixed(matrix: TransferMatrix) -> Iterator[str]:

@@ -23,7 +23,6 @@ from sweeper.tasks.card import Card, LocalSource, SyntheticSource
 MANIFEST = "predictions.json"
 """What was exported from where; evaluate.py passes over it."""
 
-FOLDERS = {ours: theirs for ours, theirs in NAMES.items()}
 TASKS = {theirs: ours for ours, theirs in NAMES.items()}
 
 ADDED = {"test_r": "test", "dev_r": "dev"}
@@ -46,7 +45,7 @@ _FILE = re.compile(r"([a-z0-9_]+)-([a-z]{2,3})\.(tsv|json)")
 
 def folder_of(task: str) -> str:
     """The name of a task's folder."""
-    return FOLDERS.get(task, task)
+    return NAMES.get(task, task)
 
 
 def file_of(card: Card, split: str, language: str) -> str:

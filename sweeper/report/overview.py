@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from rich.text import Text
 from sweeper.disk import checkpoints_needed, free_bytes, size
 from sweeper.errors import StoreError
 from sweeper.graph import Plan
-from sweeper.progress import DONE, UNNEEDED, Progress
+from sweeper.progress import BLOCKED, DONE, FAILED, UNNEEDED, Progress
 from sweeper.report.terminal import (
     duration,
     print_best_line,
@@ -46,6 +47,9 @@ def print_plan(out: Console, planned: Plan, progress: Progress | None, folder: P
     rows = ", ".join(planned.rows)
     seeds = ", ".join(map(str, study.seeds))
     say(out, f"  {_count(planned.rows, 'row')}: {rows}")
+    for name, row in study.intermediates.items():
+        if row.composition != name:
+            say(out, f"    {name}: {row.composition}")
     say(out, f"  {_count(planned.columns, 'target')}: {', '.join(planned.columns)}")
     say(out, f"  {_count(study.seeds, 'seed')}: {seeds}")
     out.print()
@@ -62,14 +66,17 @@ def _count(things: object, name: str) -> str:
 
 
 def _print_jobs(out: Console, planned: Plan, progress: Progress | None) -> None:
-    counts = Counter(job.kind for job in planned.jobs.values())
-    done = Counter(planned.jobs[key].kind for key in progress.done) if progress else Counter()
-    left = Counter(planned.jobs[key].kind for key in progress.left) if progress else counts
-    made = table("job", "", "all", "done", "left", right=(2, 3, 4))
+    def by_kind(keys: Iterable[str]) -> Counter[str]:
+        return Counter(planned.jobs[key].kind for key in keys)
+
+    found = {"all": by_kind(planned.jobs), "done": by_kind(progress.done if progress else ())}
+    found["left"] = by_kind(progress.left if progress else planned.jobs)
+    if progress and progress.failures:
+        found |= {FAILED: by_kind(progress.failures), BLOCKED: by_kind(progress.blocked())}
+    made = table("job", "", *found, right=range(2, 2 + len(found)))
     for kind, meaning in KINDS.items():
-        numbers = (counts[kind], done[kind], left[kind])
-        made.add_row(kind, Text(meaning, style="dim"), *map(str, numbers))
-    made.add_row("all", "", *(str(c.total()) for c in (counts, done, left)), style="bold")
+        made.add_row(kind, Text(meaning, style="dim"), *(str(c[kind]) for c in found.values()))
+    made.add_row("all", "", *(str(c.total()) for c in found.values()), style="bold")
     out.print(made)
     out.print()
 
@@ -104,14 +111,22 @@ def _left(planned: Plan, progress: Progress | None, folder: Path) -> str:
                 "they changed since), so what it has done is known once `sweeper run` reads them."
             )
         return f"Store: {folder} is not there yet; everything is left."
-    if not progress.left:
-        done = len(progress.done)
-        lacking = len(progress.failures) + len(progress.blocked())
-        end = f"; {lacking} failed or are blocked" if lacking else "; nothing is left"
-        spared = len(planned.jobs) - done - lacking
-        extra = f" ({spared} more are not needed for that)" if spared else ""
-        return f"Store: {folder} has {done} of {len(planned.jobs)} jobs{end}{extra}."
-    return f"Store: {folder} has {len(progress.done)} jobs; {len(progress.left)} are left."
+    done, left, failed = len(progress.done), len(progress.left), len(progress.failures)
+    said = f"Store: {folder} has {done} of {len(planned.jobs)} jobs; "
+    some = f"{left} {'is' if left == 1 else 'are'} left"
+    if failed:
+        blocked = len(progress.blocked())
+        below = f" and {blocked} blocked by that" if blocked else ""
+        rest = f"; {some}" if left else ""
+        return (
+            f"{said}{failed} failed{below}{rest}. `sweeper status {folder}` says why; mend that, "
+            "and run again."
+        )
+    if left:
+        return f"{said}{some}."
+    spared = len(planned.jobs) - done
+    extra = f" ({spared} more are not needed for that)" if spared else ""
+    return f"{said}nothing is left{extra}."
 
 
 def _room(planned: Plan, progress: Progress | None, folder: Path) -> str:
@@ -125,7 +140,7 @@ def _room(planned: Plan, progress: Progress | None, folder: Path) -> str:
 
 
 def print_status(out: Console, view: View) -> None:
-    """A study's jobs by kind and state, and what failed."""
+    """A study's jobs by kind and state, what failed, and which broken rows were left out."""
     counts = view.progress.counts()
     states = [s for s in _STATES if any(found[s] for found in counts.values())]
     say(out, view.plan.study.name, "bold")
@@ -140,10 +155,11 @@ def print_status(out: Console, view: View) -> None:
     elif left:
         say(out, f"{len(left)} jobs are left; `sweeper run` goes on with them.")
     _print_failures(out, view)
+    print_skipped(out, view)
     out.print()
 
 
-_STATES = (DONE, "ready", "waiting", "failed", "blocked", UNNEEDED)
+_STATES = (DONE, "ready", "waiting", FAILED, BLOCKED, UNNEEDED)
 
 
 def _print_failures(out: Console, view: View) -> None:
@@ -184,7 +200,7 @@ def print_skipped(out: Console, view: View) -> None:
     out.print()
     say(out, f"{_count(range(sum(found.values())), 'broken row')} left out", "bold")
     for name, count in found.items():
-        say(out, f"  {name}: {count:,}", "yellow")
+        say(out, f"  {name}: {count:,} row{'' if count == 1 else 's'}", "yellow")
     say(out, "  What is wrong: `sweeper tasks check TASK --keep-going`, or the job's `message`.")
 
 

@@ -32,6 +32,9 @@ def print_scores(out: Console, scored: FolderScores) -> None:
     for one in (one for one in scored.files if one.limit is not None):
         say(out, f"- {one.task}/{one.split}/{one.language}: the first {one.n} examples only, as "
             "the study's limits had it.", "dim")  # fmt: skip
+    for one in (one for one in scored.files if one.left_out):
+        say(out, f"- {one.task}/{one.split}/{one.language}: without {one.left_out} broken rows of "
+            "the data, as the study had it.", "dim")  # fmt: skip
     for of in BENCHMARKS.values():
         means = scored.averages(of).values
         if means:

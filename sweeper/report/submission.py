@@ -50,7 +50,8 @@ def export_predictions(
 
     The checkpoint is the best one as `sweeper.analysis.best.best` has it (by dev scores, so a
     target may take another row than its neighbour), of the row named, or of row and seed. No
-    model is run. ``predictions.json`` in the folder says which checkpoint each target's are of.
+    model is run. ``predictions.json`` in the folder says which checkpoint each target's are of,
+    and of which rows of the data: the study's limits, and whether it left broken ones out.
 
     Args:
         view: The study.
@@ -76,7 +77,13 @@ def export_predictions(
     if not made.targets:
         reasons = " ".join(f"{target}: {reason}" for target, reason in made.left_out.items())
         raise StoreError(f"There are no predictions to export yet. {reasons}")
-    about = {"format": "xtreme", "study": view.plan.study.name, "targets": made.targets}
+    study = view.plan.study
+    about = {
+        "format": "xtreme",
+        "study": study.name,
+        "keep_going": study.keep_going,
+        "targets": made.targets,
+    }
     _write(folder / layout.MANIFEST, json.dumps(about, indent=2) + "\n")
     return made
 

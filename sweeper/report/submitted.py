@@ -13,12 +13,12 @@ from sweeper.errors import DataError, suggest
 from sweeper.report import layout
 from sweeper.report.layout import Found
 from sweeper.report.rankings import Rankings
-from sweeper.resolving import source_of
 from sweeper.tasks import kinds, metrics, readers, sources
 from sweeper.tasks.card import Card
 from sweeper.tasks.kinds.base import Row
 from sweeper.tasks.metrics import mining, qa
 from sweeper.tasks.metrics.aggregate import Benchmark
+from sweeper.tasks.presence import source_of
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class FileScore:
     main: str
     n: int
     limit: int | None = None
+    left_out: int = 0
+    """How many broken rows of the data are left out, as the study had it."""
 
 
 @dataclass
@@ -74,12 +76,14 @@ def score_folder(
         cards: The tasks.
         root: The folder of the data files; None: the hub.
         limits: Whether to score against the first examples alone where `predictions.json` says
-            that a study with limits made the predictions.
+            that a study with limits made the predictions. (Where it says that the study left
+            broken rows out, they are left out here.)
 
     Raises:
         DataError: a file is of no known task, or does not fit the data; it names file and line.
     """
-    data = _Data(root, _told_limits(folder) if limits else {})
+    told, keep_going = _told(folder)
+    data = _Data(root, told if limits else {}, keep_going)
     scorers = {**_SCORERS, "answer_retrieval": Rankings(data.rows).score}
     made = FolderScores(folder)
     for found in layout.files_in(folder):
@@ -94,30 +98,39 @@ def score_folder(
 
 @dataclass(frozen=True)
 class _Data:
-    """The data files, and of how many first examples predictions were made."""
+    """The data files, and of which of their rows predictions were made."""
 
     root: Path | None
     limits: Mapping[tuple[str, str], int]
+    keep_going: bool
 
     def rows(self, card: Card, split: str, code: str) -> list[Row]:
         """The rows of a task's split in a language."""
+        return self.read(card, split, code)[0]
+
+    def read(self, card: Card, split: str, code: str) -> tuple[list[Row], int]:
+        """The rows of a task's split in a language, and how many broken ones are left out."""
         where = source_of(card, self.root)
         found = sources.resolve(card, split, [code], source=where, root=self.root)[code]
         limit = self.limits.get((card.name, split))
-        return readers.read(card, split, code, found, self.root, limit)
+        skipped: list[str] | None = [] if self.keep_going else None
+        rows = readers.read(card, split, code, found, self.root, limit, skipped)
+        return rows, len(skipped or ())
 
 
-def _told_limits(folder: Path) -> dict[tuple[str, str], int]:
+def _told(folder: Path) -> tuple[dict[tuple[str, str], int], bool]:
+    """The limits of the study that made the predictions, and whether it left broken rows out."""
     path = folder / layout.MANIFEST
     if not path.is_file():
-        return {}
+        return {}, False
     try:
-        targets = json.loads(path.read_text(encoding="utf-8"))["targets"]
-        return {
+        told = json.loads(path.read_text(encoding="utf-8"))
+        limits = {
             (task, split): int(limit)
-            for task, said in targets.items()
+            for task, said in told["targets"].items()
             for split, limit in said["limits"].items()
         }
+        return limits, told["keep_going"]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(
             f"{path} is not as `sweeper export predictions` writes it. Take it away, or export "
@@ -133,17 +146,18 @@ def _score(found: Found, card: Card, data: _Data, scorers: Mapping[str, Scorer])
     if card.kind not in scorers:
         raise DataError(f"{found.path}: the layout has no files for {card.kind} tasks.")
     split, code = found.split_of(card), found.language
-    values, n = scorers[card.kind](found, card, data.rows(card, split, code))
+    rows, left_out = data.read(card, split, code)
+    values, n = scorers[card.kind](found, card, rows)
     main = kinds.get(card.kind).metric
     main = main if main in values else next(iter(values))
     limit = data.limits.get((card.name, split))
-    return FileScore(card.name, split, code, values, main, n, limit)
+    return FileScore(card.name, split, code, values, main, n, limit, left_out)
 
 
 def _labels(found: Found, card: Card, rows: Sequence[Row]) -> Scores:
     given = layout.labels_of(found.path)
     _check_count(found, len(given), len(rows), "lines")
-    known = {**{label: label for label in card.labels}}
+    known = {label: label for label in card.labels}
     known |= {raw: label for label, raw in layout.raw_labels(card).items()}
     for number, label in enumerate(given, 1):
         if label not in known:

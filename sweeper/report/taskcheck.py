@@ -10,9 +10,9 @@ from rich.console import Console
 
 from sweeper.errors import StudyError, SweeperError, suggest
 from sweeper.report.terminal import say
-from sweeper.resolving import has_files, source_of
 from sweeper.tasks import readers, sources
 from sweeper.tasks.card import Card
+from sweeper.tasks.presence import has_files, missing_files, source_of
 
 SHOWN = 3
 """How many of the rows that were left out are shown."""
@@ -23,7 +23,8 @@ class Checked:
     """One split of a task in one language.
 
     ``rows`` is None where it is not there or could not be read (then ``problem`` says why).
-    ``stated`` is what the card says; ``skipped`` are the rows that were left out, and why.
+    ``stated`` is what the card says; ``skipped`` are the rows that were left out, and why;
+    ``lacking`` the files that are not there. ``wanted``: the task was named, so they should be.
     """
 
     task: str
@@ -34,13 +35,15 @@ class Checked:
     problem: str = ""
     there: bool = True
     skipped: tuple[str, ...] = ()
+    lacking: tuple[Path, ...] = ()
+    wanted: bool = False
 
     @property
     def good(self) -> bool:
-        """Whether all that is there is as the card says; what is absent is no fault."""
-        return not self.problem and (
-            self.rows is None or self.stated is None or self.rows == self.stated
-        )
+        """Whether all is as the card says; what is absent is a fault where it was asked for."""
+        if self.problem or self.skipped or (self.wanted and self.lacking):
+            return False
+        return self.rows is None or self.stated is None or self.rows == self.stated
 
 
 def check_tasks(
@@ -66,60 +69,92 @@ def check_tasks(
         if name not in cards:
             raise StudyError(f"There is no task {name!r}.{suggest(name, cards)}")
     for name in names or sorted(cards):
-        card = cards[name]
-        source = source_of(card, root)
-        if source == "hub" and not names:
-            continue
-        units = [(split, code) for split, one in card.splits.items() for code in one.languages]
-        if source == "local" and not names and not _any(card, units, root):
-            continue
-        yield [_check(card, split, code, source, root, keep_going) for split, code in units]
+        check = _Check(cards[name], root, keep_going, wanted=bool(names))
+        if names or check.anything_here():
+            yield [check.unit(*unit) for unit in check.units]
 
 
-def _any(card: Card, units: Iterable[tuple[str, str]], root: Path | None) -> bool:
-    return root is not None and any(has_files(card, *unit, root) for unit in units)
+class _Check:
+    """Reads one task, unit by unit."""
 
+    def __init__(self, card: Card, root: Path | None, keep_going: bool, *, wanted: bool) -> None:
+        self.card = card
+        self.root = root
+        self.keep_going = keep_going
+        self.wanted = wanted
+        self.source = source_of(card, root)
+        self.units = [(name, code) for name, one in card.splits.items() for code in one.languages]
 
-def _check(
-    card: Card, split: str, code: str, source: str, root: Path | None, keep_going: bool
-) -> Checked:
-    stated = card.splits[split].rows_in(code)
-    place = (card.name, split, code)
-    if source != "synthetic" and split not in card.source(source).told():  # type: ignore[union-attr]
-        return Checked(*place, stated=stated, there=False)
-    if source == "local" and (root is None or not has_files(card, split, code, root)):
-        return Checked(*place, stated=stated, there=False)
-    skipped: list[str] | None = [] if keep_going else None
-    try:
-        found = sources.resolve(card, split, [code], source=source, root=root)[code]
-        rows = readers.read(card, split, code, found, root, skipped=skipped)
-    except SweeperError as error:
-        return Checked(*place, None, stated, str(error), skipped=tuple(skipped or ()))
-    return Checked(*place, len(rows), stated, skipped=tuple(skipped or ()))
+    def anything_here(self) -> bool:
+        """Whether some unit can be read without a network."""
+        if self.source != "local":
+            return self.source == "synthetic"
+        return self.root is not None and any(
+            has_files(self.card, split, code, self.root) for split, code in self.units
+        )
+
+    def unit(self, split: str, code: str) -> Checked:
+        """One unit, read and counted."""
+        card = self.card
+        place, stated = (card.name, split, code), card.splits[split].rows_in(code)
+        if self.source != "synthetic" and split not in card.source(self.source).told():  # type: ignore[union-attr]
+            return Checked(*place, stated=stated, there=False)
+        if self.source == "local" and self.root is not None:
+            lacking = tuple(missing_files(card, split, code, self.root))
+            if lacking:
+                return Checked(
+                    *place, stated=stated, there=False, lacking=lacking, wanted=self.wanted
+                )
+        skipped: list[str] | None = [] if self.keep_going else None
+        try:
+            found = sources.resolve(card, split, [code], source=self.source, root=self.root)[code]
+            rows = readers.read(card, split, code, found, self.root, skipped=skipped)
+        except SweeperError as error:
+            return Checked(*place, None, stated, str(error), skipped=tuple(skipped or ()))
+        return Checked(*place, len(rows), stated, skipped=tuple(skipped or ()))
 
 
 # ---- what is printed --------------------------------------------------------------------------
 
 
-def print_check(out: Console, checks: Iterable[list[Checked]]) -> bool:
+def print_check(
+    out: Console, cards: Mapping[str, Card], checks: Iterable[Sequence[Checked]]
+) -> bool:
     """The outcome per task and split, every mismatch in a line; whether all is as the cards say.
 
     Lines appear as tasks are read.
     """
-    good, tasks, rows = True, 0, 0
+    found: list[Checked] = []
+    tasks = 0
     for units in checks:
         tasks += 1
+        found += units
         for split in dict.fromkeys(unit.split for unit in units):
             mine = [unit for unit in units if unit.split == split]
             say(out, _line(mine))
-            for unit in mine:
-                for text in _faults(unit):
-                    say(out, f"  {text}", "yellow")
-            rows += sum(unit.rows or 0 for unit in mine)
-            good = good and all(unit.good for unit in mine)
-    verdict = "all as their cards say" if good else "not all as their cards say"
-    say(out, f"{tasks} tasks, {rows:,} rows read, {verdict}", "bold")
+            for text in _faults(mine):
+                say(out, f"  {text}", "yellow")
+        how = " ".join(cards[units[0].task].how_to_get.split())
+        if how and any(unit.lacking for unit in units):
+            say(out, f"  How to get it: {how}")
+    good = all(unit.good for unit in found)
+    rows = sum(unit.rows or 0 for unit in found)
+    say(out, f"{tasks} task{_s(tasks)}, {rows:,} row{_s(rows)} read, {_verdict(found)}", "bold")
     return good
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
+
+
+def _verdict(units: Sequence[Checked]) -> str:
+    said = "all as their cards say" if all(u.good for u in units) else "not all as their cards say"
+    unstated = sum(unit.there and unit.stated is None for unit in units)
+    lacking = sum(bool(unit.lacking) for unit in units)
+    beside = [f"{unstated} without a count in the card"] * bool(unstated)
+    beside += [f"{lacking} not there"] * bool(lacking)
+    of = f" (of {len(units)} parts, split and language: {', '.join(beside)})" if beside else ""
+    return said + of
 
 
 def _line(units: Sequence[Checked]) -> str:
@@ -127,24 +162,37 @@ def _line(units: Sequence[Checked]) -> str:
     place = f"{units[0].task}/{units[0].split}"
     if not there:
         return f"{place}: not there"
+    if all(unit.rows is None for unit in there):
+        return f"{place}: not read"
     rows = sum(unit.rows or 0 for unit in there)
-    missing = [unit.language for unit in units if not unit.there]
-    few = f", not there: {' '.join(missing)}" if missing else ""
-    good = sum(unit.good for unit in there)
-    some = "" if good == len(there) else f", {good} of {len(there)} languages as the card says"
-    unstated = sum(unit.stated is None for unit in there)
-    some += f" (the card has no count for {unstated} of {len(there)})" if unstated else ""
+    said = [f"{rows:,} row{_s(rows)}"]
+    stated = [unit for unit in there if unit.stated is not None]
+    good = sum(unit.good for unit in stated)
+    if good < len(stated):
+        said.append(f"{good} of {len(stated)} languages as the card says")
+    if len(stated) < len(there):
+        of = f" for {len(there) - len(stated)} of {len(there)}" if len(there) > 1 else ""
+        said.append(f"no count in the card{of}")
     left_out = sum(len(unit.skipped) for unit in there)
-    skipped = f", {left_out} broken rows left out" if left_out else ""
-    return f"{place}: {rows:,} rows{some}{skipped}{few}"
+    if left_out:
+        said.append(f"{left_out:,} broken row{_s(left_out)} left out")
+    if len(there) < len(units):
+        said.append(f"not there: {' '.join(u.language for u in units if not u.there)}")
+    return f"{place}: {', '.join(said)}"
 
 
-def _faults(unit: Checked) -> Iterator[str]:
-    if unit.problem:
-        yield f"{unit.language}: {unit.problem}"
-    elif not unit.good:
-        yield f"{unit.language}: {unit.rows:,} rows, the card says {unit.stated:,}"
-    for text in unit.skipped[:SHOWN]:
-        yield f"{unit.language}: left out: {text}"
-    if len(unit.skipped) > SHOWN:
-        yield f"{unit.language}: and {len(unit.skipped) - SHOWN} more left out"
+def _faults(units: Sequence[Checked]) -> Iterator[str]:
+    """What is wrong with a split: a fault that several languages share is told once."""
+    lacking = list(dict.fromkeys(path for unit in units for path in unit.lacking))
+    if lacking:
+        more = f" ({len(lacking)} files are missing)" if len(lacking) > 1 else ""
+        yield f"there is no {lacking[0]}{more}"
+    for problem in dict.fromkeys(unit.problem for unit in units if unit.problem):
+        yield f"{' '.join(u.language for u in units if u.problem == problem)}: {problem}"
+    for unit in units:
+        if unit.rows is not None and unit.stated not in (None, unit.rows):
+            yield f"{unit.language}: {unit.rows:,} rows, the card says {unit.stated:,}"
+        for text in unit.skipped[:SHOWN]:
+            yield f"{unit.language}: left out: {text}"
+        if len(unit.skipped) > SHOWN:
+            yield f"{unit.language}: and {len(unit.skipped) - SHOWN:,} more left out"

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.resolving import has_files
 from sweeper.tasks import kinds
 from sweeper.tasks.card import Card, Split
+from sweeper.tasks.presence import has_files
 
 
 def print_tasks(out: Console, cards: Mapping[str, Card], root: Path | None) -> None:
@@ -39,9 +39,10 @@ def print_tasks(out: Console, cards: Mapping[str, Card], root: Path | None) -> N
 def role(card: Card) -> str:
     """What a task can be in a study."""
     found = []
-    if "train" in card.splits:
+    trains = kinds.get(card.kind).needs_training
+    if trains and "train" in card.splits:
         found.append("intermediate")
-    if card.training_task or not kinds.get(card.kind).needs_training:
+    if card.training_task or not trains:
         source = card.training_task
         found.append(f"target (from {source})" if source and source != card.name else "target")
     return ", ".join(found) or "intermediate"
@@ -64,6 +65,8 @@ def _size(split: Split) -> str:
         return "unknown" if count == 1 else f"{count} x unknown"
     low, high = min(known), max(known)
     some = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    if len(known) < count:
+        return f"{count} x unknown ({len(known)} known: {some})"
     return some if count == 1 else f"{count} x {some}"
 
 

@@ -175,6 +175,12 @@ class Card(Fields):
         known = kinds.get(self.kind).metrics
         return self.metric or (known[0] if known else None)
 
+    def provenance_of(self, code: str) -> Provenance | None:
+        """How the texts of a language came about; None if the card does not say."""
+        if isinstance(self.provenance, dict):
+            return self.provenance.get(code, self.provenance.get("other"))
+        return self.provenance
+
     def source(self, name: str) -> Source:
         """One of the card's sources; `StudyError` if it has none of that name."""
         found: Mapping[str, Any] = self.sources

@@ -16,7 +16,7 @@ from sweeper.tasks.kinds.base import Encoded, Row, Tokenizer
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ENCODING_VERSION: int = 1
+ENCODING_VERSION: int = 2
 """Part of every address below prepared data: raise it when any encoded value changes."""
 
 FEATURES, EXAMPLES = "features.arrow", "examples.arrow"

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.errors import DataError, suggest
-from sweeper.tasks import formats, kinds, without
-from sweeper.tasks.card import Card, HubSource, LocalSource, fill
+from sweeper.languages import LANGUAGES
+from sweeper.tasks import formats, hub, kinds, without
+from sweeper.tasks.card import Card, HubSource, LocalSource
 from sweeper.tasks.formats import Record
 from sweeper.tasks.kinds.base import Row, RowFault, shown
-from sweeper.tasks.sources import Resolution, check_unchanged, hub_errors
+from sweeper.tasks.sources import Resolution, check_unchanged
 
 
 def read(
@@ -99,15 +100,25 @@ def _row(
     if record.fault:
         raise record.fault
     values = dict(record.values)
-    if "language" in values and values.pop("language") != language:
-        return None
     try:
+        if "language" in values and _known_language(values.pop("language")) != language:
+            return None
         if kind.label_field and not stream.translation.apply(values, kind.label_field):
             return None
         return kind.row(values, card)
     except RowFault as error:
         where = record.where(error.index)
         raise DataError(f"{where}: {error.broken}. {error.advice.rstrip('.')}.") from None
+
+
+def _known_language(code: Any) -> str:
+    """The language that a row says it is in: another one than the unit's may, none may not."""
+    if isinstance(code, str) and code in LANGUAGES:
+        return code
+    raise RowFault(
+        f"the field 'language' must be a code of the language table, it is {shown(code)}",
+        "Mend the row; the table is sweeper/languages.py",
+    )
 
 
 def _is_listed(row: Row, kind: kinds.Kind, marks: frozenset[str]) -> bool:
@@ -172,7 +183,7 @@ def _origin(resolution: Resolution, root: Path | None) -> str:
     if resolution["source"] == "local" and root is not None:
         return ", ".join(str(root / file["path"]) for file in resolution["files"])
     if resolution["source"] == "hub":
-        return ", ".join(map(_hub_origin, resolution.get("parts", {"": resolution}).values()))
+        return ", ".join(map(hub.origin, resolution.get("parts", {"": resolution}).values()))
     return f"synthetic generator {resolution.get('generator')}"
 
 
@@ -203,7 +214,7 @@ def _streams(
             paths = check_unchanged(resolution, root, part)
             records = _local_records(card, member, language, paths)
         else:
-            records = _hub_records(member, resolution["parts"][part] if part else resolution)
+            records = hub.records(member, resolution["parts"][part] if part else resolution)
         yield _Stream(records, _Translation.of(member), prefix)
 
 
@@ -230,102 +241,3 @@ def _synthetic_records(resolution: Resolution, split: str, language: str) -> Ite
     generator = resolution["generator"]
     for number, values in enumerate(synthetic.rows(generator, split, language)):
         yield Record(f"synthetic generator {generator}, row", number, values)
-
-
-def _hub_origin(resolution: Resolution) -> str:
-    config = f", config {resolution['config']}" if resolution["config"] else ""
-    return f"hub dataset {resolution['dataset']}{config}, split {resolution['split']}"
-
-
-def _hub_records(source: HubSource, resolution: Resolution) -> Iterator[Record]:
-    """Rows of a hub dataset; lines are row numbers from 0, as the hub's viewer counts."""
-    table = _load(resolution)
-    origin = _hub_origin(resolution)
-    fields = list(source.columns.items())
-    tops = {field: [path.split(".")[0] for path in _paths(given)] for field, given in fields}
-    for column in dict.fromkeys(top for given in tops.values() for top in given):
-        if column not in table.column_names:
-            raise DataError(
-                f"{origin}: the dataset must have the column {column!r}."
-                f"{suggest(column, table.column_names)} Mend the card's `columns:`."
-            )
-    named = {field: _label_names(table, tops[field][0]) for field, _ in fields}
-    for field, names in named.items():
-        _check_label_order(source, origin, field, names)
-    by_name = {field: names for field, names in named.items() if names and not _by_number(source)}
-    prefix = fill(source.id_prefix, resolution["language"]).lower() if source.id_prefix else ""
-    columns = list(dict.fromkeys(top for given in tops.values() for top in given))
-    number = 0
-    for batch in table.select_columns(columns).iter(batch_size=1000):
-        for cells in zip(*(batch[column] for column in columns), strict=True):
-            whole = dict(zip(columns, cells, strict=True))
-            where = f"{origin}, row:{number}"
-            row = {field: formats.pick(whole, given, where) for field, given in fields}
-            for field, names in by_name.items():
-                row[field] = _named(row[field], names)
-            if not prefix or str(row.get("id", "")).lower().startswith(prefix):
-                yield Record(f"{origin}, row", number, row)
-            number += 1
-
-
-def _paths(given: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else given
-
-
-def _load(resolution: Resolution) -> Any:
-    """The dataset, from the local cache or the hub."""
-    import datasets
-
-    try:
-        return datasets.load_dataset(
-            resolution["dataset"],
-            resolution["config"],
-            split=resolution["split"],
-            revision=resolution["revision"],
-        )
-    except (
-        *hub_errors(),  # no network, no such dataset
-        ValueError,  # no such config or split
-        RuntimeError,  # a dataset that is a script
-        datasets.exceptions.DatasetsError,
-    ) as error:
-        reason = str(error).strip().split("\n", 1)[0].rstrip(".")
-        raise DataError(
-            f"{_hub_origin(resolution)} (revision {resolution['revision']}) cannot be loaded: "
-            f"{reason}. Check the card's `sources: hub:` and the network, or use local files "
-            "(SWEEPER_DATA, or `data:` in the study)."
-        ) from None
-
-
-def _label_names(table: Any, column: str) -> tuple[str, ...]:
-    """The names of a ClassLabel column (or of a list of them), else nothing."""
-    feature = table.features[column]
-    names = getattr(getattr(feature, "feature", feature), "names", None)
-    return tuple(names or ())
-
-
-def _by_number(source: HubSource) -> bool:
-    return isinstance(source.labels, tuple)
-
-
-def _check_label_order(source: HubSource, origin: str, field: str, names: tuple[str, ...]) -> None:
-    """A card's list of labels must agree with the dataset's own names where these are the same.
-
-    A swapped order would not crash: it would train a head whose labels mean something else.
-    """
-    listed = source.labels
-    if not names or not isinstance(listed, tuple) or not set(names) & set(listed):
-        return
-    if names != listed:
-        raise DataError(
-            f"{origin}: the card's list of labels must be in the dataset's order for the field "
-            f"{field!r}, which is {', '.join(names)}; the card has {', '.join(listed)}. Mend the "
-            "card's `sources: hub: labels:`."
-        )
-
-
-def _named(value: Any, names: tuple[str, ...]) -> Any:
-    if isinstance(value, list):
-        return [_named(item, names) for item in value]
-    good = isinstance(value, int) and 0 <= value < len(names)
-    return names[value] if good else value

@@ -7,13 +7,12 @@ what the rows are, and goes into addresses.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sweeper.errors import DataError
+from sweeper.errors import AbsentError, DataError
+from sweeper.tasks import hub
 from sweeper.tasks.card import (
     Card,
     HubParts,
@@ -26,7 +25,6 @@ from sweeper.tasks.card import (
 
 Resolution = dict[str, Any]
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _BLOCK = 1 << 20
 
 
@@ -53,7 +51,8 @@ def resolve(
 
     Raises:
         StudyError: the card has no such source, split or language.
-        DataError: a file is missing, or the hub cannot be asked.
+        AbsentError: a file is not in the data folder, or none is given.
+        DataError: a file cannot be read, or the hub cannot be asked.
     """
     found = card.source(source)
     codes = tuple(languages)
@@ -68,7 +67,12 @@ def resolve(
         )
     if isinstance(found, LocalSource | LocalParts):
         return {code: _local(card, found, split, code, root) for code in codes}
-    revisions = {part: _revision(member) for part, member in found.members(split)}
+    try:
+        revisions = {part: hub.revision(member) for part, member in found.members(split)}
+    except DataError as error:
+        raise DataError(
+            f"The split {split!r} of the task {card.name!r} comes from the hub. {error}"
+        ) from None
     return {code: _hubs(found, split, code, revisions) for code in codes}
 
 
@@ -174,8 +178,8 @@ def _untouched(file: dict[str, Any], root: Path) -> bool:
 def _root(root: Path | None) -> Path:
     if root is None:
         raise DataError(
-            "Local data needs a data folder; none is given. Set SWEEPER_DATA, or `data:` in the "
-            "study."
+            "Local data needs a data folder; none is given. Name it: SWEEPER_DATA, `data:` in the "
+            "study, or `--data`."
         )
     return root
 
@@ -183,32 +187,36 @@ def _root(root: Path | None) -> Path:
 def _local(
     card: Card, source: LocalSource | LocalParts, split: str, code: str, root: Path | None
 ) -> Resolution:
+    if root is None:
+        raise AbsentError(
+            f"The task {card.name!r} is read from files, and no data folder is given. "
+            f"Set SWEEPER_DATA or the study's `data:` to the folder.{_how_to_get(card)}"
+        )
     files = []
     for part, member in source.members(split):
         for pattern in member.patterns(split):
-            for relative in _found(card, split, code, _root(root), fill(pattern, code)):
+            for relative in _found(card, split, code, root, fill(pattern, code)):
                 named = {"part": part} if part else {}
-                files.append({"path": relative, **_fingerprint(_root(root) / relative), **named})
+                files.append({"path": relative, **_fingerprint(root / relative), **named})
     return {"source": "local", "language": code, "files": files}
 
 
 def _found(card: Card, split: str, code: str, root: Path, wanted: str) -> list[str]:
-    """The paths below the data folder that are wanted; `DataError` if there is none."""
+    """The paths below the data folder that are wanted; `AbsentError` if there is none."""
     found = _expanded(root, wanted) if "*" in wanted else [wanted]
     if not found or not all((root / path).is_file() for path in found):
-        raise DataError(
+        several = len(card.split(split).languages) > 1
+        raise AbsentError(
             f"The task {card.name!r} needs a file for its split {split!r} in the language "
-            f"{code!r}; there is no {(root / wanted).absolute()}. {_advice(card)}"
+            f"{code!r}; there is no {(root / wanted).absolute()}. Put it there, or set "
+            "SWEEPER_DATA or the study's `data:` to the folder that holds it"
+            f"{', or leave the language out' if several else ''}.{_how_to_get(card)}"
         )
     return found
 
 
-def _advice(card: Card) -> str:
-    said = f"{card.how_to_get.strip()} " if card.how_to_get else ""
-    return (
-        f"{said}Put it there, set SWEEPER_DATA or the study's `data:` to the folder that holds "
-        "it, or leave the language out."
-    )
+def _how_to_get(card: Card) -> str:
+    return f" {card.how_to_get.strip()}" if card.how_to_get else ""
 
 
 def _expanded(root: Path, wanted: str) -> list[str]:
@@ -258,47 +266,6 @@ def _hub(source: HubSource, split: str, code: str, revision: str) -> Resolution:
         "revision": revision,
         "asked": source.revision,
     }
-
-
-def _revision(source: HubSource) -> str:
-    """The commit that the card's revision stands for; a full commit is taken at its word."""
-    if source.revision and _COMMIT.fullmatch(source.revision):
-        return source.revision
-    return _look_up(source.dataset, source.revision)
-
-
-@cache
-def _look_up(dataset: str, revision: str | None) -> str:
-    """Asked once per process, so that all tasks of a study see one commit of a dataset."""
-    from huggingface_hub import HfApi
-
-    try:
-        sha = HfApi().dataset_info(dataset, revision=revision).sha
-    except hub_errors() as error:
-        reason = str(error).split("\n", 1)[0].rstrip(".")
-        raise DataError(
-            f"The Hugging Face dataset {dataset!r} (revision {revision or 'newest'}) cannot be "
-            f"looked up: {reason}. Check the name and the network, write a full commit as "
-            "`revision:` in the card, or use local files (SWEEPER_DATA, `data:`)."
-        ) from None
-    if not sha:
-        raise DataError(
-            f"The hub names no commit for the dataset {dataset!r}. Write one as `revision:` in "
-            "the card."
-        )
-    return str(sha)
-
-
-def hub_errors() -> tuple[type[Exception], ...]:
-    """What asking the hub raises when the name is wrong, or the network or the hub is down."""
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    # A failed connection is an error of the HTTP library alone, and which one that is changes
-    # with the version of huggingface_hub; but its root is a base of the hub's own error.
-    roots = [
-        c for c in HfHubHTTPError.__bases__ if c.__name__ in ("HTTPError", "RequestException")
-    ]
-    return (OSError, HfHubHTTPError, HFValidationError, *roots)
 
 
 def _synthetic(source: SyntheticSource, split: str, code: str) -> Resolution:

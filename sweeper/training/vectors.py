@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -96,11 +96,12 @@ class UnitSides:
     rows: tuple[Ints, Ints]
     example: Ints
 
-    def outputs(self, side: int, values: list[Any]) -> list[Any]:
-        """One output per feature: ``values`` for those of ``side``, in order, else None."""
+    def outputs(self, values: Mapping[int, list[Any]]) -> list[Any]:
+        """One output per feature: side -> ``values`` of its features, in order; else None."""
         found: list[Any] = [None] * len(self.example)
-        for row, value in zip(self.rows[side].tolist(), values, strict=True):
-            found[row] = value
+        for side, mine in values.items():
+            for row, value in zip(self.rows[side].tolist(), mine, strict=True):
+                found[row] = value
         return found
 
 

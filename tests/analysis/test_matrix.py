@@ -146,6 +146,9 @@ def test_the_long_table_has_a_row_per_cell(store: Store) -> None:
     row = frame.iloc[0]
     assert (row["intermediate"], row["target"], row["value"]) == ("supersense", "tagging", 12.0)
     assert row["languages"] == "qab qac" and row["kind"] == "gain"
+    assert dict(zip(frame["intermediate"], frame["trained_on"], strict=True)) == {
+        "supersense": "supersense", "more": "tagging",
+    }  # fmt: skip
     assert isinstance(store.matrix(), pd.DataFrame)
 
 

@@ -35,7 +35,7 @@ METRICS = {
     "tydiqa": QA,
     "xcopa": {"accuracy"},
     "bucc2018": {*MINING, *(f"{name}@14/24" for name in MINING)},
-    "tatoeba": {"accuracy"},  # its representation is 14/24 itself
+    "tatoeba": {"accuracy", "xsim"},  # its representation is 14/24 itself
     "lareqa": {*RANKING, *(f"{name}@14/24" for name in RANKING)},
 }
 """Target -> the metrics of each of its scores."""

@@ -211,7 +211,8 @@ class Predicted(World):
             found = self.progress.addressing.resolved.sources[f"{task}/{split}/{code}"]
             root = Path(str(self.study.data))
             limit = self.study.limit(task, split)
-            rows = readers.read(card, split, code, found, root, limit)
+            skipped: list[str] | None = [] if self.study.keep_going else None
+            rows = readers.read(card, split, code, found, root, limit, skipped)
             encoding.prepare_unit(card, split, code, rows, self.tokenizer, 48, folder)
         features, examples = encoding.open_unit(folder)
         return Unit(split, code, examples, features, [])
@@ -265,7 +266,7 @@ def _outputs(card: Any, rows: list[dict[str, Any]], chance: random.Random, pool:
     if card.kind == "token_classification":
         return [[chance.choice(labels) for tag in row["labels"] if tag != -100] for row in rows]
     if card.kind == "sentence_retrieval":
-        return [chance.randrange(len(rows) // 2) if row["side"] else None for row in rows]
+        return [chance.randrange(len(rows) // 2) for _ in rows]
     if card.kind == "answer_retrieval":
         return [None if row["side"] else chance.sample(range(pool), min(pool, 25))
                 for row in rows]  # fmt: skip

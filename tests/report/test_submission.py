@@ -72,7 +72,8 @@ def test_exported_predictions_score_exactly_as_stored(
     assert {task for task, *_ in found} == set(TARGETS)
     for place, value in found.items():
         assert value == stored[place], place
-    assert {place for place in stored if place[3] != "threshold"} == set(found)
+    # What no file of predictions says: a margin, and the way back of retrieval.
+    assert {place for place in stored if place[3] not in ("threshold", "xsim")} == set(found)
     assert {row["value"] for row in scored.rows()} - {0.0, 100.0}
 
 
@@ -122,7 +123,7 @@ def test_a_named_row_and_seed(world: Predicted, data: Path, tmp_path: Path) -> N
     )
     assert made.files == 4 and not made.left_out
     (tatoeba,) = view.chosen(target="tatoeba", intermediate="mnli", seed=0, language="fi")
-    wanted = float(view.scores([tatoeba])["value"].iloc[0])
+    wanted = float(view.scores([tatoeba], "accuracy")["value"].iloc[0])
     one = next(f for f in score_folder(tmp_path, CARDS, data).files if f.language == "fi")
     assert one.metrics == {"accuracy": wanted} and one.n == 13
 
@@ -178,6 +179,26 @@ def test_limits_of_what_a_score_rests_on_are_told(data: Path, tmp_path: Path) ->
     assert about["targets"]["bucc2018"]["limits"] == {"test": 64, "dev": 65}
 
 
+def test_rows_that_a_study_left_out_are_not_asked_for(data: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(data, tmp_path / "data")
+    file = root / "xnli/test-de.tsv"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([*lines[:3], "no label", *lines[3:]]) + "\n")
+    said = study(root, targets={"xnli": {"languages": ["de"]}}, keep_going=True)
+    world = Predicted(tmp_path / "s", said, tmp_path / "prepared").run(
+        dev=lambda *_: (5.0, 1.0, 1)
+    )
+    store = Store(world.files.root)
+    export_predictions(store.view(), tmp_path / "out", intermediate="mnli", seed=0)
+    (one,) = score_folder(tmp_path / "out", CARDS, root).files
+    assert (one.n, one.left_out) == (len(lines), 1)
+    stored = store.scores(intermediate="mnli", seed=0, metric="accuracy")
+    assert one.metrics == {"accuracy": stored["value"].iloc[0]}
+    (tmp_path / "out" / MANIFEST).unlink()
+    with pytest.raises(DataError, match="test-de.tsv:4: a row must have a column"):
+        score_folder(tmp_path / "out", CARDS, root)
+
+
 class Older(Predicted):
     """What a sweeper wrote that kept no rankings."""
 
@@ -217,6 +238,18 @@ def test_xtremes_own_driver_writes_retrieval_in_brackets(copy: Path, data: Path)
     before = score(copy, data).rows()
     file.write_text("".join(f"[{line}]\n" for line in file.read_text().split()))
     assert score(copy, data).rows() == before
+
+
+def test_retrieval_is_in_the_order_of_the_english_text(tmp_path: Path) -> None:
+    root, folder = tmp_path / "data" / "tatoeba" / "v1", tmp_path / "out" / "tatoeba"
+    root.mkdir(parents=True)
+    folder.mkdir(parents=True)
+    (root / "tatoeba.deu-eng.deu").write_text("Birne\nKirsche\nApfel\n")
+    (root / "tatoeba.deu-eng.eng").write_text("pear\ncherry\napple\n")
+    for lines, right in (("2\n1\n0\n", 3), ("0\n1\n2\n", 1), ("2\n0\n1\n", 1)):
+        (folder / "test-de.tsv").write_text(lines)  # of apple, cherry, pear
+        (one,) = score(tmp_path / "out", tmp_path / "data").files
+        assert one.metrics["accuracy"] == pytest.approx(100 * right / 3)
 
 
 def test_a_question_without_an_answer_scores_0(copy: Path, data: Path) -> None:

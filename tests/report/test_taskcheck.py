@@ -45,18 +45,20 @@ def checked(folder: Path, *names: str, keep_going: bool = False) -> dict[str, Ch
     return {f"{u.split}/{u.language}": u for one in units for u in one if u.task == "mine"}
 
 
-def printed(folder: Path, *, keep_going: bool = False) -> tuple[bool, str]:
+def printed(folder: Path, *names: str, keep_going: bool = False) -> tuple[bool, str]:
     out = io.StringIO()
-    cards = cards_with(folder / "cards")
-    checks = check_tasks(cards, ["mine"], folder, keep_going=keep_going)
-    good = print_check(Console(file=out, width=200), checks)
+    cards = {"mine": cards_with(folder / "cards")["mine"]}
+    checks = check_tasks(cards, names, folder, keep_going=keep_going)
+    good = print_check(Console(file=out, width=200), cards, checks)
     return good, out.getvalue()
 
 
 def test_each_unit_is_counted(folder: Path) -> None:
     found = checked(folder, "mine")
     assert (found["train/en"].rows, found["train/en"].good) == (2, True)
-    assert (found["test/fi"].there, found["test/fi"].good) == (False, True)
+    assert (found["test/fi"].there, found["test/fi"].good) == (False, False)
+    assert found["test/fi"].lacking == (folder / "test-fi.tsv",)
+    assert checked(folder)["test/fi"].good, "without a name, what is absent is no fault"
     broken = found["test/de"]
     assert broken.rows is None and not broken.good
     assert "test-de.tsv:2: a label must be one of" in broken.problem
@@ -72,21 +74,58 @@ def test_what_is_printed_names_every_mismatch(folder: Path) -> None:
     good, said = printed(folder)
     assert not good
     assert "mine/train: 2 rows\n" in said
-    assert "mine/test: 1 rows, 1 of 2 languages as the card says, not there: fi" in said
-    assert "de: " in said and said.endswith("1 tasks, 3 rows read, not all as their cards say\n")
+    assert "mine/test: 1 row, 1 of 2 languages as the card says, not there: fi" in said
+    assert "de: " in said and "3 rows read, not all as their cards say (of 4 parts, split" in said
     good, said = printed(folder, keep_going=True)
     assert not good and "de: 2 rows, the card says 3" in said
-    assert "1 broken rows left out" in said and "de: left out: " in said
+    assert "1 broken row left out" in said and "de: left out: " in said
     (folder / "test-de.tsv").write_text("a\tgood\nb\tbad\nc\tbad\n")
     good, said = printed(folder)
-    assert good and "6 rows read, all as their cards say" in said
+    assert good and "6 rows read, all as their cards say (of 4 parts, split" in said
+
+
+def test_what_is_not_there_is_named_and_a_fault_of_a_named_task(folder: Path) -> None:
+    card = folder / "cards/mine.yaml"
+    card.write_text(CARD.replace("train.tsv", "trian.tsv") + "how_to_get: Ask for it.\n")
+    (folder / "test-en.tsv").unlink()
+    (folder / "test-de.tsv").unlink()
+    good, said = printed(folder, "mine")
+    assert not good
+    assert f"mine/train: not there\n  there is no {folder / 'trian.tsv'}\n" in said
+    assert f"there is no {folder / 'test-en.tsv'} (3 files are missing)\n" in said
+    assert "  How to get it: Ask for it.\n1 task, 0 rows read, not all as their cards" in said
+    assert said.endswith("(of 4 parts, split and language: 4 not there)\n")
+
+
+def test_rows_that_were_left_out_are_a_mismatch(folder: Path) -> None:
+    (folder / "cards/mine.yaml").write_text(CARD.replace(", rows: {en: 1, de: 3}", ""))
+    good, said = printed(folder, keep_going=True)
+    assert not good and "not all as their cards say" in said
+    assert "de: left out: " in said
+
+
+def test_a_fault_of_all_languages_is_told_once(folder: Path) -> None:
+    for code in ("en", "de", "fi"):
+        (folder / f"test-{code}.tsv").write_text("a\tgood\n")
+    one_file = CARD.replace("test-{language}.tsv", "test-en.tsv")
+    (folder / "cards/mine.yaml").write_text(one_file.replace("{text: 0", "{text: 9"))
+    _, said = printed(folder, "mine")
+    assert said.count("a row must have a column 9") == 2, "of train and of test"
+    assert "mine/test: not read\n  en de fi: " in said
 
 
 def test_a_card_without_a_count_is_said(folder: Path) -> None:
     card = folder / "cards/mine.yaml"
     card.write_text(CARD.replace(", rows: 2", ""))
-    good, said = printed(folder, keep_going=True)
-    assert "mine/train: 2 rows (the card has no count for 1 of 1)\n" in said and not good
+    (folder / "test-fi.tsv").write_text("a\tgood\nb\tbad\n")
+    (folder / "test-de.tsv").write_text("a\tgood\nb\tbad\nc\tbad\n")
+    good, said = printed(folder)
+    assert good and "mine/train: 2 rows, no count in the card\n" in said
+    assert "mine/test: 6 rows, no count in the card for 1 of 3\n" in said
+    assert "(of 4 parts, split and language: 2 without a count in the card)\n" in said
+    (folder / "test-de.tsv").write_text("a\tgood\n")
+    _, said = printed(folder)
+    assert "mine/test: 4 rows, 1 of 2 languages as the card says, no count in the card for" in said
 
 
 def test_without_names_all_that_is_there_is_read(folder: Path) -> None:

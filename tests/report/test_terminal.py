@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from analysis.world import World, study
+from helpers import commit_job, files_at, outcome_of, progress_of, small_study
 from rich.console import Console
 
 from sweeper import Store
@@ -102,6 +103,31 @@ def test_status_names_failures_blocked_jobs_and_the_next_command(
     assert "Complete" not in said
 
 
+def test_status_counts_the_rows_that_were_left_out(tmp_path: Path, out: Console) -> None:
+    progress = progress_of(small_study(keep_going=True), files_at(tmp_path / "s"))
+    skipped = {
+        "prepare/tagging/train/48": {"qaa": 1200},
+        "prepare/tagging/test/48": {"qab": 1, "qac": 0},
+        "prepare/tokenizer": {"all": 2},
+    }
+    while (key := progress.take()) is not None:
+        if progress.claim(key):
+            made = outcome_of(progress.plan.jobs[key], progress.attempt_address(key))
+            commit_job(progress, key, {**made, "skipped": skipped.get(key, {})})
+    print_status(out, Store(tmp_path / "s").view())
+    said = text(out)
+    assert "1203 broken rows left out\n" in said
+    told = [line for line in said.splitlines() if line.startswith("  ") and ": " in line]
+    assert {line for line in told if "row" in line.split(": ")[1]} == {
+        "  tokenizer: 2 rows", "  tagging/train/qaa: 1,200 rows", "  tagging/test/qab: 1 row",
+    }  # fmt: skip
+
+
+def test_status_says_nothing_of_rows_where_none_was_left_out(done: World, out: Console) -> None:
+    print_status(out, Store(done.files.root).view())
+    assert "left out" not in text(out)
+
+
 def test_the_plan_tells_what_is_left(done: World, tmp_path: Path, out: Console) -> None:
     print_plan(out, done.plan, None, tmp_path / "new")
     print_plan(out, done.plan, done.progress, done.files.root)
@@ -139,7 +165,10 @@ def test_tasks_tell_role_and_data(out: Console, tmp_path: Path) -> None:
     assert "LDC2005T13" in data_state(cards["ccg"], tmp_path)
     assert sizes(cards["mnli"]) == "train 392,702, dev 9,815"
     assert sizes(cards["xnli"]) == "dev 15 x 2,490, test 15 x 5,010"
-    assert sizes(cards["udpos"]).endswith("test 33 x 47 to 20,436, test_r 5 x unknown")
+    assert sizes(cards["udpos"]) == (
+        "train 21,253, dev 29 x unknown (1 known: 3,974), "
+        "test 33 x unknown (2 known: 47 to 20,436), test_r 5 x unknown"
+    )
     assert "SWEEPER_DATA" in data_state(cards["text_lines"], None)
 
 

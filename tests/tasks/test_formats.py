@@ -1,4 +1,4 @@
-"""Formats with structure: SQuAD, BUCC, CoNLL-U, Parquet, nested JSON; sources in parts."""
+"""Formats with structure: SQuAD, BUCC, Parquet, nested JSON; sources in parts."""
 
 from __future__ import annotations
 
@@ -135,65 +135,6 @@ def test_bad_bucc(read: Reader, files: tuple[str, ...], says: str) -> None:
         read(bucc_card(), *files)
 
 
-# ---- CoNLL-U ----------------------------------------------------------------------------------
-
-
-def word(name: str, form: str, tag: str = "_", head: str = "_") -> str:
-    return "\t".join([name, form, "_", tag, "_", "_", head, "_", "_", "_"]) + "\n"
-
-
-UD = ["NOUN", "VERB", "ADP", "DET", "PRON", "X"]
-
-
-def ud_card() -> Card:
-    return card("token_classification", labels=UD, local={"format": "conllu"})
-
-
-def test_fused_forms_are_one_token(read: Reader) -> None:
-    text = (
-        "# sent_id = 1\n"
-        + word("1", "pane", "NOUN", "0")
-        + word("2-3", "del")
-        + word("2", "di", "ADP", "4")
-        + word("3", "il", "DET", "4")
-        + word("4", "for\u200cno", "NOUN", "1")
-        + word("4.1", "understood", "VERB", "1")
-        + word("5-6", "darlo")
-        + word("5", "dar", "VERB", "1")
-        + word("6", "lo", "PRON", "5")
-        + word("7", "?", "_", "1")
-    )
-    (row,) = read(ud_card(), text)
-    assert row["tokens"] == ["pane", "del", "forno", "darlo", "?"]
-    # Words of one height are ranked: an adposition goes before a determiner.
-    assert row["tags"] == ["NOUN", "ADP", "NOUN", "VERB", "X"]
-
-
-def test_withheld_sentences_are_left_out(read: Reader) -> None:
-    withheld = word("1", "_", "NOUN", "0") + word("2", "_", "NOUN", "1") + "\n"
-    kept = word("1", "Brot", "NOUN", "0")
-    assert [row["tokens"] for row in read(ud_card(), withheld + kept)] == [["Brot"]]
-
-
-@pytest.mark.parametrize(
-    "text, says",
-    [
-        ("1\tBrot\tNOUN\n", r"de:1: a word must have 10 columns, this has 3"),
-        (word("1", "Brot", "NOUN", "x"), r"de:1: .*must be numbers, they are '1' and 'x'"),
-        (word("2", "Brot", "NOUN", "0"), r"de:1: the words .* numbered from 1; 2 follows 0"),
-        (word("1-2", "am") + word("1", "an", "ADP", "0"), r"de:1: a fused form ends at word 2"),
-        (word("1", "Brot", "NUON", "0"), r"de:1: a label must be one of .* it is 'NUON'"),
-        (
-            word("1-2", "am") + word("1", "an", "ADP", "2") + word("2", "dem", "DET", "1"),
-            r"de:2: a tree must have no circle",
-        ),
-    ],
-)
-def test_bad_conllu(read: Reader, text: str, says: str) -> None:
-    with pytest.raises(DataError, match=says):
-        read(ud_card(), text)
-
-
 # ---- tables -----------------------------------------------------------------------------------
 
 
@@ -239,6 +180,25 @@ def test_parquet(read: Reader, tmp_path: Path) -> None:
         read(choice_card("parquet", {**columns, "prompt": "p"}), content)
     with pytest.raises(DataError, match=r"must be whole; .*/de is not"):
         read(choice_card("parquet", columns), content[:-9])
+
+
+def test_parquet_rows_without_a_part_can_be_left_out(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [
+        {"q": q, "choices": choices, "label": 0}
+        for q, choices in (("a", {"text": ["x", "y"]}), ("b", None), ("c", {"text": ["x", "y"]}))
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "de")
+    task = choice_card("parquet", {"prompt": "q", "choices": "choices.text", "label": "label"})
+    found = resolved(task, tmp_path)
+    skipped: list[str] = []
+    kept = readers.read(task, "test", "de", found, tmp_path, skipped=skipped)
+    assert [row["id"] for row in kept] == ["0", "2"]
+    assert len(skipped) == 1 and "de, row:1: a row must have the key 'choices.text'" in skipped[0]
+    with pytest.raises(DataError, match=r"row:1: a row must have the key"):
+        readers.read(task, "test", "de", found, tmp_path)
 
 
 def test_numbered_tags(read: Reader) -> None:
@@ -306,7 +266,7 @@ def test_parts_have_their_own_formats_and_labels(tmp_path: Path) -> None:
 
 
 def test_how_to_get_the_data_is_said(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"there is no .*/1\. Ask the LDC\. Put it there"):
+    with pytest.raises(DataError, match=r"there is no .*/1\. Put it there, .* Ask the LDC\.$"):
         resolved(parts_card("Ask the LDC."), tmp_path)
 
 

@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 from sweeper.errors import DataError
-from sweeper.tasks import metrics
+from sweeper.tasks import kinds, metrics
+from sweeper.tasks.kinds.base import Unit
+from sweeper.tasks.kinds.bitext_mining import candidates
 from sweeper.tasks.metrics import aggregate, mining, neighbours, qa, ranking
 from sweeper.tasks.metrics.squad_v2 import Answers
+
+from .conftest import card
 
 Case = dict[str, Any]
 BLOCK = (37, 53)  # small, so that the golden cases go through many blocks
@@ -41,9 +45,9 @@ def check(case: Case, found: dict[str, float], wanted: dict[str, Any] | None = N
 
 def test_every_case_is_of_a_metric_that_is_tested_here(golden: Path) -> None:
     tested = {
-        "accuracy", "tagging", "tatoeba_accuracy",  # test_metrics.py
-        "choice_accuracy", "squad_v1", "mlqa", "squad_v2", "bucc", "xsim", "map_at_k",
-        "mewslix_mrr_at_20", "aggregate",
+        "accuracy", "tagging",  # test_metrics.py
+        "choice_accuracy", "squad_v1", "mlqa", "squad_v2", "tatoeba_accuracy", "bucc", "xsim",
+        "map_at_k", "mewslix_mrr_at_20", "aggregate",
     }  # fmt: skip
     found = {json.loads(path.read_text("utf-8"))["metric"] for path in golden.rglob("*.json")}
     assert found <= tested
@@ -86,52 +90,89 @@ def test_answers_with_a_threshold(golden: Path) -> None:
             check(case, at, wanted)
 
 
-def bucc_candidates(side: Case, source: Any, target: Any, k: int) -> tuple[int, dict[Any, float]]:
-    ours, theirs = mining.once(side["src_sentences"]), mining.once(side["trg_sentences"])
-    mined = mining.mine(source[ours], target[theirs], k=k, block=BLOCK)
-    our_names = mining.names(side["src_ids"], side["src_sentences"])
-    their_names = mining.names(side["trg_ids"], side["trg_sentences"])
-    found = {}
-    for one, other, margin in zip(*mined, strict=True):
-        names = (
-            our_names.get(side["src_sentences"][ours[one]]),
-            their_names.get(side["trg_sentences"][theirs[other]]),
-        )
-        if None not in names:
-            found[names] = float(margin)
-    return len(mined.source), found
-
-
-def test_bucc(golden: Path) -> None:
-    for case in cases(golden, "bucc"):
+def test_sentence_retrieval(golden: Path, tokenizer: Any) -> None:
+    """The nearest sentences by the project's own search, and what the kind makes of them."""
+    kind = kinds.get("sentence_retrieval")
+    task = card("sentence_retrieval")
+    for case in cases(golden, "tatoeba_accuracy"):
         loaded = arrays(golden, case)
-        threshold = None
-        for split in ("dev", "test"):
-            if split not in case["inputs"]:
-                continue
-            side = case["inputs"][split]
-            source, target = loaded[f"{split}_src"], loaded[f"{split}_trg"]
-            mined, found = bucc_candidates(side, source, target, case["inputs"]["k"])
-            gold = {tuple(pair) for pair in side["gold"]}
-            if threshold is None:
-                threshold = mining.best_threshold(found, gold)
-            taken = mining.extracted(found, threshold)
-            scores = {"n_extracted": len(taken), "n_candidates": len(found)}
-            check(case, {**mining.pair_f1(gold, taken), **scores}, case["expected"][split])
+        gold = case["inputs"]["gold"]
+        # Row n of the English vectors is the n-th English sentence in the order of the text.
+        rows = [
+            {"id": str(n), "text": "", "pair": f"{gold.index(n):05}"} for n in range(len(gold))
+        ]
+        features, examples = kind.encode(rows, task, tokenizer, 16)
+        near = neighbours.nearest(loaded["english"], loaded["foreign"], 1, block=BLOCK)
+        outputs = [out for (number,) in near.number.tolist() for out in (0, number)]
+        check(case, kind.evaluate(task, examples, features, outputs).metrics)
+
+
+MINING = card("bitext_mining", local={"format": "bucc", "files": {"test": ["a", "b", "c"]}})
+
+
+def bucc_unit(split: str, side: Case, vectors: Any, k: int, tokenizer: Any) -> Unit:
+    """A unit of a case, encoded by the kind, and what mining says of its features."""
+    rows = []
+    for number, (name, partners) in enumerate(
+        [("src", dict(side["gold"])), ("trg", {other: one for one, other in side["gold"]})]
+    ):
+        pairs = zip(side[f"{name}_ids"], side[f"{name}_sentences"], strict=True)
+        rows += [
+            {"id": one, "text": text, "side": number, "partner": partners.get(one, "")}
+            for one, text in pairs
+        ]
+    features, examples = kinds.get("bitext_mining").encode(rows, MINING, tokenizer, 16)
+    sides, ids = examples["side"].to_numpy(), np.array(examples["id"].to_pylist())
+    source, target = (
+        vectors[f"{split}_{name}"][
+            [side[f"{name}_ids"].index(one) for one in ids[sides == number]]
+        ]
+        for number, name in enumerate(("src", "trg"))
+    )
+    mined = mining.mine(source, target, k=k, block=BLOCK)
+    outputs: list[Any] = [None] * len(ids)
+    for one, other, margin in zip(*mined, strict=True):
+        outputs[one] = (other, float(margin))
+    return Unit(split, "zh", examples, features, outputs)
+
+
+def test_bucc(golden: Path, tokenizer: Any) -> None:
+    for case in cases(golden, "bucc"):
+        loaded, k = arrays(golden, case), case["inputs"]["k"]
+        units = {
+            split: bucc_unit(split, case["inputs"][split], loaded, k, tokenizer)
+            for split in ("dev", "test")
+            if split in case["inputs"]
+        }
+        scored = kinds.get("bitext_mining").evaluate_units(MINING, units)
+        for split, unit in units.items():
+            found = candidates(unit.examples, unit.outputs)
+            taken = sum(name != "" for name in scored[split].predicted)
+            counts = {"n_extracted": taken, "n_candidates": len(found)}
+            check(case, {**scored[split].metrics, **counts}, case["expected"][split])
+            mined = sum(output is not None for output in unit.outputs)
             assert mined == case["expected_extra"][f"{split}_n_mined"]
             wanted = case["expected_extra"][f"{split}_candidates"]
             assert {(s, t) for s, t, _ in wanted} == set(found)
             for one, other, margin in wanted:
                 assert found[one, other] == pytest.approx(margin, abs=1e-5)
-        assert threshold is not None
-        check(case, {"threshold": threshold}, {"threshold": case["expected"]["threshold"]})
+            threshold = {"threshold": case["expected"]["threshold"]}
+            check(case, scored[split].metrics, threshold)
 
 
 def test_xsim(golden: Path) -> None:
     for case in cases(golden, "xsim"):
         loaded = arrays(golden, case)
-        texts = case["inputs"].get("trg_text")
-        rates = mining.xsim(loaded["src"], loaded["trg"], texts, block=BLOCK)
+        there, back = (
+            neighbours.nearest(loaded[one], loaded[other], mining.NEIGHBOURS, block=BLOCK)
+            for one, other in (("src", "trg"), ("trg", "src"))
+        )
+        found = mining.likeliest(there, back).tolist()
+        texts = case["inputs"].get("trg_text", [])
+        rates = {"error_rate": 100.0 - metrics.accuracy([*range(len(found))], found)}
+        if texts:
+            said = [texts[row] for row in found]
+            rates["error_rate_textual"] = 100.0 - metrics.accuracy(texts, said)
         wanted = {name: v for name, v in case["expected"].items() if name.startswith("error_rate")}
         check(case, rates, wanted)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,10 +11,10 @@ from typing import Any
 import pytest
 
 from sweeper.errors import DataError
-from sweeper.tasks import readers, sources
-from sweeper.tasks.card import Card, shipped_cards
+from sweeper.tasks import hub, readers, sources
+from sweeper.tasks.card import Card, HubSource, fill, shipped_cards
 
-from .conftest import card
+from .conftest import SHARED, card, there_or_skip
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NLI = ["entailment", "neutral", "contradiction"]
@@ -129,6 +131,21 @@ def test_a_dataset_that_is_not_there(tmp_path: Path) -> None:
         rows_of(hub_card(tmp_path / "nothing"))
 
 
+def test_rows_without_a_part_can_be_left_out(dataset: Path) -> None:
+    import datasets
+
+    nested = {"text": ["a", "b", "c"], "of": [{"label": 0}, None, {"label": 2}]}
+    (dataset / "nested").mkdir()
+    datasets.Dataset.from_dict(nested).to_parquet(str(dataset / "nested" / "validation.parquet"))
+    task = hub_card(dataset / "nested", config=None, columns={"text": "text", "label": "of.label"},
+                    labels=NLI)  # fmt: skip
+    found = sources.resolve(task, "test", ["de"], source="hub", root=None)["de"]
+    skipped: list[str] = []
+    rows = readers.read(task, "test", "de", found, None, skipped=skipped)
+    assert [(row["id"], row["label"]) for row in rows] == [("0", NLI[0]), ("2", NLI[2])]
+    assert len(skipped) == 1 and "row:1: a row must have the key 'of.label'" in skipped[0]
+
+
 # ---- revisions --------------------------------------------------------------------------------
 
 
@@ -145,7 +162,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None]]:
             return SimpleNamespace(sha=COMMIT)
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
-    sources._look_up.cache_clear()
+    hub.look_up.cache_clear()
     return questions
 
 
@@ -192,10 +209,11 @@ def test_the_hub_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
             raise connection("Name or service not known\nand more")
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
-    sources._look_up.cache_clear()
+    hub.look_up.cache_clear()
     with pytest.raises(DataError, match=r"Name or service not known. Check the name") as caught:
         sources.resolve(shipped_cards()["panx"], "dev", ["de"], source="hub", root=None)
-    assert "google/xtreme" in str(caught.value)
+    said = "The split 'dev' of the task 'panx' comes from the hub. The Hugging Face"
+    assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
 
 
@@ -208,6 +226,42 @@ def test_every_shipped_hub_source_has_all_splits() -> None:
         if "hub" in task.sources:
             source: Any = task.source("hub")
             assert set(source.told()) == set(task.splits) - LOCAL_ONLY.get(name, set()), name
+
+
+def hub_units() -> Iterator[tuple[HubSource, str, str]]:
+    """Every part of a shipped card's hub source, with its splits as the hub has it, and languages.
+
+    Without SuperGLUE, which the list does not have.
+    """
+    for task in shipped_cards().values():
+        source: Any = task.sources.get("hub")
+        for _, member in source.members() if source else ():
+            for split, named in member.splits.items():
+                if member.dataset != "aps/super_glue":
+                    yield from ((member, named, code) for code in task.splits[split].languages)
+
+
+def test_shipped_hub_sources_have_the_columns_and_splits_of_the_hub() -> None:
+    """As of the scripts of 2022, whose configs had other names where a dataset had only one."""
+    folder = there_or_skip(SHARED / "spec", "the list of the hub's datasets")
+    with (folder / "hf_sizes.csv").open(encoding="utf-8", newline="") as file:
+        listed = {(row["hf_dataset"], row["config"]): row for row in csv.DictReader(file)}
+    for member, split, code in hub_units():
+        name = member.dataset.split("/")[1]
+        alone = ["plain_text", "default", name]
+        configs = [fill(member.config, code)] if member.config else alone
+        (row,) = (listed[name, config] for config in configs if (name, config) in listed)
+        sizes = dict(one.split("=") for one in row["splits_num_examples"].split(";"))
+        assert set(split.split("+")) <= sizes.keys(), (name, configs)
+        given = [(one,) if isinstance(one, str) else one for one in member.columns.values()]
+        tops = {column.split(".")[0] for columns in given for column in columns}
+        assert tops <= set(row["columns"].split()), (name, configs)
+
+
+def test_cosmos_qa_is_read_from_the_branch_that_is_parquet(asked: list[Any]) -> None:
+    """The main branch of allenai/cosmos_qa has nothing but a loading script."""
+    sources.resolve(shipped_cards()["cosmosqa"], "dev", ["en"], source="hub", root=None)
+    assert asked == [("allenai/cosmos_qa", "refs/convert/parquet")]
 
 
 def test_rows_of_one_language_by_their_ids(dataset: Path) -> None:

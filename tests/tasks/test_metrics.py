@@ -107,16 +107,3 @@ def test_golden_tagging(golden: Path) -> None:
         assert value == pytest.approx(case["expected"]["seqeval_1_2_2"], **near), case["case"]
         words = metrics.token_accuracy(gold, predicted)
         assert words == pytest.approx(case["expected"]["token_accuracy"], **near), case["case"]
-
-
-def test_golden_tatoeba(golden: Path) -> None:
-    """Accuracy of the nearest neighbours; finding these is the work of sweeper.training."""
-    numpy = pytest.importorskip("numpy")
-    for case in golden_cases(golden, "tatoeba_accuracy"):
-        arrays = numpy.load(golden / "tatoeba" / f"{case['case']}.npz", allow_pickle=False)
-        foreign, english = (arrays[name].astype("float64") for name in ("foreign", "english"))
-        foreign /= numpy.linalg.norm(foreign, axis=1, keepdims=True)
-        english /= numpy.linalg.norm(english, axis=1, keepdims=True)
-        nearest = (english @ foreign.T).argmax(axis=1).tolist()
-        value = metrics.accuracy(case["inputs"]["gold"], nearest)
-        assert value == pytest.approx(case["expected"]["accuracy"], abs=1e-6), case["case"]

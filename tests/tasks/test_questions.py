@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +62,22 @@ def test_windows_cover_a_text_and_each_subword_has_one_owner(
 def test_windows_are_a_stride_apart() -> None:
     assert list(windows_of(500, 300, 128)) == [(0, 300), (128, 428), (256, 500)]
     assert list(windows_of(300, 300, 128)) == [(0, 300)]
-    # A window that is shorter than the stride must not leave a hole.
-    assert list(windows_of(100, 40, 128)) == [(0, 40), (40, 80), (80, 100)]
+
+
+@given(st.integers(1, 400), st.integers(1, 90), st.integers(1, 200), st.data())
+@settings(max_examples=200, deadline=None)
+def test_an_answer_of_half_the_room_is_whole_in_a_window(
+    length: int, room: int, stride: int, data: st.DataObject
+) -> None:
+    long = min(length, max(1, room // 2))
+    begin = data.draw(st.integers(0, length - long))
+    windows = windows_of(length, room, stride)
+    assert any(first <= begin and begin + long <= last for first, last in windows)
+
+
+def test_windows_that_are_shorter_than_two_strides() -> None:
+    assert list(windows_of(100, 40, 128)) == [(0, 40), (20, 60), (40, 80), (60, 100)]
+    assert list(windows_of(3, 1, 128)) == [(0, 1), (1, 2), (2, 3)]
 
 
 def test_an_owner_has_the_most_text_around() -> None:
@@ -158,6 +171,22 @@ def test_only_possible_spans_are_candidates(tokenizer: Any) -> None:
     nothing = Candidates([0], [9.0], [0], [9.0], 0.0)
     got = kinds.get("span_extraction").evaluate(task, examples, features, [nothing])
     assert got.predicted == [""] and got.correct == [False]
+
+
+def test_an_answer_ends_in_the_text_of_its_window(tokenizer: Any) -> None:
+    """Not at the </s> after it, even where the text goes on in the next window."""
+    task = qa_card()
+    features, examples = encode(task, [question("beni")], tokenizer, 60)
+    window, *others = features.to_pylist()
+    assert others
+    start, close = window["own_to"] - 1, len(window["input_ids"]) - 1
+    assert start < close < start + task.option("max_answer_length")
+    outputs = [Candidates([start], [1.0], [close, close - 1], [9.0, 1.0], 0.0)]
+    outputs += [Candidates([0], [0.0], [0], [0.0], 0.0)] * len(others)
+    got = kinds.get("span_extraction").evaluate(task, examples, features, outputs)
+    begin = examples["begins"][0][start - window["offset"]].as_py()
+    end = examples["ends"][0][close - 1 - window["offset"]].as_py()
+    assert got.predicted == [TEXT[begin:end]]
 
 
 def test_no_answer(tokenizer: Any) -> None:
@@ -255,12 +284,3 @@ def test_what_a_prompt_is_made_of() -> None:
     assert empty["choices"] == ["x", "y"]
     with pytest.raises(Exception, match="must be one of the card's `phrases`, which are cause"):
         kind.row({**values, "question": "effect"}, task)
-
-
-def test_random_scores_are_at_chance(tokenizer: Any) -> None:
-    rows = [{"prompt": "a", "choices": ["x", "y"], "label": str(n % 2)} for n in range(200)]
-    features, examples = encode(CHOICES, rows, tokenizer)
-    chance = random.Random(0)
-    scores = [chance.random() for _ in range(400)]
-    got = kinds.get("multiple_choice").evaluate(CHOICES, examples, features, scores)
-    assert 35 < got.metrics["accuracy"] < 65

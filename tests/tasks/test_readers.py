@@ -62,6 +62,17 @@ def test_a_language_column_selects(read: Reader) -> None:
     assert [row["text"] for row in read(task, text, language="en")] == ["a"]
 
 
+@pytest.mark.parametrize("code", ["xx", "", "de ", "deu"])
+def test_a_row_in_no_language_of_the_table_is_a_fault(read: Reader, code: str) -> None:
+    columns = {"text": "t", "label": "l", "language": "lang"}
+    task = card(local={"columns": columns, "files": {"test": "all.tsv"}})
+    text = f"lang\tt\tl\nde\tb\tno\n{code}\tc\tyes\nfi\td\tyes\n"
+    with pytest.raises(DataError) as caught:
+        read(task, text)
+    said = f"all.tsv:3: the field 'language' must be a code of the language table, it is {code!r}"
+    assert said in str(caught.value)
+
+
 def test_conll(read: Reader) -> None:
     rows = read(card("token_classification"), "\nde:Haus\tB-X\n#\tO\n\n\nein\tO\n")
     assert rows == [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sweeper.tasks import encoding, kinds, readers, sources
+from sweeper.tasks import encoding, formats, kinds, readers, sources
 from sweeper.tasks.card import fill, shipped_cards
 
 CARDS = shipped_cards()
@@ -95,6 +95,33 @@ def test_row_counts(data: Path, name: str, split: str, code: str, rows: int) -> 
 
 
 @pytest.mark.parametrize(
+    "code, treebank, sentences, alike",
+    [
+        ("it", "UD_Italian-ISDT", 400, 393),
+        ("he", "UD_Hebrew-HTB", 387, 325),
+        ("vi", "UD_Vietnamese-VTB", 17, 1),  # most others were cut into words anew
+    ],
+)
+def test_treebanks_are_read_as_xtreme_reads_them(
+    data: Path, code: str, treebank: str, sentences: int, alike: int
+) -> None:
+    """How many have the same words and tags as XTREME's own, of an older version of UD."""
+    (path,) = data.glob(f"ud_conllu/{treebank}/*-test.conllu")
+    member: Any = CARDS["udpos"].source("local")
+    read = {"conllu": path, "conll": data / f"udpos/test-{code}.tsv"}
+    ours, theirs = (
+        {
+            tuple(record.values["tokens"]): record.values["tags"]
+            for record in formats.PARSERS[name]([file], member.parts["xtreme"], code)
+        }
+        for name, file in read.items()
+    )
+    same = ours.keys() & theirs.keys()
+    assert len(same) == sentences
+    assert sum(ours[words] == theirs[words] for words in same) == alike
+
+
+@pytest.mark.parametrize(
     "name, split, code",
     [
         ("xnli", "dev", "ar"),
@@ -119,7 +146,7 @@ def test_perfect_outputs_score_a_hundred(
     else:
         place = {name: number for number, name in enumerate(examples["foreign"].to_pylist())}
         right = [place[gold] for gold in examples["gold"].to_pylist()]
-        outputs = [value for number in right for value in (None, number)]
+        outputs = [value for number in right for value in (0, number)]
         # The order of the queries gives nothing away.
         assert sum(number == at for at, number in enumerate(right)) < 0.05 * len(right)
     kind = kinds.get(card.kind)
@@ -187,6 +214,25 @@ def test_sample_of_squad_without_xquad(data: Path) -> None:
     found = sources.resolve(whole, "dev", ["en"], source="local", root=data)["en"]
     every, kept = (readers.read(card, "dev", "en", found, data) for card in (whole, left))
     assert len({row["context"] for row in every}) - len({row["context"] for row in kept}) == 78
+
+
+@pytest.mark.parametrize("code", ["en", "hi", "th", "zh"])
+def test_answers_begin_in_their_sentence(data: Path, code: str) -> None:
+    card = CARDS["lareqa"]
+    found = sources.resolve(card, "test", [code], source="local", root=data)[code]
+    rows = readers.read(card, "test", code, found, data)
+    right = {key: row["text"] for row in rows if row["role"] == "candidate" for key in row["keys"]}
+    told = json.loads((data / f"lareqa/xquad-r/{code}.json").read_text("utf-8"))
+    paragraphs = [one for article in told["data"] for one in article["paragraphs"]]
+    for paragraph in paragraphs:
+        for question in paragraph["qas"]:
+            begin = question["answers"][0]["answer_start"]
+            sentence = right[question["id"]]
+            # The sentence may stand in the text twice; one of them has the answer's first letter.
+            places = [
+                at for at in range(begin + 1) if paragraph["context"].startswith(sentence, at)
+            ]
+            assert any(at <= begin < at + len(sentence) for at in places)
 
 
 def test_bucc_is_encoded(data: Path, small_xlm_r: Any, tmp_path: Path) -> None:

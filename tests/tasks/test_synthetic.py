@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from sweeper.errors import DataError
 from sweeper.tasks import synthetic
-from sweeper.tasks.synthetic import LANGUAGES, lexicon, rows
+from sweeper.tasks.invented import LANGUAGES, lexicon
+from sweeper.tasks.synthetic import rows
 
 TARGET = {"train": LANGUAGES[:1], "dev": LANGUAGES[:1], "test": LANGUAGES}
 INTERMEDIATE = {"train": LANGUAGES[:1], "dev": LANGUAGES[:1]}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,3 +61,30 @@ def test_a_tokenizer_without_padding(tokenizer: Any, tmp_path: Path) -> None:
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(told))
     with pytest.raises(ModelError, match="must have a pad_token"):
         tokenizers.load(tmp_path)
+
+
+TRAIN = """
+import sys
+from pathlib import Path
+from sweeper.tasks import synthetic, tokenizers
+rows = [row for code in ("qaa", "qac") for row in synthetic.rows("demo_text", "train", code)]
+tokenizers.train((row["text"] for row in rows[:3000]), 400, Path(sys.argv[1]))
+assert "torch" not in sys.modules
+"""
+
+
+def test_training_a_tokenizer_is_reproducible(tokenizer: Any, tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    for seed in ("1", "2"):
+        subprocess.run(
+            [sys.executable, "-c", TRAIN, str(tmp_path / seed)],
+            cwd=root,
+            env={**os.environ, "PYTHONHASHSEED": seed, "RAYON_NUM_THREADS": seed},
+            check=True,
+        )
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        one, two = ((tmp_path / seed / name).read_bytes() for seed in ("1", "2"))
+        assert one == two
+    assert (tmp_path / "1" / "tokenizer.json").read_text() == tokenizer.backend_tokenizer.to_str(
+        pretty=True
+    )

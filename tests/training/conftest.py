@@ -233,3 +233,20 @@ def encoder(folder: Path, vocabulary: int, seed: int = 0, **changes: Any) -> Non
     }
     torch.manual_seed(seed)
     XLMRobertaModel(XLMRobertaConfig(**sizes, **changes)).save_pretrained(folder)
+
+
+def score(
+    world: World, task: Card, checkpoint: str, units: dict[str, str], *wanted: str, **more: Any
+) -> Any:
+    """The outcome of scoring the ``wanted`` units; others stand beside them. Default: all."""
+    inputs = {
+        "checkpoint": {"path": checkpoint},
+        "tokenizer": {"path": "tokenizer"},
+        "card": task.model_dump(mode="json"),
+        "data": units,
+        "languages": {name: name.split("/")[1] for name in units},
+        "representation": None,
+        **more,
+    }
+    spec = world.spec("score", inputs, units=dict.fromkeys(wanted, "x"))
+    return world.run(spec, "scores")

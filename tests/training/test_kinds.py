@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,14 @@ import pyarrow as pa
 import pytest
 import torch
 
-from sweeper.errors import DataError, ModelError
-from sweeper.store import tables
-from sweeper.store.files import StoreFiles
+from sweeper.errors import ModelError
 from sweeper.tasks import kinds as task_kinds
 from sweeper.tasks.card import Card
-from sweeper.training import forward, kinds, scoring, work
+from sweeper.training import forward, kinds, scoring
 from sweeper.training.batches import Groups
 from sweeper.training.models import Head, Source, build
 
-from .conftest import ANSWERS, CHOICE, MINED, PAIRS, SPANS, TRAINED, WORDS, World, card, rows
+from .conftest import CHOICE, PAIRS, SPANS, TRAINED, WORDS, World, card, rows, score
 
 
 def head(task: Card) -> Head:
@@ -149,22 +146,6 @@ def test_two_modules_make_a_kind_that_is_tuned_and_scored(world: World, rating: 
 # ---- scoring -----------------------------------------------------------------------------------
 
 
-def score(
-    world: World, task: Card, checkpoint: str, units: dict[str, str], *wanted: str, **more: Any
-) -> Any:
-    inputs = {
-        "checkpoint": {"path": checkpoint},
-        "tokenizer": {"path": "tokenizer"},
-        "card": task.model_dump(mode="json"),
-        "data": units,
-        "languages": {name: name.split("/")[1] for name in units},
-        "representation": None,
-        **more,
-    }
-    spec = world.spec("score", inputs, units=dict.fromkeys(wanted, "x"))
-    return world.run(spec, "scores")
-
-
 def overfitted(world: World, task: Card, data: list[dict[str, Any]], length: int = 32) -> Any:
     """The test score of a model on the very rows that it was trained on."""
     inputs = world.training(PAIRS, epochs=40, learning_rate=1e-2, dropout=0.0)
@@ -270,90 +251,6 @@ def test_examples_of_different_numbers_of_choices_in_one_batch(world: World) -> 
     pieces = [kind.loss(one, forward.to_device(batch.piece(at, at + 1), torch.device("cpu")))
               for at in range(2)]  # fmt: skip
     torch.testing.assert_close(torch.stack(pieces), -torch.stack(right))
-
-
-# ---- units that depend on each other -----------------------------------------------------------
-
-
-def mined(count: int, shift: int) -> list[dict[str, Any]]:
-    """Foreign sentences whose translations are themselves, and some without one."""
-    draws = random.Random(shift)
-    texts = [" ".join(draws.choices(WORDS, k=4)) for _ in range(count)]
-    both = []
-    for n, text in enumerate(texts):
-        both.append({"id": f"f{n}", "text": text, "side": 0, "partner": f"e{n}" * (n % 4 > 0)})
-        if n % 4:
-            both.append({"id": f"e{n}", "text": text, "side": 1, "partner": ""})
-    return both
-
-
-def test_bitext_is_mined_at_the_threshold_of_its_dev_unit(world: World) -> None:
-    units = {
-        "test/de": world.unit(MINED, "test", mined(30, 40)),
-        "dev/de": world.unit(MINED, "dev", mined(30, 0)),
-    }
-    how = {"layer": 0.0, "pooling": "mean"}
-    outcome = score(world, MINED, "encoder", units, "test/de", representation=how)
-    values = {row["metric"]: row for row in outcome.scores}
-    assert values["recall"]["value"] == 100.0
-    assert values["f1"]["n"] == 30  # the foreign sentences
-    assert {row["unit"] for row in outcome.scores} == {"test/de"}
-    said = {row["id"]: row["predicted"] for row in outcome.examples}
-    assert all(said[f"f{n}"] == f"e{n}" for n in range(30) if n % 4)
-    dev = score(world, MINED, "encoder", {"dev/de": units["dev/de"]}, representation=how)
-    chosen = {row["metric"]: row["value"] for row in dev.scores}["threshold"]
-    assert values["threshold"]["value"] == pytest.approx(chosen, rel=1e-5)
-    with pytest.raises(DataError, match=r"mined/test/de cannot .* without mined/dev/de"):
-        score(world, MINED, "encoder", {"test/de": units["test/de"]})
-
-
-def test_a_reference_representation_stands_beside_the_configured_one(world: World) -> None:
-    units = {"test/de": world.unit(PAIRS, "test", rows(PAIRS, 20))}
-    other = {"layer": 1.0, "pooling": "cls"}
-    outcome = score(world, PAIRS, "encoder", units, representation=other)
-    mine, beside = outcome.scores
-    assert (mine["metric"], beside["metric"]) == ("accuracy", "accuracy@14/24")
-    how = {"layer": 14 / 24, "pooling": "mean"}
-    assert beside["representation"] == how
-    (alone,) = score(world, PAIRS, "encoder", units, representation=how).scores
-    assert alone["value"] == beside["value"]
-    said = {"main": "accuracy", "zero_shot": {"test/de": True}, "overlap": {"test/de": ""}}
-    inputs = {"representation": other, "columns": {**said, "checkpoint": "c"}}
-    spec = world.spec("score", inputs, units={"test/de": "x"})
-    recorded = [(row["main"], row["representation"]) for row in work._score_rows(spec, outcome)]
-    assert recorded == [
-        (True, '{"layer": 1.0, "pooling": "cls"}'),
-        (False, f'{{"layer": {14 / 24}, "pooling": "mean"}}'),
-    ]
-
-
-def test_answers_are_looked_up_in_the_pool_of_all_languages(world: World) -> None:
-    units = {}
-    for code, shift in (("en", 0), ("de", 40)):
-        data = []
-        for n in range(shift, shift + 12):
-            text = f"{WORDS[n % 10]} {WORDS[n // 10]} {n}"
-            data.append({"id": f"q{n}", "text": text, "role": "question", "keys": [str(n)]})
-            # The candidate of a question is in the other language's unit.
-            key = str((n + 40) % 80)
-            other = f"{WORDS[int(key) % 10]} {WORDS[int(key) // 10]} {key}"
-            data.append({"id": f"c{key}", "text": other, "role": "candidate", "keys": [key]})
-        units[f"test/{code}"] = world.unit(ANSWERS, code, data)
-    how = {"layer": 0.0, "pooling": "mean"}
-    outcome = score(world, ANSWERS, "encoder", units, "test/de", representation=how)
-    values = {row["metric"]: row["value"] for row in outcome.scores}
-    assert (values["map@3"], values["mrr@3"]) == (100.0, 100.0)
-    said = {row["id"]: row["predicted"] for row in outcome.examples}
-    assert said == {f"q{n}": f"c{n}" for n in range(40, 52)}
-    pool = {f"c{n % 80}" for n in (*range(40, 52), *range(80, 92))}
-    for row in outcome.examples:
-        assert row["ranking"][0] == row["predicted"]
-        assert len(set(row["ranking"])) == 3 and set(row["ranking"]) <= pool
-    spec = world.spec("score", {}, units={"test/de": "x"})
-    files = StoreFiles(world.path("store"), create=True)
-    name = tables.write(files, "examples", "a", work._example_rows(spec, outcome))
-    kept = tables.read(files, "examples", [name])["ranking"].to_pylist()
-    assert kept == [row["ranking"] for row in outcome.examples]
 
 
 def test_all_kinds_mix_over_one_encoder(world: World) -> None:

@@ -62,7 +62,7 @@ def test_sides_of_units_are_ranges_and_outputs_go_back_to_their_rows() -> None:
             mine = [start + row for row, flag in enumerate(flags) if flag == side]
             np.testing.assert_array_equal(one.vectors[side][:], whole[mine])
         start += len(flags)
-    assert units[1].outputs(1, ["a", "b", "c"]) == ["a", "b", None, "c"]
+    assert units[1].outputs({1: ["a", "b", "c"]}) == ["a", "b", None, "c"]
     sides.close()
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sweeper.tasks.formats.base import Parser, Record, fault, lines, load_json, pick
+from sweeper.tasks.formats.base import Parser, Record, fault, lines, load_json, picked
+from sweeper.tasks.formats.conllu import parse_conllu
 from sweeper.tasks.formats.tables import parse_csv, parse_jsonl, parse_parquet, parse_tsv
 from sweeper.tasks.formats.texts import (
     parse_conll,
-    parse_conllu,
     parse_lines,
     parse_numbered_tags,
     parse_parallel,
@@ -21,7 +21,7 @@ __all__ = [
     "fault",
     "lines",
     "load_json",
-    "pick",
+    "picked",
 ]
 
 PARSERS: dict[str, Parser] = {

@@ -102,6 +102,18 @@ def pick(values: Mapping[str, Any], column: str | int | Sequence[str], where: st
     return found
 
 
+def picked(
+    values: Mapping[str, Any], columns: Mapping[str, Any], origin: str, number: int
+) -> Record:
+    """The record of a row: its columns, or that it lacks one."""
+    where = f"{origin}:{number}"
+    try:
+        found = {field: pick(values, column, where) for field, column in columns.items()}
+    except DataError as error:
+        return Record(origin, number, {}, fault=error)
+    return Record(origin, number, found)
+
+
 def _several(column: int | Sequence[str]) -> Sequence[object]:
     return [column] if isinstance(column, int) else column
 

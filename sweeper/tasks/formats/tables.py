@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import DataError, suggest
-from sweeper.tasks.formats.base import Record, bad, decoded, fault, lines, pick
+from sweeper.tasks.formats.base import Record, bad, decoded, fault, lines, picked
 
 if TYPE_CHECKING:
     from sweeper.tasks.card import LocalSource
@@ -140,12 +140,10 @@ def parse_jsonl(paths: Sequence[Path], source: LocalSource, language: str) -> It
             if not line.strip():
                 continue
             found = _object(path, number, line, ended)
-            where = f"{path}:{number}"
-            values = {f: pick(found, column, where) for f, column in source.columns.items()}
         except DataError as error:
             yield bad(path, number, error)
             continue
-        yield Record(str(path), number, values)
+        yield picked(found, source.columns, str(path), number)
 
 
 def _object(path: Path, number: int, line: str, ended: bool) -> dict[str, Any]:
@@ -189,9 +187,7 @@ def parse_parquet(paths: Sequence[Path], source: LocalSource, language: str) -> 
             number = 0
             for batch in file.iter_batches(batch_size=1000, columns=tops):
                 for row in batch.to_pylist():
-                    where = f"{path}, row:{number}"
-                    values = {f: pick(row, column, where) for f, column in source.columns.items()}
-                    yield Record(f"{path}, row", number, values)
+                    yield picked(row, source.columns, f"{path}, row", number)
                     number += 1
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import DataError
 from sweeper.tasks.formats.base import Record, bad, decoded, fault, lines, load_json
@@ -95,121 +95,6 @@ def _column(given: str | int | tuple[str, ...]) -> int:
             "Write a number in the card's `columns:`."
         )
     return given
-
-
-# ---- CoNLL-U ----------------------------------------------------------------------------------
-
-HEADS = (
-    "VERB", "NOUN", "PROPN", "PRON", "ADJ", "NUM", "ADV", "INTJ", "AUX", "ADP", "DET", "PART",
-    "SCONJ", "CCONJ", "PUNCT", "X",
-)  # fmt: skip
-"""Which of several equally high words gives a fused form its tag: the first of these."""
-
-
-class _Word(NamedTuple):
-    line: int
-    form: str
-    tag: str
-    head: int
-
-
-def parse_conllu(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
-    """Universal Dependencies' format, read as XTREME's download script does.
-
-    What is written as one word is one token ("del", not "di il"), with the tag of the word that is
-    highest in the tree. A tag that is not given is X. Sentences whose words are withheld ("_") are
-    left out, and zero-width non-joiners are deleted.
-    """
-    path = paths[0]
-    words: dict[int, _Word] = {}
-    fused: dict[int, tuple[int, str, int]] = {}
-    for number, line, _ in lines(path):
-        if line.startswith("#"):
-            continue
-        if line.strip():
-            _take(path, number, line, words, fused)
-            continue
-        yield from _sentence(path, words, fused)
-        words, fused = {}, {}
-    yield from _sentence(path, words, fused)
-
-
-def _take(
-    path: Path,
-    number: int,
-    line: str,
-    words: dict[int, _Word],
-    fused: dict[int, tuple[int, str, int]],
-) -> None:
-    """Put one line into ``words`` (by id) or ``fused`` (first id -> last id, form, line)."""
-    cells = line.split("\t")
-    if len(cells) != 10 or not cells[1]:
-        raise fault(
-            path, number, f"a word must have 10 columns, this has {len(cells)}", "Mend the line"
-        )
-    name = cells[0]
-    if "." in name:  # a word that is understood, not written
-        return
-    try:
-        if "-" in name:
-            first, last = map(int, name.split("-"))
-            fused[first] = (last, cells[1], number)
-            return
-        head = int(cells[6]) if cells[6] != "_" else 0
-        identity = int(name)
-    except ValueError:
-        raise fault(
-            path,
-            number,
-            f"a word's id and head must be numbers, they are {name!r} and {cells[6]!r}",
-            "Mend the line",
-        ) from None
-    if identity != len(words) + 1:
-        raise fault(
-            path,
-            number,
-            f"the words of a sentence must be numbered from 1; {identity} follows {len(words)}",
-            "Mend the line",
-        )
-    words[identity] = _Word(number, cells[1], cells[3] if cells[3] != "_" else "X", head)
-
-
-def _sentence(
-    path: Path, words: dict[int, _Word], fused: dict[int, tuple[int, str, int]]
-) -> Iterator[Record]:
-    tokens, tags = [], []
-    identity = 1
-    while identity <= len(words):
-        last, form, line = fused.get(identity, (identity, words[identity].form, 0))
-        if last > len(words):
-            raise fault(
-                path, line, f"a fused form ends at word {last}, the last one is {len(words)}",
-                "Mend the line",
-            )  # fmt: skip
-        tokens.append(form.replace("\u200c", ""))
-        tags.append(_highest(path, words, range(identity, last + 1)).tag)
-        identity = last + 1
-    withheld = tokens.count("_")
-    if tokens and not (withheld and withheld >= len(tokens) - 1):
-        yield Record(str(path), words[1].line, {"tokens": tokens, "tags": tags})
-
-
-def _highest(path: Path, words: dict[int, _Word], span: range) -> _Word:
-    """The word of the span that is nearest to the root; of several, the first by `HEADS`."""
-    if len(span) == 1:
-        return words[span[0]]
-
-    def rank(identity: int) -> tuple[int, int]:
-        depth, at = 0, identity
-        while at in words and depth <= len(words):
-            depth, at = depth + 1, words[at].head
-        if depth > len(words):
-            line = words[identity].line
-            raise fault(path, line, "a tree must have no circle; this has one", "Mend the heads")
-        tag = words[identity].tag
-        return depth, HEADS.index(tag) if tag in HEADS else len(HEADS)
-
-    return words[min(span, key=rank)]
 
 
 # ---- BUCC -------------------------------------------------------------------------------------

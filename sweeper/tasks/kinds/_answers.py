@@ -23,20 +23,20 @@ def decode(
 ) -> list[Answer]:
     """The answer to every question, from the candidates of all its windows; "" if there is none.
 
-    A candidate is a pair of a start that its window owns and an end of the same window, at most
-    ``max_answer_length`` subwords; the highest sum of logits wins, of equal ones the first.
+    A candidate is a pair of a start that its window owns and an end in the text of the same
+    window, at most ``max_answer_length`` subwords; the highest sum of logits wins, of equal ones
+    the first.
     """
     longest = card.option("max_answer_length")
     best: list[tuple[float, int, int] | None] = [None] * examples.num_rows
     null = [float("inf")] * examples.num_rows
     columns = [
-        features[name].to_pylist() for name in ("example", "offset", "first", "own_from", "own_to")
+        features[name].to_pylist()
+        for name in ("example", "offset", "first", "last", "own_from", "own_to")
     ]
-    lengths = features["input_ids"].combine_chunks().value_lengths().to_pylist()
-    counts = examples["ends"].combine_chunks().value_lengths().to_pylist()
     for place, output in enumerate(outputs):
-        example, offset, first, own_from, own_to = (column[place] for column in columns)
-        last = min(lengths[place], offset + counts[example] - first)
+        example, offset, first, last, own_from, own_to = (column[place] for column in columns)
+        beyond = offset + last - first
         starts, start_logits, ends, end_logits, nothing = output
         null[example] = min(null[example], float(nothing))
         for start, high in zip(starts, start_logits, strict=True):
@@ -45,7 +45,7 @@ def decode(
             for end, also in zip(ends, end_logits, strict=True):
                 score = float(high) + float(also)
                 known = best[example]
-                if start <= end < min(last, start + longest) and (
+                if start <= end < min(beyond, start + longest) and (
                     known is None or score > known[0]
                 ):
                     best[example] = (score, start - offset + first, end - offset + first)

@@ -60,6 +60,7 @@ def encode(
             columns["end"].append(span[1] - first + offset if span and inside else 0)
             columns["offset"].append(offset)
             columns["first"].append(first)
+            columns["last"].append(last)
             columns["own_from"].append(own - first + offset)
             columns["own_to"].append(until - first + offset)
     features = {name: integers(columns[name]) for name in FEATURES if name != "input_ids"}
@@ -77,7 +78,9 @@ def encode(
     return Encoded(pa.table({**ids, **features}), pa.table(examples))
 
 
-FEATURES = ("input_ids", "example", "start", "end", "offset", "first", "own_from", "own_to")
+FEATURES = (
+    "input_ids", "example", "start", "end", "offset", "first", "last", "own_from", "own_to",
+)  # fmt: skip
 
 
 def _texts(rows: Sequence[Row], tokenizer: Tokenizer) -> dict[str, _Text]:
@@ -119,14 +122,20 @@ def _questions(rows: Sequence[Row], tokenizer: Tokenizer, most: int) -> list[lis
 
 
 def windows_of(length: int, room: int, stride: int) -> Iterator[tuple[int, int]]:
-    """Ranges of at most ``room`` subwords that cover ``length`` of them, ``stride`` apart."""
+    """Ranges of at most ``room`` subwords that cover ``length`` of them, ``stride`` apart.
+
+    But not further apart than half the room: an answer that is no longer than that half is then
+    whole in a window. XTREME's stride of 128 is less than half of its 384; in inputs of 128
+    subwords, windows so far apart would not overlap at all.
+    """
+    step = min(stride, max(1, room // 2))
     first = 0
     while True:
         last = min(first + room, length)
         yield first, last
         if last == length:
             return
-        first += min(stride, room)
+        first += step
 
 
 def owned(windows: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

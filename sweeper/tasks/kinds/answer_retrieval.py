@@ -126,7 +126,6 @@ class AnswerRetrieval(Kind):
         "mewsli_mentions": parse_mentions,
         "mewsli_entities": parse_entities,
     }
-    readings = {"xquad_r": 2}  # noqa: RUF012  (2: sentences end before the next, official names)
     whole = True
 
     def row(self, values: Mapping[str, Any], card: Card) -> Row:

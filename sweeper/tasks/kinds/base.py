@@ -97,9 +97,6 @@ class Kind(ABC):
     """Whether a head has to be trained before the task can be scored."""
     formats: ClassVar[Mapping[str, Parser]] = {}
     """File formats that only this kind can read, beside those of `sweeper.tasks.formats`."""
-    readings: ClassVar[Mapping[str, int]] = {}
-    """Version of how one of these formats is read, where that changed: part of the addresses of
-    what is read, so that nothing made of other rows is taken for it."""
     metrics: ClassVar[tuple[str, ...]] = ()
     """The scorers among which a card's `metric` chooses; the first is the default."""
     options: ClassVar[Mapping[str, Any]] = {}
@@ -235,15 +232,20 @@ class Frame(NamedTuple):
 
 def pair_frame(tokenizer: Tokenizer) -> Frame:
     """What ``tokenizer`` puts around a pair: of XLM-R <s>, </s></s> and </s>."""
+    return Frame(*special_ids(tokenizer, 2))
+
+
+def special_ids(tokenizer: Tokenizer, parts: int) -> list[list[int]]:
+    """The special tokens before the first part of an input, after it, and so on."""
     options = {"return_attention_mask": False, "return_token_type_ids": False}
     bare = tokenizer("a", add_special_tokens=False, **options)["input_ids"]
-    framed = tokenizer("a", "a", **options)["input_ids"]
-    places = [
-        at for at in range(len(framed) - len(bare) + 1) if framed[at : at + len(bare)] == bare
-    ]
-    first, second = places[0], places[-1]
-    end = len(bare)
-    return Frame(framed[:first], framed[first + end : second], framed[second + end :])
+    rest = tokenizer(*["a"] * parts, **options)["input_ids"]
+    found = []
+    for _ in range(parts):
+        at = next(n for n in range(len(rest)) if rest[n : n + len(bare)] == bare)
+        found.append(rest[:at])
+        rest = rest[at + len(bare) :]
+    return [*found, rest]
 
 
 def bare_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[list[int]]:

@@ -94,7 +94,6 @@ class BitextMining(Kind):
 
         kept: list[Row] = []
         named: list[bool] = []
-        lost = 0
         once: dict[str, bool] = {}
         for side in (FOREIGN, ENGLISH):
             mine = [row for row in rows if row["side"] == side]

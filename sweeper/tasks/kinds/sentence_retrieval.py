@@ -39,7 +39,7 @@ class SentenceRetrieval(Kind):
     Example number e is the e-th pivot sentence in the order of the text; its features are the
     e-th foreign sentence of the file (``side`` 0), which is in general not its translation, and
     the query itself (``side`` 1). Outputs: for side 1 the number e of the nearest foreign
-    sentence, for side 0 None.
+    sentence, for side 0 that of the best pivot sentence by ratio margin (`mining.likeliest`).
     """
 
     name = "sentence_retrieval"
@@ -82,14 +82,22 @@ class SentenceRetrieval(Kind):
     def evaluate(
         self, card: Card, examples: pa.Table, features: pa.Table, outputs: Sequence[Any]
     ) -> Evaluation:
-        """Metrics: ``accuracy``."""
+        """Metrics: ``accuracy`` of the queries; ``xsim``, LASER's error rate, of the foreign ones.
+
+        A sentence that occurs twice is right at its own place only.
+        """
         check_aligned(features, outputs)
         foreign, gold = examples["foreign"].to_pylist(), examples["gold"].to_pylist()
-        sides = features["side"].to_pylist()
-        found = [out for out, side in zip(outputs, sides, strict=True) if side == PIVOT]
-        predicted = [foreign[int(number)] for number in found]
+        found: dict[int, list[int]] = {FOREIGN: [], PIVOT: []}
+        for side, number in zip(features["side"].to_pylist(), outputs, strict=True):
+            found[side].append(int(number))
+        predicted = [foreign[number] for number in found[PIVOT]]
+        back = [gold[number] for number in found[FOREIGN]]
         return Evaluation(
-            {"accuracy": metrics.accuracy(gold, predicted)},
+            {
+                "accuracy": metrics.accuracy(gold, predicted),
+                "xsim": 100.0 - metrics.accuracy(foreign, back),
+            },
             predicted,
             [right == given for right, given in zip(gold, predicted, strict=True)],
             [None] * len(gold),

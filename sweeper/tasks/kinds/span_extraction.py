@@ -93,9 +93,9 @@ class SpanExtraction(Kind):
 
         ``start`` and ``end`` are the first and last position of the first answer, 0 (which is
         <s>) where the window has none. ``offset`` is the position of the window's first subword of
-        the text, ``first`` the number of that subword in the text. ``own_from`` and ``own_to``
-        (not included) are the positions that have more text around them here than in other
-        windows: an answer starts in the one window that owns its start.
+        the text; ``first`` and ``last`` (not included) number its subwords in the text.
+        ``own_from`` and ``own_to`` (not included) are the positions that have more text around
+        them here than in other windows: an answer starts in the one window that owns its start.
 
         Examples: ``id``, ``gold`` (the first answer), ``answers``, ``context``, and ``begins`` and
         ``ends``: the characters of each subword of the text.
@@ -122,17 +122,17 @@ class SpanExtraction(Kind):
         mean of these.
         """
         check_aligned(features, outputs)
-        names = [str(number) for number in range(examples.num_rows)]
-        gold = dict(zip(names, examples["answers"].to_pylist(), strict=True))
+        gold = examples["answers"].to_pylist()
         found = decode(card, examples, features, outputs)
-        texts = {name: one.text for name, one in zip(names, found, strict=True)}
         if card.scorer == "squad_v2":
-            return _evaluate_v2(gold, found)
+            return _evaluate_v2({str(n): answers for n, answers in enumerate(gold)}, found)
         words = qa.mlqa(unit_language(examples)) if card.scorer == "mlqa" else qa.squad
-        pairs = [qa.compare(texts[name], right, words) for name, right in gold.items()]
+        pairs = [
+            qa.compare(one.text, right, words) for one, right in zip(found, gold, strict=True)
+        ]
         return Evaluation(
-            qa.answers(gold, texts, words),
-            list(texts.values()),
+            qa.means(pairs),
+            [one.text for one in found],
             [exact == 1.0 for exact, _ in pairs],
             [100.0 * f1 for _, f1 in pairs],
         )

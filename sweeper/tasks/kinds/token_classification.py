@@ -26,6 +26,7 @@ from sweeper.tasks.kinds.base import (
     integer_lists,
     integers,
     shown,
+    special_ids,
     strings,
 )
 
@@ -69,7 +70,7 @@ class TokenClassification(Kind):
         number = {label: i for i, label in enumerate(card.labels)}
         tags = [[number[tag] for tag in row["tags"]] for row in rows]
         subwords = _subwords(rows, tokenizer, room)
-        before, after = _frame(tokenizer)
+        before, after = special_ids(tokenizer, 1)
         ids: list[list[int]] = []
         labels: list[list[int]] = []
         owner: list[int] = []
@@ -152,15 +153,6 @@ def _subwords(rows: Sequence[Row], tokenizer: Tokenizer, room: int) -> dict[str,
         for word, ids in zip(part, encoded["input_ids"], strict=True):
             found[word] = ids if 0 < len(ids) <= room else [tokenizer.unk_token_id]
     return found
-
-
-def _frame(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """The special tokens before and after a single sequence."""
-    options = {"return_attention_mask": False, "return_token_type_ids": False}
-    bare = tokenizer("a", add_special_tokens=False, **options)["input_ids"]
-    framed = tokenizer("a", **options)["input_ids"]
-    start = next(i for i in range(len(framed)) if framed[i : i + len(bare)] == bare)
-    return framed[:start], framed[start + len(bare) :]
 
 
 def _windows(words: Sequence[Sequence[int]], room: int) -> Iterator[tuple[int, int]]:

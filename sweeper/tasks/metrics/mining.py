@@ -125,7 +125,7 @@ def best_threshold(candidates: Mapping[Pair, float], gold: Collection[Pair]) -> 
     """The margin above which F1 is highest: midway between the last pair taken and the next.
 
     At the end of the list there is no next, and the last margin itself is the threshold (where
-    XTREME's code fails). Without any right pair it is infinite, so that nothing is extracted.
+    XTREME's code fails). Without any right pair it is 0, as there: every pair is extracted.
 
     Raises:
         DataError: there is no gold pair.
@@ -133,7 +133,7 @@ def best_threshold(candidates: Mapping[Pair, float], gold: Collection[Pair]) -> 
     _check_gold(gold)
     order = sorted(candidates.items(), key=lambda item: -item[1])
     right = set(gold)
-    hits, best, threshold = 0, 0.0, float("inf")
+    hits, best, threshold = 0, 0.0, 0.0
     for taken, (pair, margin) in enumerate(order, 1):
         hits += pair in right
         f1 = 2 * hits / (taken + len(right))
@@ -168,37 +168,14 @@ def _check_gold(gold: Collection[Pair]) -> None:
 # ---- xSIM -------------------------------------------------------------------------------------
 
 
-def xsim(
-    source: Vectors,
-    target: Vectors,
-    target_texts: Sequence[str] | None = None,
-    *,
-    k: int = NEIGHBOURS,
-    backend: Backend = multiply,
-    block: tuple[int, int] = (QUERIES, CANDIDATES),
-) -> dict[str, float]:
-    """``error_rate``: how often the best of a row's neighbours by margin is not its translation.
+def likeliest(forward: Neighbours, backward: Neighbours) -> Ints:
+    """Per query the best of its neighbours by margin, shape (queries,); see `margins`.
 
-    Row i of ``source`` and of ``target``, vectors of length 1, translate each other. With
-    ``target_texts`` also ``error_rate_textual``, for which a row of the same text is right too
-    (LASER's default).
-
-    Raises:
-        DataError: the sides differ in number, or are empty.
+    How often that is not the query's translation is LASER's xSIM error rate.
     """
     import numpy as np
 
-    if len(source) != len(target) or not len(source):
-        raise DataError(
-            "xSIM compares two sides of equally many sentences, not none; they have "
-            f"{len(source)} and {len(target)}."
-        )
-    forward = nearest(source, target, k, backend=backend, block=block)
-    backward = nearest(target, source, k, backend=backend, block=block)
-    rows = np.arange(len(source))
-    found = forward.number[rows, margins(forward, backward).argmax(axis=1)]
-    rates = {"error_rate": 100.0 * float((found != rows).mean())}
-    if target_texts is not None:
-        wrong = sum(target_texts[at] != target_texts[row] for row, at in enumerate(found.tolist()))
-        rates["error_rate_textual"] = 100.0 * wrong / len(rows)
-    return rates
+    best: Ints = forward.number[
+        np.arange(len(forward.number)), margins(forward, backward).argmax(axis=1)
+    ]
+    return best

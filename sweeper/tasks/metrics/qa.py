@@ -108,12 +108,18 @@ def answers(
     Raises:
         DataError: there is no question.
     """
-    if not gold:
+    return means(
+        [
+            compare(predicted[name], right, normalise) if name in predicted else (0.0, 0.0)
+            for name, right in gold.items()
+        ]
+    )
+
+
+def means(pairs: Sequence[tuple[float, float]]) -> dict[str, float]:
+    """The same of questions that are compared already; `DataError` if there is none."""
+    if not pairs:
         raise DataError("Scoring answers needs at least one question; there is none.")
-    pairs = [
-        compare(predicted[name], right, normalise) if name in predicted else (0.0, 0.0)
-        for name, right in gold.items()
-    ]
-    exact = 100.0 * sum(pair[0] for pair in pairs) / len(gold)
-    f1 = 100.0 * sum(pair[1] for pair in pairs) / len(gold)
+    exact = 100.0 * sum(pair[0] for pair in pairs) / len(pairs)
+    f1 = 100.0 * sum(pair[1] for pair in pairs) / len(pairs)
     return {"exact_match": exact, "f1": f1, "mean_em_f1": (exact + f1) / 2}

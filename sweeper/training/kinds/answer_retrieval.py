@@ -18,7 +18,7 @@ class AnswerRetrieval(Embedded):
         pool = sides.all(CANDIDATE)
         for unit in sides.units():
             found = sides.nearest(unit.vectors[QUESTION], pool, head.option("cutoff"))
-            yield unit.outputs(QUESTION, found.number.tolist())
+            yield unit.outputs({QUESTION: found.number.tolist()})
 
 
 KIND = AnswerRetrieval()

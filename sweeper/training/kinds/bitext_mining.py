@@ -22,7 +22,7 @@ class BitextMining(Embedded):
             mined = (found.source.tolist(), found.target.tolist(), found.margin.tolist())
             for source, target, margin in zip(*mined, strict=True):
                 said[source] = (target, margin)
-            yield unit.outputs(FOREIGN, said)
+            yield unit.outputs({FOREIGN: said})
 
 
 KIND = BitextMining()
