@@ -13,6 +13,7 @@ import typer
 
 from sweeper.cli.words import app
 from sweeper.errors import SweeperError
+from sweeper.redaction import redacted
 
 from sweeper.cli import sweeps, answers, tasks, stores  # isort: skip  (the order in --help)
 
@@ -27,7 +28,7 @@ def main() -> NoReturn:
     try:
         app()
     except SweeperError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {redacted(str(error))}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)

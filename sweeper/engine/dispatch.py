@@ -22,6 +22,7 @@ from sweeper.graph import Job
 from sweeper.inputs import Inputs
 from sweeper.jobs import JobSpec
 from sweeper.progress import Progress
+from sweeper.redaction import redacted
 from sweeper.tuning.searches import Searches
 
 log = logging.getLogger("sweeper")
@@ -187,7 +188,7 @@ class Dispatcher:
             self.stop(str(error))
             self.progress.give_back(key)
         except SweeperError as error:
-            self._fail(key, str(error))
+            self._fail(key, redacted(str(error)))
         return None
 
     def _spec(self, job: Job) -> JobSpec:
@@ -271,7 +272,7 @@ class Dispatcher:
         said = result or failures.last_words(files, spec)
         kind = said.get("error") or "infrastructure"
         silent = f"its worker died: {death or 'killed, or out of memory'}"
-        message = said.get("message") or silent
+        message = redacted(said.get("message") or silent)
         if not said:
             failures.record(files, spec, kind, message)
         self._attempts[spec.key, kind] += 1
@@ -300,9 +301,9 @@ class Dispatcher:
         """Hand out nothing more; what runs saves, as soon as it next looks."""
         if self.stopping:
             return
-        self.stopping = why
+        self.stopping = redacted(why)
         try:
-            self.progress.files.create(self.stop_marker, {"why": why})
+            self.progress.files.create(self.stop_marker, {"why": self.stopping})
         except StoreError as error:  # what runs then goes on to its end, or fails as this did
             log.error("%s", error)
 

@@ -150,7 +150,9 @@ def _tune(dispatcher: Dispatcher, shapes: _Shapes, files: StoreFiles, scratch: s
     from sweeper.engine.worker import Worker
 
     tuner = tune.Tuner(
-        tune.with_resources(Worker, shapes.request),
+        tune.with_resources(
+            tune.with_parameters(Worker, secrets=_driver_secrets()), shapes.request
+        ),
         tune_config=tune.TuneConfig(
             search_alg=PlanSearcher(dispatcher, str(files.root), shapes.threads),
             scheduler=HoldScheduler(dispatcher),
@@ -285,10 +287,27 @@ def _unreachable(address: str | None, error: Exception) -> str:
     )
 
 
+_SECRETS = (
+    "HF_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
+)  # fmt: skip
+
+
+def _driver_secrets() -> dict[str, str]:
+    """The tokens and keys in the driver's environment that jobs need.
+
+    Workers get them through Ray's object store, since the environment that Ray gives a worker
+    stands in its logs. Tune would put the keys there by itself, so it is kept from that.
+    """
+    from ray.tune.execution import class_cache
+
+    class_cache.ENV_VARS_TO_PROPAGATE.difference_update(_SECRETS)
+    return {name: os.environ[name] for name in _SECRETS if name in os.environ}
+
+
 def _runtime_env() -> dict[str, Any]:
     """Brings this very sweeper to every node of a cluster, and the user's settings with it."""
     package = Path(__file__).parent.parent
-    passed = ("SWEEPER_DATA", "HF_HOME", "HF_HUB_OFFLINE", "HF_TOKEN")
+    passed = ("SWEEPER_DATA", "HF_HOME", "HF_HUB_OFFLINE")
     return {
         "py_modules": [str(package)],
         "env_vars": {name: os.environ[name] for name in passed if name in os.environ},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -25,8 +25,12 @@ class Worker(tune.Trainable):
     trainables off the main thread and cannot stop them cleanly.
     """
 
-    def setup(self, config: dict[str, Any]) -> None:
-        """Import what every job needs while no job waits, and take the first one."""
+    def setup(self, config: dict[str, Any], secrets: Mapping[str, str] | None = None) -> None:
+        """Import what every job needs while no job waits, and take the first one.
+
+        ``secrets`` are the driver's tokens and keys: environment variable -> value.
+        """
+        os.environ.update(secrets or {})
         if not ray.get_gpu_ids():
             # Ray hides nothing from a worker that reserved no GPU, and torch would take the first.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""

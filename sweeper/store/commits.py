@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -98,6 +99,9 @@ _TYPES: dict[str, Any] = {
 }  # fmt: skip
 
 
+_ATTEMPT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
 def parsed(name: str, data: Any) -> Commit:
     """What a marker of that name says; `StoreError` unless it has the schema and fits its name."""
     what = f"The marker commits/{name} is damaged"
@@ -109,6 +113,8 @@ def parsed(name: str, data: Any) -> Commit:
     commit = Commit(**data)
     if commit.name != name:
         raise StoreError(f"{what}: it says that it is {commit.name}.")
+    if not _ATTEMPT.fullmatch(commit.attempt):  # it is a folder's name, which may be deleted
+        raise StoreError(f"{what}: its attempt is {commit.attempt!r}.")
     for file, said in commit.files.items():
         if not isinstance(said, dict) or set(said) != {"size", "sha256"}:
             raise StoreError(f"{what}: it has no size and hash of {file}.")

@@ -86,7 +86,7 @@ class StoreFiles:
         """The local path of a file or folder of the store. It cannot leave the store's folder."""
         # By its words alone: asking the disk would slow every access, and an administrator may
         # well have put one of the folders elsewhere, behind a link.
-        if relative.startswith("/") or ".." in relative.split("/"):
+        if relative.startswith("/") or ".." in relative.split("/") or "\0" in relative:
             raise StoreError(
                 f"Names stay inside the store's folder; {relative!r} leaves {self.root}."
             )

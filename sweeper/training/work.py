@@ -27,6 +27,7 @@ from safetensors import SafetensorError
 from sweeper import failures
 from sweeper.errors import DamageError, DataError, ModelError, StoreError, SweeperError
 from sweeper.jobs import Clock, JobSpec, Outcome, Progress
+from sweeper.redaction import redacted
 from sweeper.store import tables
 from sweeper.store.commits import commit, withdraw
 from sweeper.store.files import StoreFiles, sync_folder
@@ -98,6 +99,7 @@ def classify(error: BaseException) -> str:
 def _commit(
     spec: JobSpec, files: StoreFiles, folder: Path, clock: Clock, outcome: Outcome
 ) -> None:
+    outcome.message = redacted(outcome.message)
     with clock("save"):
         made = [*_durable(files, folder)]
         name = f"{spec.address}-{spec.attempt}"
@@ -139,6 +141,7 @@ def _durable(files: StoreFiles, folder: Path) -> Iterator[str]:
 def _failed(spec: JobSpec, files: StoreFiles, clock: Clock, error: Exception) -> Result:
     kind = classify(error)
     message = str(error) if isinstance(error, SweeperError) else f"{type(error).__name__}: {error}"
+    message = redacted(message)
     full = files.full()
     if full:  # what failed to be written names its cause in many ways, or in none
         kind, message = "store", full
@@ -153,7 +156,7 @@ def _failed(spec: JobSpec, files: StoreFiles, clock: Clock, error: Exception) ->
     except (SweeperError, OSError) as second:
         # The store itself fails: the driver hears of it, and stops.
         log.error("the failure of %s could not be recorded: %s", spec.key, second)
-        kind, message = "store", str(second)
+        kind, message = "store", redacted(str(second))
     return Result("failed", kind, message, time.time() - clock.started, tainted)
 
 
@@ -247,7 +250,7 @@ class _logging:
             self.handler = _JobLog(self.path, encoding="utf-8", delay=True)
         except OSError as error:
             log.warning("no log of this job: %s", error)
-        self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self.handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(self.handler)
         log.setLevel(logging.INFO)
 
@@ -255,6 +258,13 @@ class _logging:
         log.removeHandler(self.handler)
         with suppress(OSError):  # the disk is full, which the job itself has met
             self.handler.close()
+
+
+class _Redacting(logging.Formatter):
+    """Keeps tokens that an error quotes (in the address of a request, say) out of the log."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
 
 
 class _JobLog(logging.FileHandler):

@@ -81,11 +81,21 @@ def cluster() -> Iterator[dict[str, str]]:
 def test_a_sweep_over_two_nodes_with_a_token(cluster: dict[str, str], tmp_path: Path) -> None:
     store = tmp_path / "store"
     where = ("--store", store, "--address", cluster["ADDRESS"])
-    ran = sweeper("run", TINY, *where, env=cluster)
+    secret = {
+        "HF_TOKEN": "hf_TheTokenOfTheDriver",
+        "AWS_SECRET_ACCESS_KEY": "the/key/of/the/driver",
+    }
+    ran = sweeper("run", TINY, *where, env={**cluster, **secret})
     assert ran.returncode == 0, ran.stdout + ran.stderr
     trials = Store(store).trials()
     assert set(trials["status"]) == {"done"}
     assert trials["worker"].nunique() >= 2  # both nodes worked
+    kept = [secret["HF_TOKEN"], secret["AWS_SECRET_ACCESS_KEY"], cluster["RAY_AUTH_TOKEN"]]
+    for folder in (store, Path(cluster["RAY_TMPDIR"])):  # Ray's logs as well
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert files
+        for path in files:
+            assert not any(one.encode() in path.read_bytes() for one in kept), path
 
 
 def test_a_wrong_token_is_refused_with_a_sentence(cluster: dict[str, str], tmp_path: Path) -> None:
