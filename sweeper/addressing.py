@@ -101,6 +101,23 @@ class Addressing:
         assert units is not None, key
         return units[ONLY]
 
+    def shared_address(self, key: str) -> str:
+        """One address for all jobs, of any study, that may have units in common with a job.
+
+        A job with one unit has that unit's. For a prepare job it stands for the split at this
+        length, for a score job for the checkpoint on the target, whatever their languages.
+        """
+        job, units = self.plan.jobs[key], self.units(key)
+        assert units is not None, key
+        if list(units) == [ONLY]:
+            return units[ONLY]
+        said = {name: job.declared.get(name) for name in ("task", "split", "length")}
+        if job.kind == "prepare":
+            return digest({"prepare": said, "tokenizer": self._tokenizer_identity()})
+        checkpoint = self.checkpoint(job)
+        assert checkpoint is not None, key
+        return digest({"score": job.target, "checkpoint": checkpoint.identity})
+
     def search_address(self, search: Search) -> str:
         """Where the asks of a search lie: the digest of everything but a trial's parameters."""
         if search.key not in self._searches:
@@ -198,7 +215,7 @@ class Addressing:
             "without": card.split(split).without,
             "options": card.options,
             "metric": card.scorer,
-            "limit": self.plan.study.limit(task, split),
+            "limit": self.plan.limit(task, split),
         }
 
     def _tokenizer_identity(self) -> Any:

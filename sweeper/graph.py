@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from sweeper.study import CONTROL, Selection, Space, Study, Target
+from sweeper.tasks import kinds
 from sweeper.tasks.card import Card
 from sweeper.tasks.overlaps import Overlaps
 
@@ -99,6 +100,33 @@ class Plan:
         """The languages of the data that a target is trained on; none for a retrieval target."""
         task = self.targets[target].training_task
         return self.training_languages(task) if task else ()
+
+    def limit(self, task: str, split: str) -> int | None:
+        """How many first examples of a split are used, None for all; see `Kind.limited`."""
+        limited = kinds.get(self.cards[task].kind).limited(split)
+        return self.study.limit(task, split) if limited else None
+
+    def data(self) -> list[tuple[str, str, tuple[str, ...]]]:
+        """The task, split and languages of everything that is read, a tokenizer's text too."""
+        found: dict[tuple[str, str], set[str]] = {}
+        for job in self.jobs.values():
+            if job.kind == "prepare":
+                said = job.declared if job.declared["do"] == "data" else job.declared["text"]
+                found.setdefault((said["task"], said["split"]), set()).update(said["languages"])
+        return [(task, split, tuple(sorted(codes))) for (task, split), codes in found.items()]
+
+    def limits(self) -> dict[str, int]:
+        """``task/split`` -> how many first examples of a language are used.
+
+        Only where that leaves some out, as far as the card knows how many there are.
+        """
+        found = {}
+        for task, split, codes in self.data():
+            limit = self.limit(task, split)
+            counts = [self.cards[task].splits[split].rows_in(code) for code in codes]
+            if limit is not None and any(count is None or count > limit for count in counts):
+                found[f"{task}/{split}"] = limit
+        return found
 
     def children(self) -> dict[str, list[str]]:
         """Key -> keys of the jobs that need it."""

@@ -66,7 +66,7 @@ class Inputs:
             "card": self._card(task),
             "split": split,
             "languages": {c: self.resolved.sources[f"{task}/{split}/{c}"] for c in codes},
-            "limit": self.plan.study.limit(task, split),
+            "limit": self.plan.limit(task, split),
             "keep_going": self.plan.study.keep_going,
         }
 
@@ -104,6 +104,7 @@ class Inputs:
         run = {**units, **self._companions(job, units)}
         length = job.declared["length"]
         trained = self.plan.trained_languages(job.target)
+        card = self.plan.cards[job.target]
         return {
             "checkpoint": model,
             "tokenizer": self._tokenizer(),
@@ -115,7 +116,7 @@ class Inputs:
             "languages": {name: code for name, (_, code) in run.items()},
             "representation": self.addressing.representation(job),
             "columns": {
-                "main": kinds.get(self.plan.cards[job.target].kind).metric,
+                "main": kinds.get(card.kind).main_metric(card),
                 "overlap": {name: overlap(self.plan, job, name) for name in units},
                 "zero_shot": {name: code not in trained for name, (_, code) in units.items()},
                 "checkpoint": model.get("path") or model.get("folder") or model.get("hub"),

@@ -88,6 +88,17 @@ class Outcome:
     curve: list[dict[str, Any]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Result:
+    """A worker's last word on an attempt; ``error`` is its class (`training.work.classify`)."""
+
+    status: str  # done, diverged, failed
+    error: str = ""
+    message: str = ""
+    seconds: float = 0.0
+    tainted: bool = False  # the device may be in any state: no other job on this process
+
+
 class Clock:
     """Seconds spent per phase (setup, data, compute, evaluate, score, save), and the first batch.
 

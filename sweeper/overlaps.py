@@ -25,8 +25,8 @@ SAME_DATA = "same data as the training task"
 def check(plan: Plan) -> None:
     """Refuse a plan in which a row trains, or a winner is chosen, on examples that are tested.
 
-    A split that a target selects on may be scored too, in the selection's own language as well:
-    that is a dev score, and flagged as such. Under `oracle` selections are flagged, not refused.
+    The very split that a target selects on is no exception, in the selection's language or, of
+    translations, in any. Under `oracle` selections are flagged, not refused.
 
     Raises:
         StudyError: names the study's line, both tasks, and what to do.
@@ -76,13 +76,13 @@ def _check_selection(plan: Plan, column: str, tested: Part) -> None:
     chosen = _selected(plan, column)
     if chosen is None or plan.study.oracle:
         return
-    same_split = (chosen.task, chosen.split) == (tested.task, tested.split)
-    if same_split or _level(plan, chosen, tested) != EXAMPLES:
+    if _level(plan, chosen, tested) != EXAMPLES:
         return
     raise StudyError(
         f"{plan.study.where('targets', column, 'selection')}: the winners of {column} would be "
         f"chosen on the examples that it is tested on: {chosen} and {tested} have the same ones"
-        f"{_note(plan, chosen, tested)}. {_other_selection(plan, chosen, tested)}"
+        f"{_note(plan, chosen, tested)}. {_other_selection(plan, chosen, tested)} Or say `oracle: "
+        "true` in the study: such scores then say so."
     )
 
 
@@ -98,7 +98,7 @@ def _other_selection(plan: Plan, chosen: Part, tested: Part) -> str:
                 f"Select on a part without them: `selection: {{task: {chosen.task}, split: "
                 f"{split}, language: {code}}}`."
             )
-    return "Name another `selection`."
+    return "Name another `selection`, or test other splits or languages."
 
 
 def _note(plan: Plan, one: Part, other: Part) -> str:

@@ -309,7 +309,7 @@ class _Planner:
             found = self.cards[task].splits[split]
             counts = [found.rows_in(code) or _EXAMPLES_UNKNOWN for code in found.languages]
             known = sum(counts) // len(counts)
-            self._counts[task, split] = min(known, self.study.limit(task, split) or known)
+            self._counts[task, split] = min(known, self.plan_.limit(task, split) or known)
         return self._counts[task, split]
 
     def _training_examples(self, task: str) -> int:

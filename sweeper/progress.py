@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import heapq
 import math
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
 from typing import Any
 
 from sweeper.addressing import ONLY, Addressing, Resolved
+from sweeper.claims import Claims
 from sweeper.failures import given_up
 from sweeper.graph import Job, Plan, Search
 from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles, digest
+from sweeper.store.leases import Leases
 
 DONE, READY, WAITING, FAILED, BLOCKED = "done", "ready", "waiting", "failed", "blocked"
 UNNEEDED = "unneeded"
-
-_LOOK_SECONDS = 5.0
 
 
 class Progress:
@@ -35,21 +34,18 @@ class Progress:
         files: The store.
         failures: Count the store's failures as this sweep's (an engine that starts afresh does
             not: it tries again).
-        without: Markers that are to count as withdrawn, to see what that would mean.
+        leases: Those of the driver that this is the progress of, if other drivers may be about.
+        commits: The store's markers, where they are read already.
     """
 
     def __init__(
-        self,
-        plan: Plan,
-        resolved: Resolved,
-        files: StoreFiles,
-        *,
-        failures: bool = True,
-        without: Iterable[str] = (),
-    ) -> None:
+        self, plan: Plan, resolved: Resolved, files: StoreFiles, *,
+        failures: bool = True, leases: Leases | None = None, commits: Commits | None = None,
+    ) -> None:  # fmt: skip
         self.plan = plan
         self.files = files
-        self.commits = Commits(files, without)
+        self.commits = commits or Commits(files)
+        self.claims = Claims(leases)
         self.asks: dict[str, dict[int, dict[str, Any]]] = {}
         self.addressing = Addressing(plan, resolved, self.commits, self.asks)
         self.failures: dict[str, str] = {}
@@ -64,10 +60,8 @@ class Progress:
         self._redo: set[str] = set()  # committed, but their files are gone and needed again
         self._lacking: dict[str, int] = {}  # wanted job -> how many of its needs are not done
         self._ready: list[tuple[float, str]] = []
-        self._flying: dict[str, str] = {}  # unit -> the claimed job that makes it
-        self._looked = time.monotonic()
         self._intact: set[str] = set()  # jobs whose files were seen: on NFS a look costs
-        self._parked: dict[str, list[str]] = {}  # claimed job -> jobs that wait for its units
+        self._dropping: dict[str, str] = {}  # losers -> folders that were in use elsewhere
         self._read_asks()
         if failures:
             self._read_failures()
@@ -117,12 +111,17 @@ class Progress:
             if need in self.done and (need == dropped or self._lost(need))
         ]
 
-    def _put_off(self, key: str, undone: list[str]) -> None:
-        """Let a job wait for what must be done again."""
+    def _put_off(self, key: str) -> bool:
+        """Whether a job must wait, since what it needs must be done again."""
+        undone = self._undone(key)
+        if not undone and self.done.issuperset(self.plan.jobs[key].needs):
+            return False
         for need in undone:
             self._mark_redo(need)
         self._count_lacking(key)
         self._want(undone)
+        self.addressing.forget(key)  # decided, perhaps, by what is there no longer
+        return True
 
     def _dropped_checkpoint(self, key: str) -> str | None:
         """The trial whose checkpoint a score needs, if that was dropped after it lost."""
@@ -154,13 +153,17 @@ class Progress:
             self._redo.add(key)
         self.done.discard(key)
         self.wanted.discard(key)
-        for child in self.children[key]:
-            if child not in self.done:  # it may have been decided by what is no longer there
-                self.addressing.forget(child)
 
     def _has(self, key: str) -> bool:
         units = self.addressing.units(key)
         return units is not None and all(u in self.commits.by_unit for u in units.values())
+
+    def _made(self, key: str) -> bool:
+        """Whether nothing of a job is left to do, be it that it was to be done again."""
+        if key not in self._redo or not self._has(key):
+            return self._has(key)
+        commits = [self.commits.by_unit[u] for u in (self.addressing.units(key) or {}).values()]
+        return not (any(commit.dropped for commit in commits) or self._lost(key))
 
     def _diverged(self, key: str) -> str | None:
         """Why a stage left no checkpoint; that fails it, where a trial's search goes on."""
@@ -173,22 +176,28 @@ class Progress:
         """A job whose needs are all done is ready, or done already, or cannot be done at all."""
         if key in self.failures:
             return
+        if self._made(key):
+            self._settle(key)
+            return
+        if self._put_off(key):
+            return
         job = self.plan.jobs[key]
         if job.kind == "score" and self.addressing.units(key) is None:
             search = self.plan.searches[job.declared["checkpoint"]["search"]]
             self.fail(key, f"no trial of the search {search.key} finished: all diverged")
             return
-        if key not in self._redo and self._has(key):
-            self._finish(key)
-            return
-        undone = self._undone(key)
-        if undone:
-            self._put_off(key, undone)
-        else:
-            self._offer(key)
+        self._offer(key)
 
     def _offer(self, key: str) -> None:
         heapq.heappush(self._ready, (-self.urgency[key], key))
+
+    def _settle(self, key: str) -> None:
+        """Take in that a job's units are in the store, whoever made them."""
+        trouble = self._diverged(key)
+        if trouble:
+            self.fail(key, trouble)
+        elif key not in self.done:
+            self._finish(key)
 
     def _finish(self, key: str) -> None:
         self.done.add(key)
@@ -224,76 +233,89 @@ class Progress:
 
     def take(self) -> str | None:
         """The most urgent ready job: a search's score, or the longest path; now the caller's."""
+        self._look_at_other_drivers()
         while self._ready:
             _, key = heapq.heappop(self._ready)
             if key not in self.done and key not in self.failures:
                 return key
         return None
 
-    def claim(self, key: str) -> bool:
+    def claim(self, key: str, attempt: str = "") -> bool:
         """Whether a taken job is to be run, now that its parameters are asked for.
 
-        False if its units are in the store by now (then it is done), or if a claimed job is
-        making one of them: then it is done, or ready again, when that one has ended. False also
-        if what it needs was withdrawn meanwhile: then it is ready again when that is there.
+        False if its units are in the store by now (then it is done), or if another job makes one
+        of them, be it this driver's or another's: then it is done, or ready again, with that one.
+        False also if what it needs was withdrawn meanwhile: then it waits for that.
         """
-        self._look_at_other_drivers()
-        undone = self._undone(key)
-        if undone or not self.done.issuperset(self.plan.jobs[key].needs):
-            self._put_off(key, undone)
-            return False
+        if not self._made(key):
+            if self._put_off(key):
+                return False
+            units = self.missing(key).values()
+            lease = self.addressing.shared_address(key)
+            reads = self.addressing.parents(key)
+            if not self.claims.stake(key, units, lease, attempt=attempt, reads=reads):
+                return False
+            # Others commit before they let go of a lease, and mark what they delete before they
+            # look who reads it. The worker of a driver that was killed may have ended its job.
+            self._read_again(key)
+            if not (self._made(key) or self._undone(key)):
+                return True
+        for other in [key, *self.claims.land(key)]:
+            self._release(other)
+        return False
+
+    def _read_again(self, key: str) -> None:
+        """Read what others may have written of a job since its markers were read."""
         address = self.attempt_address(key)
-        # The worker of a driver that was killed may have ended its job a moment ago.
         self.commits.read(address, self.generation(address))
-        if key not in self._redo and self._has(key):
-            self._finish(key)
-            return False
-        units = self.missing(key).values()
-        other = next((self._flying[unit] for unit in units if unit in self._flying), None)
-        if other is not None:
-            self._parked[other].append(key)
-            return False
-        self._flying.update(dict.fromkeys(units, key))
-        self._parked[key] = []
-        return True
+        if self.claims.strangers and len(self.missing(key)) > 1:
+            # Another study may have made some of its units under another address.
+            self.commits.refresh()
+        if self.plan.jobs[key].kind == "score":
+            for parent in self.addressing.parents(key):
+                self.commits.read_drop(parent)
 
     def _look_at_other_drivers(self) -> None:
-        """Read, now and then, what others on this store have committed."""
-        if time.monotonic() - self._looked > _LOOK_SECONDS:
+        """Take in, now and then, what others on this store have committed or let go of."""
+        if not self.claims.look():
+            return
+        if self.claims.news:
             self.commits.refresh()
-            self._looked = time.monotonic()
+        freed = set(self.claims.freed())
+        for key in [k for k in self.claims.elsewhere if k in freed or self._made(k)]:
+            self.claims.land(key)
+            self._release(key)
 
-    def _land(self, key: str) -> list[str]:
-        """End a claim; returns the jobs that waited for it."""
-        self._flying = {unit: other for unit, other in self._flying.items() if other != key}
-        return self._parked.pop(key, [])
+    @property
+    def waiting(self) -> bool:
+        """Whether some job waits for another driver that is at work on it."""
+        return bool(self.claims.elsewhere)
 
     def give_back(self, key: str) -> None:
         """Make a taken job ready again, after an attempt that died."""
-        for other in [key, *self._land(key)]:
+        for other in [key, *self.claims.land(key)]:
             self._offer(other)
+
+    def undermined(self, key: str) -> bool:
+        """Whether the checkpoint that a score job needs was deleted, having lost elsewhere."""
+        if self.plan.jobs[key].kind != "score":
+            return False
+        self._read_again(key)
+        return self._dropped_checkpoint(key) is not None
 
     def committed(self, key: str, address: str, generation: int) -> bool:
         """A worker says that a job is committed: read its marker and release what follows."""
         if self.commits.read(address, generation) is None or not self._has(key):
             return False
-        trouble = self._diverged(key)
-        if trouble:
-            self.fail(key, trouble)
-            return True
-        parked = self._land(key)
-        if key not in self.done:
-            self._finish(key)
+        parked = self.claims.land(key)
+        self._settle(key)
         for other in parked:
-            if self._has(other) and other not in self._redo:
-                self._finish(other)
-            else:
-                self._offer(other)
+            self._release(other)
         return True
 
     def fail(self, key: str, reason: str) -> None:
         """Mark a job as failed; what depends on it is blocked."""
-        for failed in [key, *self._land(key)]:
+        for failed in [key, *self.claims.land(key)]:
             self.failures[failed] = reason
             self._leave(failed)
             self._block(failed)
@@ -385,6 +407,16 @@ class Progress:
         children = {c for trial in self.plan.searches[source].trials for c in self.children[trial]}
         if all(child in self.done for child in children):
             yield from self._losers_of(self.plan.searches[source])
+
+    def drop(self, losers: Iterable[str]) -> None:
+        """Delete losers' checkpoints; those that a driver of another study reads now, later."""
+        for loser in losers:
+            self._dropping[loser] = self.commits.by_address[loser].folder
+            self.commits.mark_dropped(loser)
+        for loser, folder in list(self._dropping.items()):
+            if not self.claims.in_use(loser):
+                self.files.remove(folder)
+                del self._dropping[loser]
 
     def _losers_of(self, search: Search) -> Iterator[str]:
         won = [self.addressing.winner(search, name) for name in search.selections]

@@ -7,8 +7,8 @@ enough to plan it again and to find its scores, on another machine and years lat
 from __future__ import annotations
 
 import json
-import os
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from sweeper.addressing import Resolved
-from sweeper.errors import AbsentError, DataError, ModelError, StoreError, suggest
+from sweeper.errors import DataError, ModelError, StoreError, suggest
 from sweeper.graph import Plan
+from sweeper.needs import data_root, missing_folder, needs
 from sweeper.planning import plan
 from sweeper.store.files import StoreFiles, file_digest
 from sweeper.study import Study
@@ -28,73 +29,71 @@ from sweeper.tasks.presence import source_of
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "sentencepiece.bpe.model")
 
 
-def data_root(study: Study) -> Path | None:
-    """The folder of the local files; None means the hub.
-
-    A study's `data` says (relative to its file), else the environment variable SWEEPER_DATA.
-    """
-    said = study.data or os.environ.get("SWEEPER_DATA") or "hub"
-    if said == "hub":
-        return None
-    base = study.folder if study.data else Path()
-    return (base / Path(said).expanduser()).resolve()
-
-
 def resolve(planned: Plan, files: StoreFiles) -> Resolved:
     """Resolve everything that a plan names, reusing what the store has and is still so.
 
     Raises:
         DataError: a data file is missing or unreadable; ModelError: the base model is.
     """
+    _check_present(planned)
     resolved = _resolved(planned, _last(files, planned.study.name))
     _save(planned, resolved, files)
     return resolved
 
 
+def _check_present(planned: Plan) -> None:
+    """Name every task that lacks files, before anything is hashed and the hub is asked."""
+    found = needs(planned)
+    lost = missing_folder(planned.study)
+    if lost and any(need.source != "synthetic" for need in found):
+        raise lost
+    absent = {need.card.name: str(need.absence) for need in found if need.absence}
+    if absent:
+        options = " ".join(f"--without {task}" for task in sorted(absent))
+        advice = f"To sweep without: `{options}`. Rows and columns go, mixtures lose these parts."
+        raise DataError("\n".join([*absent.values(), advice]))
+
+
 def resolved_offline(planned: Plan, files: StoreFiles) -> Resolved | None:
-    """The same without asking the hub, and keeping nothing; None where the hub must be asked."""
+    """The same without asking the hub, and keeping nothing; None where that cannot be."""
     study, before = planned.study, _last(files, planned.study.name)
     root = data_root(study)
-    for task, split, codes in _wanted(planned):
-        card = planned.cards[task]
-        known = [before.sources.get(f"{task}/{split}/{code}") for code in codes]
-        there = [_reusable(k, card, split, c, root) for k, c in zip(known, codes, strict=True)]
-        if not all(there) and source_of(card, root) == "hub":
+    for need in needs(planned):
+        units = [(split, code) for split, codes in need.parts.items() for code in codes]
+        recorded = all(
+            _reusable(before.sources.get(_name(need.card, *unit)), need.card, *unit, root)
+            for unit in units
+        )
+        if need.absence or (need.source == "hub" and not recorded):
             return None
     if study.base.model and not (_base_folder(study) or _reusable_base(study, before.base)):
         return None
     return _resolved(planned, before)
 
 
+def _name(card: Card, split: str, code: str) -> str:
+    """What a resolution is called in `Resolved.sources`."""
+    return f"{card.name}/{split}/{code}"
+
+
 def _resolved(planned: Plan, before: Resolved) -> Resolved:
-    study = planned.study
-    root = data_root(study)
+    root = data_root(planned.study)
     resolved = Resolved(root=str(root) if root else None)
-    absent: dict[str, str] = {}
-    # Files first: that one is absent is known at once, and the hub takes its time.
-    wanted = sorted(
-        _wanted(planned), key=lambda one: source_of(planned.cards[one[0]], root) == "hub"
-    )
-    for task, split, codes in wanted:
-        card = planned.cards[task]
-        source = source_of(card, root)
-        if absent and source == "hub":
-            break
-        known = {code: before.sources.get(f"{task}/{split}/{code}") for code in codes}
-        stale = [c for c in codes if not _reusable(known[c], card, split, c, root)]
-        try:
-            fresh = sources.resolve(card, split, stale, source=source, root=root) if stale else {}
-        except AbsentError as error:
-            absent.setdefault(task, str(error))
-            continue
-        for code in codes:
-            resolved.sources[f"{task}/{split}/{code}"] = fresh.get(code) or known[code] or {}
-    if absent:
-        options = " ".join(f"--without {task}" for task in sorted(absent))
-        advice = f"To sweep without: `{options}`. Rows and columns go, mixtures lose these parts."
-        raise DataError("\n".join([*absent.values(), advice]))
-    resolved.base = _resolve_base(study, before.base)
+    for task, split, codes in planned.data():
+        resolved.sources.update(_resolved_split(planned.cards[task], split, codes, before, root))
+    resolved.base = _resolve_base(planned.study, before.base)
     return resolved
+
+
+def _resolved_split(
+    card: Card, split: str, codes: Iterable[str], before: Resolved, root: Path | None
+) -> dict[str, dict[str, Any]]:
+    """What the languages of a split stand for, looked up only where the store does not know."""
+    known = {code: before.sources.get(_name(card, split, code)) for code in codes}
+    stale = [c for c in codes if not _reusable(known[c], card, split, c, root)]
+    source = source_of(card, root)
+    fresh = sources.resolve(card, split, stale, source=source, root=root) if stale else {}
+    return {_name(card, split, code): fresh.get(code) or known[code] or {} for code in codes}
 
 
 def open_study(files: StoreFiles, name: str | None = None) -> tuple[Plan, Resolved]:
@@ -133,16 +132,6 @@ def kept_going(files: StoreFiles, name: str) -> bool:
     if not files.names(f"studies/{name}"):
         return False
     return bool(json.loads(_read(files, name)["study"]).get("keep_going"))
-
-
-def _wanted(planned: Plan) -> list[tuple[str, str, tuple[str, ...]]]:
-    """The task, split and languages of every prepare job, and of a tokenizer's text."""
-    found: dict[tuple[str, str], set[str]] = {}
-    for job in planned.jobs.values():
-        if job.kind == "prepare":
-            said = job.declared if job.declared["do"] == "data" else job.declared["text"]
-            found.setdefault((said["task"], said["split"]), set()).update(said["languages"])
-    return [(task, split, tuple(sorted(codes))) for (task, split), codes in found.items()]
 
 
 def _reusable(
@@ -264,7 +253,7 @@ def _read(files: StoreFiles, name: str) -> dict[str, Any]:
 
 def _save(planned: Plan, resolved: Resolved, files: StoreFiles) -> None:
     """Keep a snapshot, unless the last one says the same."""
-    used = {task for task, _, _ in _wanted(planned)} | set(planned.targets)
+    used = {task for task, _, _ in planned.data()} | set(planned.targets)
     used |= set(planned.study.spaces) | set(planned.study.task_limits)
     snapshot: dict[str, Any] = {
         # As text: sorted keys would lose the order of rows, columns and grid points.

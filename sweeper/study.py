@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -22,6 +23,17 @@ from sweeper.yamlfile import Name
 
 Positive = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def _differ(names: tuple[str, ...]) -> tuple[str, ...]:
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if twice:
+        raise ValueError(f"each may stand here once only, and {twice[0]!r} stands twice")
+    return names
+
+
+Languages = Annotated[tuple[str, ...], Field(min_length=1, strict=False), AfterValidator(_differ)]
+Splits = Annotated[tuple[Name, ...], Field(min_length=1, strict=False), AfterValidator(_differ)]
 
 CONTROL = "none"
 """The row without intermediate training: always there, the control of every gain."""
@@ -138,8 +150,8 @@ class Target(Strict):
     """A column of the matrix. What is not said comes from the task's card."""
 
     training_task: Name | None = None
-    languages: tuple[str, ...] | None = Field(None, min_length=1, strict=False)
-    splits: tuple[Name, ...] = Field(("test",), min_length=1, strict=False)
+    languages: Languages | None = None
+    splits: Splits = ("test",)
     selection: Selection | None = None
     representation: Representation = Representation()
     max_length: int | None = Field(None, ge=8, description="Retrieval: subwords per sentence.")
@@ -271,7 +283,7 @@ class Study(Strict):
     seeds: tuple[Seed, ...] = Field((0,), min_length=1, strict=False)
     training: Training = Training()
     spaces: dict[Name, Space] = Field(default_factory=dict)
-    train_languages: dict[Name, Annotated[tuple[str, ...], Field(strict=False)]] = Field(
+    train_languages: dict[Name, Languages] = Field(
         default_factory=dict,
         description="Per task, the languages to train on; default: all of its train split.",
     )

@@ -17,7 +17,9 @@ from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
 from sweeper.store.commits import commit
+from sweeper.store.drivers import Driver, Drivers
 from sweeper.store.files import StoreFiles, digest
+from sweeper.store.leases import Leases
 from sweeper.study import Study
 from sweeper.tasks.card import Card, shipped_cards
 from sweeper.tuning.searches import Searches
@@ -145,7 +147,8 @@ class Cluster:
     """
 
     def __init__(self, progress: Progress, *, slots: int = 3, chance: random.Random | None = None,
-                 outcome: Callable[[JobSpec], Outcome | None] | None = None) -> None:  # fmt: skip
+                 outcome: Callable[[JobSpec], Outcome | None] | None = None,
+                 driver: Driver | None = None, shared: bool = False) -> None:  # fmt: skip
         self.progress = progress
         self.files = progress.files
         self.chance = chance or random.Random(0)
@@ -163,6 +166,8 @@ class Cluster:
             Searches(progress),
             pool_of=lambda job: "training",
             slots=lambda: {"training": slots},
+            driver=driver,
+            shared=lambda: shared and progress.claims.company,
             listener=self.events.append,
         )
 
@@ -219,6 +224,33 @@ class Cluster:
                 return
             self.end(self.any())
             self.release_holds()
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return self.now
+
+
+def leases_of(files: StoreFiles, clock: Callable[[], float], study: str = "small") -> Leases:
+    """The leases of a new driver, which has a heartbeat and sees the others by a clock."""
+    driver = Driver(files, study)
+    driver.beat()
+    return Leases(driver, Drivers(files, clock=clock))
+
+
+def driven(study: Study | Plan, files: StoreFiles, clock: Callable[[], float],
+           **options: Any) -> Cluster:  # fmt: skip
+    """A driver with made-up workers that knows of other drivers."""
+    planned = study if isinstance(study, Plan) else plan(study)
+    leases = leases_of(files, clock, planned.study.name)
+    progress = progress_of(planned, files, failures=False, leases=leases)
+    return Cluster(progress, driver=leases.driver, **options)
 
 
 def committed_units(files: StoreFiles) -> set[str]:

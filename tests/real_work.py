@@ -10,13 +10,13 @@ from typing import Any
 import torch
 
 from sweeper.engine.dispatch import Dispatcher, Event
-from sweeper.jobs import JobSpec
+from sweeper.jobs import JobSpec, Result
 from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
-from sweeper.training.work import Result, work
+from sweeper.training.work import work
 from sweeper.tuning.searches import Searches
 
 SMALL: dict[str, Any] = {
@@ -76,9 +76,9 @@ class Run:
                 break
             self.specs.append(given)
             before(given)
-            *_, result = doing(given, self.files)
-            assert isinstance(result, Result)
-            self.dispatcher.ended(trial, {"done": True, **asdict(result)})
+            *_, last = doing(given, self.files)
+            ended = isinstance(last, Result)  # else its worker was killed
+            self.dispatcher.ended(trial, {"done": True, **asdict(last)} if ended else None)
         return self
 
     @property

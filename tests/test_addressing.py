@@ -248,6 +248,7 @@ def test_overlaps_are_named() -> None:
     said = {
         "intermediates": {"surface": None, "tagging": None},
         "targets": {"tagging": {"splits": ["dev", "test"]}, "demo_retrieval": None},
+        "oracle": True,
     }
     planned = plan(small_study(**said))
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ from report.submission_world import study as made_study
 
 from sweeper import cli
 from sweeper.engine import sweep
+from sweeper.engine.heartbeat import beating
 from sweeper.engine.sweep import Summary
 from sweeper.reducing import without
+from sweeper.store.drivers import Driver
 
 
 @pytest.fixture
@@ -74,6 +78,47 @@ def test_a_finished_store_answers_every_command(folder: Path, capsys: Capture) -
         assert said in capsys.readouterr().out, words
 
 
+def test_a_sweep_is_watched_by_its_store(folder: Path, capsys: Capture) -> None:
+    world = World(Path("runs/tiny")).run(leave=lambda key: key.startswith("score/"))
+    driver = Driver(world.files, "tiny")
+    driver.end()
+    for words in (("--watch",), ("runs/tiny", "--watch"), ("tiny", "--store", "runs/tiny")):
+        assert sweeper("status", *words) == 0
+        said = capsys.readouterr().out
+        assert ("nobody at work on it" in said) == ("--watch" in words), words
+        assert re.search(r"score +0 ", said), words
+    assert sweeper("status", "other", "--store", "runs/tiny", "--watch") == 1
+    assert "no study 'other'" in capsys.readouterr().err
+
+
+def test_a_sweep_is_stopped_from_elsewhere(folder: Path, capsys: Capture) -> None:
+    world = World(Path("runs/tiny"))
+    assert sweeper("stop", "tiny") == 0
+    assert "Nothing runs of tiny" in capsys.readouterr().out
+    driver, begun, asked = Driver(world.files, "tiny"), threading.Event(), threading.Event()
+
+    def drive() -> None:
+        def stop(why: str) -> None:
+            driver.why = why
+            asked.set()
+
+        with beating(driver, stop, every=0.01):
+            begun.set()
+            asked.wait()
+
+    thread = threading.Thread(target=drive)
+    thread.start()
+    assert begun.wait(60)
+    study = write_study(folder / "study.yaml")
+    assert sweeper("stop", str(study), "--store", "runs/tiny") == 0
+    thread.join()
+    said = capsys.readouterr().out
+    assert "to save and stop; jobs at work or next: 0." in said
+    assert re.search(r"Ended: driver \w{8} of tiny .*\(stopped by `sweeper stop` on ", said)
+    assert sweeper("stop") == 0
+    assert "Nothing runs: no driver" in capsys.readouterr().out
+
+
 def test_export_to_a_file(folder: Path, capsys: Capture) -> None:
     World(Path("runs/tiny")).run()
     words = ("export", "--format", "parquet", "--what", "scores", "-o", "scores.parquet")
@@ -95,6 +140,11 @@ def test_predictions_are_exported_and_scored(folder: Path, capsys: Capture) -> N
     said = capsys.readouterr().out
     stored = pd.read_csv("scores.csv").set_index("task")["value"]
     assert f"fi {stored['tatoeba']:.1f}" in said
+    Path("out/tatoeba/test-de.tsv").write_text("0\n")  # without its data's German
+    Path("data/tatoeba/v1/tatoeba.deu-eng.deu").unlink()
+    assert sweeper("score", "out", "--data", "data") == 1
+    said = capsys.readouterr().out
+    assert "fi " in said and "not scored: tatoeba/test-de.tsv: The task 'tatoeba' needs a" in said
     words = ("--intermediate", "mnli", "--seed", "0", "--target", "xnli", "-o", "named")
     assert sweeper("export", "predictions", "runs/made", *words) == 0
     assert json.loads(Path("named/predictions.json").read_text())["targets"]["xnli"]["seed"] == 0
@@ -111,8 +161,20 @@ def test_predictions_are_exported_and_scored(folder: Path, capsys: Capture) -> N
 
 
 def test_averages_of_a_benchmark(folder: Path, capsys: Capture) -> None:
+    write_data(folder / "data")
+    of = made_study(folder / "data", targets={"tatoeba": {"languages": ["fi"]}})
+    Predicted(Path("runs/made"), of, folder / "prepared").run()
+    assert sweeper("export", "--aggregate", "xtreme") == 0
+    assert capsys.readouterr().out.startswith("study,benchmark,intermediate,average,value,")
+    for words in (
+        ("matrix", "--value", "gain"),
+        ("export", "scores"),
+        ("export", "--by", "language"),
+    ):
+        assert sweeper(*words, "--aggregate", "xtreme") == 1
+        assert "The averages of xtreme are of scores" in capsys.readouterr().err
     World(Path("runs/tiny")).run()
-    assert sweeper("matrix", "--aggregate", "xtreme") == 1
+    assert sweeper("matrix", "runs/tiny", "--aggregate", "xtreme") == 1
     assert "has no target of xtreme" in capsys.readouterr().err
     assert sweeper("matrix", "--aggregate", "xtrem") == 2
 
@@ -148,7 +210,9 @@ def test_own_cards_are_listed_checked_and_planned(folder: Path, capsys: Capture)
     file = write_study(folder / "tiny.yaml", intermediates={"mine": None})
     assert sweeper("plan", str(file)) == 1
     assert "unknown task 'mine'" in capsys.readouterr().err
+    capsys.readouterr()
     assert sweeper("plan", str(file), "--tasks", "cards") == 0
+    assert "mine missing 1" in " ".join(capsys.readouterr().out.split())
 
 
 def test_errors_are_one_sentence_and_exit_with_1(folder: Path, capsys: Capture) -> None:

@@ -152,8 +152,28 @@ def test_a_split_is_the_same_in_every_language_unless_all_are_native(provenance:
     plan(said, cards=parallel("native"))
 
 
-def test_a_translated_dev_score_of_what_was_selected_on_says_so() -> None:
-    planned = plan(study(targets={"xnli": {"splits": ["dev", "test"]}}))
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"mlqa": {"splits": ["dev"]}},
+        {"xnli": {"splits": ["dev"], "languages": ["en", "de"]}},
+        {"xnli": {"splits": ["test", "dev"], "languages": ["de"]}},
+        {"panx": {"splits": ["dev"], "languages": ["de", "en"]}},
+    ],
+)
+def test_what_is_selected_on_is_not_tested_either(target: dict[str, Any]) -> None:
+    (name,) = target
+    with pytest.raises(StudyError) as refused:
+        plan(study(targets=target))
+    said = (
+        f"the winners of {name} would be chosen on the examples that it is tested on: {name}/dev"
+    )
+    assert said in str(refused.value) and "say `oracle: true`" in str(refused.value)
+    plan(study(targets=target, oracle=True))
+
+
+def test_an_oracle_is_flagged_in_the_very_language_and_in_translation() -> None:
+    planned = plan(study(targets={"xnli": {"splits": ["dev", "test"]}}, oracle=True))
     assert flags(planned, "none", "xnli", "dev/en") == "selected on"
     assert flags(planned, "none", "xnli", "dev/de") == "same examples: selected on xnli/dev"
     assert flags(planned, "none", "xnli", "test/de") == ""
@@ -206,9 +226,11 @@ def test_a_selection_on_tested_examples_stops_the_plan_unless_it_is_an_oracle() 
 
 
 def test_a_dev_score_is_no_test_score_and_says_so() -> None:
-    planned = plan(study(targets={"panx": {"splits": ["dev"]}}))
+    planned = plan(study(targets={"panx": {"splits": ["dev"]}}, oracle=True))
     assert flags(planned, "none", "panx", "dev/en") == "selected on"
     assert flags(planned, "none", "panx", "dev/de") == ""
+    native = {"panx": {"splits": ["dev"], "languages": ["de", "nl"]}}
+    plan(study(targets=native))  # other sentences than the English ones
 
 
 def test_the_same_data_as_the_training_task_is_flagged() -> None:

@@ -12,8 +12,9 @@ from helpers import SCRATCH, files_at, small_study
 from sweeper.addressing import Resolved
 from sweeper.errors import DataError, ModelError, StoreError
 from sweeper.graph import Plan
+from sweeper.needs import data_root
 from sweeper.planning import plan
-from sweeper.resolving import data_root, open_study, resolve, resolved_offline
+from sweeper.resolving import open_study, resolve, resolved_offline
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
 from sweeper.tasks import hub, sources

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from sweeper.progress import Progress
 from sweeper.resolving import open_study
+from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles
 
 
@@ -29,8 +30,10 @@ def done_again(
     addresses = {name.rpartition(".")[0] for name in unread}
     for study in files.names("studies"):
         planned, resolved = open_study(files, study)
-        today = Progress(planned, resolved, files, failures=False, without=unread)
-        then = Progress(planned, resolved, files, failures=False, without=lost)
+        today, then = (
+            Progress(planned, resolved, files, failures=False, commits=Commits(files, names))
+            for names in (unread, lost)
+        )
         again = [
             key
             for key in planned.jobs

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sweeper.analysis.view import View
+from sweeper.analysis.averaging import mean_and_error, one_computation, overlaps_of
+from sweeper.analysis.view import Part, View
 from sweeper.errors import StoreError, suggest
+from sweeper.tasks.metrics.aggregate import CATEGORIES as CATEGORY_GROUPS
 from sweeper.tasks.metrics.aggregate import (
     XTREME,
     XTREME_R,
@@ -34,8 +36,9 @@ NAMES = {"mewsli_x": "mewslix"}
 SPLITS = ("test", "test_r")
 """What is tested; ``test_r`` has the languages that XTREME-R adds."""
 
-OFFICIAL = {"mewslix": {"mrr@20": "map@20"}}
-"""Metrics that a benchmark calls otherwise: its map@20 of Mewsli-X is a reciprocal rank."""
+OFFICIAL = {"mewslix": {"mrr@20": "map@20"}, "lareqa": {"map@20": "map@20"}}
+"""The metrics of a task that count, and what a benchmark calls them: its map@20 of Mewsli-X is a
+reciprocal rank. Of other tasks all metrics count."""
 
 UNSCORED = {"lareqa": XTREME.languages["xquad"]}
 """Tasks of a benchmark that its script cannot score, and their languages: sweeper can."""
@@ -78,6 +81,11 @@ class Averages:
         return found | {name: value for name, value in whole.items() if value is not None}
 
 
+def languages_of(of: Benchmark) -> dict[str, tuple[str, ...]]:
+    """The languages of all tasks of a benchmark, those too that its script cannot score."""
+    return {**of.languages, **{task: UNSCORED[task] for task in of.unscored}}
+
+
 def averages(rows: Iterable[tuple[str, str, str, float]], of: Benchmark = XTREME) -> Averages:
     """The averages of scores given as (task, language, metric, percent).
 
@@ -94,9 +102,8 @@ def averages(rows: Iterable[tuple[str, str, str, float]], of: Benchmark = XTREME
             continue
         if value is not None and not math.isnan(value):
             given.setdefault(task, {}).setdefault(code, {})[called.get(metric, metric)] = value
-    wanted = {**of.languages, **{task: UNSCORED[task] for task in of.unscored}}
     lacking = {}
-    for task, codes in wanted.items():
+    for task, codes in languages_of(of).items():
         missing = tuple(code for code in codes if code not in given.get(task, {}))
         if missing:
             lacking[task] = missing
@@ -115,11 +122,17 @@ def _own(of: Benchmark, complete: _Scores, official: Summary) -> float | None:
 
 @dataclass(frozen=True)
 class AggregateCell:
-    """A row's average: mean over seeds, its standard error (None below two seeds), the seeds."""
+    """A row's average: mean over seeds and its standard error, the seeds, what its scores share.
+
+    The error is None below two seeds, and for a ``deterministic`` average, of which every seed is
+    the same computation. ``overlap`` is what any score in it shares with training or selection.
+    """
 
     value: float
     standard_error: float | None
     seeds: tuple[int, ...]
+    overlap: tuple[str, ...] = ()
+    deterministic: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,7 +141,8 @@ class Aggregate:
 
     An average is made per seed and only where all its members are there; a cell that no seed has
     is missing from ``cells``. ``lacking`` says, per row and task, the languages without a score in
-    some seed.
+    some seed; ``limits`` of which splits the first examples of a language alone were used
+    ("task/split" -> how many), which makes the averages no numbers of the benchmark.
     """
 
     study: str
@@ -137,7 +151,8 @@ class Aggregate:
     columns: tuple[str, ...]
     seeds: tuple[int, ...]
     cells: Mapping[tuple[str, str], AggregateCell]
-    lacking: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    lacking: Mapping[str, Mapping[str, tuple[str, ...]]]
+    limits: Mapping[str, int]
 
     @property
     def values(self) -> pd.DataFrame:
@@ -155,9 +170,10 @@ class Aggregate:
         return self._frame(lambda cell: len(cell.seeds))
 
     def to_frame(self) -> pd.DataFrame:
-        """A long table, a line per row and average that is there."""
+        """A long table, a line per row and average that is there, with all that is known of it."""
         import pandas as pd
 
+        limits = "; ".join(f"{place} {limit}" for place, limit in self.limits.items())
         found = [
             {
                 "study": self.study,
@@ -165,21 +181,17 @@ class Aggregate:
                 "intermediate": row,
                 "average": column,
                 "value": cell.value,
-                "standard_error": cell.standard_error,
+                "standard_error": (
+                    math.nan if cell.standard_error is None else cell.standard_error
+                ),
                 "seeds": len(cell.seeds),
+                "deterministic": cell.deterministic,
+                "overlap": "; ".join(cell.overlap),
+                "limits": limits,
             }
             for (row, column), cell in self.cells.items()
         ]
-        names = [
-            "study",
-            "benchmark",
-            "intermediate",
-            "average",
-            "value",
-            "standard_error",
-            "seeds",
-        ]
-        return pd.DataFrame(found, columns=names)
+        return pd.DataFrame(found, columns=_COLUMNS)
 
     def _frame(self, part: Callable[[AggregateCell], float | None]) -> pd.DataFrame:
         import pandas as pd
@@ -197,10 +209,26 @@ class Aggregate:
         )
 
 
+_COLUMNS = [
+    *("study", "benchmark", "intermediate", "average", "value", "standard_error", "seeds"),
+    *("deterministic", "overlap", "limits"),
+]
+
+
 def columns_of(of: Benchmark) -> tuple[str, ...]:
     """The averages of a benchmark: its tasks, its groups, and the two overall means."""
     groups = (f"mean {group}" for group in of.groups)
     return (*of.languages, *groups, OWN if of.unscored else ALL_TASKS, CATEGORIES)
+
+
+def members(of: Benchmark, column: str) -> tuple[str, ...]:
+    """The tasks of a benchmark that an average is made of."""
+    if column in of.languages:
+        return (column,)
+    if column in (ALL_TASKS, OWN):
+        return (*of.languages, *of.unscored)
+    groups = CATEGORY_GROUPS if column == CATEGORIES else (column.removeprefix("mean "),)
+    return tuple(task for group in groups for task in of.groups[group])
 
 
 def aggregate(view: View, name: str = "xtreme") -> Aggregate:
@@ -210,8 +238,8 @@ def aggregate(view: View, name: str = "xtreme") -> Aggregate:
         StoreError: there is no such benchmark, or the study has none of its targets.
     """
     of = benchmark(name)
-    tasks = {*of.languages, *of.unscored}
-    mine = [target for target in view.plan.columns if NAMES.get(target, target) in tasks]
+    wanted = languages_of(of)
+    mine = [target for target in view.plan.columns if NAMES.get(target, target) in wanted]
     if not mine:
         raise StoreError(
             f"The study {view.plan.study.name!r} has no target of {name}, so there is nothing to "
@@ -229,8 +257,25 @@ def aggregate(view: View, name: str = "xtreme") -> Aggregate:
             lacking.setdefault(row, {}).update(one.lacking)
             for column, value in one.values.items():
                 found.setdefault((row, column), {})[seed] = value
-    cells = {place: _cell(by_seed) for place, by_seed in found.items()}
-    return Aggregate(view.plan.study.name, of, rows, columns_of(of), seeds, cells, lacking)
+    behind = _by_place(parts, wanted)
+    cells = {
+        (row, column): _cell([p for t in members(of, column) for p in behind[row, t]], by_seed)
+        for (row, column), by_seed in found.items()
+    }
+    limits = view.plan.limits()
+    return Aggregate(view.plan.study.name, of, rows, columns_of(of), seeds, cells, lacking, limits)
+
+
+def _by_place(
+    parts: Iterable[Part], wanted: Mapping[str, Collection[str]]
+) -> dict[tuple[str, str], list[Part]]:
+    """Row and task of a benchmark -> the scores in the languages that it averages."""
+    found: dict[tuple[str, str], list[Part]] = {}
+    for part in parts:
+        task = NAMES.get(part.target, part.target)
+        if part.language in wanted[task]:
+            found.setdefault((part.intermediate, task), []).append(part)
+    return found
 
 
 def _tuples(scores: pd.DataFrame) -> Iterable[tuple[str, str, str, float]]:
@@ -238,33 +283,8 @@ def _tuples(scores: pd.DataFrame) -> Iterable[tuple[str, str, str, float]]:
     return scores[names].itertuples(index=False, name=None)
 
 
-def _cell(by_seed: Mapping[int, float]) -> AggregateCell:
-    values = list(by_seed.values())
-    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
-    return AggregateCell(statistics.fmean(values), error, tuple(by_seed))
-
-
-def notes(found: Aggregate) -> list[str]:
-    """What a reader must know: which languages are averaged, and what is missing why."""
-    of = found.benchmark
-    said = [
-        f"As {of.name}'s evaluate.py averages: over ALL languages of a task's test set, English "
-        "too; QA is (EM + F1) / 2. `sweeper matrix` averages zero-shot languages: other numbers.",
-        f"A mean is shown only where all its members are there; {CATEGORIES} is the mean of "
-        "classification, tagging, qa and retrieval.",
-    ]
-    if of.unscored:
-        said.append(
-            f"{of.name}'s script cannot score {', '.join(of.unscored)}, so it never gives a mean "
-            f"over all tasks; {OWN!r} has sweeper's own mAP@20 of it."
-        )
-    for row, tasks in found.lacking.items():
-        if tasks:
-            what = ", ".join(
-                task
-                if set(codes) == set(of.languages.get(task) or UNSCORED[task])
-                else f"{task} ({' '.join(codes)})"
-                for task, codes in tasks.items()
-            )
-            said.append(f"{row} lacks scores of {what}.")
-    return said
+def _cell(parts: list[Part], by_seed: Mapping[int, float]) -> AggregateCell:
+    fixed = one_computation(parts)
+    mean, error = mean_and_error(by_seed, fixed=fixed)
+    assert mean is not None, "an average is of a seed at least"
+    return AggregateCell(mean, error, tuple(by_seed), overlaps_of(parts), fixed)

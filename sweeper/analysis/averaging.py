@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sweeper.analysis.matrix import PARTIAL, Column, MatrixCell, TransferMatrix
 from sweeper.analysis.view import Part, View
@@ -45,7 +45,9 @@ def transfer(
     seeds = tuple(view.plan.study.seeds)
     study = view.plan.study
     trained_on = {name: row.composition for name, row in study.intermediates.items()}
-    return TransferMatrix(study.name, value, by, tuple(rows), columns, seeds, cells, trained_on)
+    return TransferMatrix(
+        study.name, value, by, tuple(rows), columns, seeds, cells, trained_on, view.plan.limits()
+    )
 
 
 def _columns(view: View, by: str, wanted: Mapping[str, Sequence[str]]) -> Iterator[Column]:
@@ -53,7 +55,7 @@ def _columns(view: View, by: str, wanted: Mapping[str, Sequence[str]]) -> Iterat
         if name not in view.plan.columns:
             raise StoreError(f"Unknown target {name!r}.{suggest(name, view.plan.columns)}")
     for target in view.plan.columns:
-        split = view.plan.targets[target].splits[0]
+        split, *others = view.plan.targets[target].splits
         zero_shot = {
             part.language: part.zero_shot
             for part in view.parts
@@ -76,9 +78,10 @@ def _columns(view: View, by: str, wanted: Mapping[str, Sequence[str]]) -> Iterat
             yield Column(
                 target=target,
                 language=language,
-                metric=kind.metric,
+                metric=view.metric(target),
                 unit="nats" if kind.metric == "loss" else "percent",
                 split=split,
+                others=tuple(others),
                 languages=codes,
                 zero_shot=all(zero_shot[code] for code in codes),
                 selection=selection_rule(view, target),
@@ -115,7 +118,7 @@ class _Cells:
         by_seed = self._by_seed(row, column)
         fixed = self._deterministic(row, column)
         return MatrixCell(
-            *_mean_and_error(by_seed, fixed=fixed),
+            *mean_and_error(by_seed, fixed=fixed),
             tuple(by_seed),
             self._state(row, column, by_seed),
             self._overlap(row, column),
@@ -134,7 +137,7 @@ class _Cells:
         if paired and state != DONE:
             state = PARTIAL
         overlaps = self._overlap(row, column)
-        error = _mean_and_error(paired, fixed=fixed)
+        error = mean_and_error(paired, fixed=fixed)
         return MatrixCell(*error, tuple(paired), state, overlaps, fixed)
 
     def _of(self, row: str, column: Column) -> list[Part]:
@@ -171,19 +174,28 @@ class _Cells:
 
     def _deterministic(self, row: str, column: Column) -> bool:
         """Whether all seeds of a cell are one and the same computation."""
-        units: dict[int, list[str | None]] = {}
-        for part in self._of(row, column):
-            units.setdefault(part.seed, []).append(part.unit)
-        distinct = {tuple(found) for found in units.values()}
-        known = all(unit is not None for found in distinct for unit in found)
-        return known and len(units) > 1 and len(distinct) == 1
+        return one_computation(self._of(row, column))
 
     def _overlap(self, row: str, column: Column) -> tuple[str, ...]:
-        flags = {f for part in self._of(row, column) for f in part.overlap.split("; ") if f}
-        return tuple(sorted(flags))
+        return overlaps_of(self._of(row, column))
 
 
-def _mean_and_error(
+def one_computation(parts: Iterable[Part]) -> bool:
+    """Whether the scores of several seeds are one and the same, unit by unit."""
+    units: dict[int, list[str | None]] = {}
+    for part in parts:
+        units.setdefault(part.seed, []).append(part.unit)
+    distinct = {tuple(found) for found in units.values()}
+    known = all(unit is not None for found in distinct for unit in found)
+    return known and len(units) > 1 and len(distinct) == 1
+
+
+def overlaps_of(parts: Iterable[Part]) -> tuple[str, ...]:
+    """What any of some scores share with their training or selection."""
+    return tuple(sorted({flag for part in parts for flag in part.overlap.split("; ") if flag}))
+
+
+def mean_and_error(
     by_seed: Mapping[int, float], *, fixed: bool
 ) -> tuple[float | None, float | None]:
     """The mean over seeds, and its standard error (sd / sqrt(n), n - 1 degrees of freedom)."""

@@ -20,7 +20,8 @@ class Column:
     """A target, or one language of it.
 
     ``languages`` are those that every cell of the column is averaged over: the zero-shot ones of
-    the target's first split (all, for retrieval). ``selection`` says how winners were picked.
+    the target's first split (all, for retrieval); ``others`` are its further splits, which are
+    scored but in no matrix. ``selection`` says how winners were picked.
     """
 
     target: str
@@ -28,6 +29,7 @@ class Column:
     metric: str
     unit: str  # percent, nats
     split: str
+    others: tuple[str, ...]
     languages: tuple[str, ...]
     zero_shot: bool
     selection: str
@@ -67,7 +69,8 @@ class TransferMatrix:
     standard error is the standard deviation over seeds divided by sqrt(seeds). A seed that lacks
     one of the languages counts for nothing: cells are never averages over different sets.
     ``trained_on`` says of every row but the control which tasks it trains on before the target
-    ("a + b > c": a and b mixed, then c).
+    ("a + b > c": a and b mixed, then c), ``limits`` of which splits the study used the first
+    examples of a language alone ("task/split" -> how many).
     """
 
     study: str
@@ -78,6 +81,7 @@ class TransferMatrix:
     seeds: tuple[int, ...]
     cells: Mapping[tuple[str, str | tuple[str, str]], MatrixCell]
     trained_on: Mapping[str, str]
+    limits: Mapping[str, int]
 
     def cell(self, row: str, column: Column) -> MatrixCell:
         """The cell of a row and a column."""
@@ -166,6 +170,7 @@ class TransferMatrix:
                     "state": cell.state,
                     "overlap": "; ".join(cell.overlap),
                     "split": column.split,
+                    "limit": self.limits.get(f"{column.target}/{column.split}", math.nan),
                     "languages": " ".join(column.languages),
                     "zero_shot": column.zero_shot,
                     "selection": column.selection,

@@ -7,8 +7,9 @@ work, so one row can be the score of several seeds (retrieval on the control), c
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sweeper.addressing import ONLY
@@ -17,6 +18,7 @@ from sweeper.graph import Cell, Plan
 from sweeper.overlaps import overlap
 from sweeper.progress import BLOCKED, DONE, FAILED, WAITING, Progress
 from sweeper.resolving import open_study
+from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles
 from sweeper.tasks import kinds
 
@@ -46,20 +48,35 @@ class Part:
 
 
 _NAMES = [field.name for field in fields(Part)]
+_told = attrgetter(*_NAMES)  # `astuple` would copy every field, deeply
 
 
 class View:
-    """A study of a store at the moment of its making; make a new one to see what came since.
+    """A study of a store at the moment of its making; `again` shows what came since.
+
+    Args:
+        files: The store.
+        study: The study's name; default: the only one.
+        commits: The store's markers, where they are read already.
 
     Raises:
         StoreError: no such study, or several and none was named.
     """
 
-    def __init__(self, files: StoreFiles, study: str | None = None) -> None:
+    def __init__(
+        self, files: StoreFiles, study: str | None = None, commits: Commits | None = None
+    ) -> None:
         planned, resolved = open_study(files, study)
         self.files = files
         self.plan: Plan = planned
-        self.progress = Progress(planned, resolved, files)
+        self.progress = Progress(planned, resolved, files, commits=commits)
+        self._overlaps: dict[tuple[str, str, str], str] = {}
+
+    def again(self) -> View:
+        """The study as it is now; only markers that are new are read."""
+        commits = self.progress.commits
+        commits.refresh()
+        return View(self.files, self.plan.study.name, commits)
 
     # -- what there is -------------------------------------------------------------------------
 
@@ -87,10 +104,17 @@ class View:
                 split,
                 code,
                 code not in trained,
-                overlap(self.plan, job, name),
+                self._overlap(cell, name),
                 cell.score,
                 units.get(name),
             )
+
+    def _overlap(self, cell: Cell, unit: str) -> str:
+        """What a unit of a cell shares: the same for all seeds."""
+        place = (cell.intermediate, cell.target, unit)
+        if place not in self._overlaps:
+            self._overlaps[place] = overlap(self.plan, self.plan.jobs[cell.score], unit)
+        return self._overlaps[place]
 
     @cached_property
     def states(self) -> dict[str, str]:
@@ -107,7 +131,8 @@ class View:
 
     def metric(self, target: str) -> str:
         """The metric that a target's cells show."""
-        return kinds.get(self.plan.cards[target].kind).metric
+        card = self.plan.cards[target]
+        return kinds.get(card.kind).main_metric(card)
 
     def newest_log(self, key: str) -> str | None:
         """The log of a job's newest attempt, or of the job that did its work; None without."""
@@ -192,7 +217,7 @@ class View:
         commits = self.progress.commits.by_unit
         there = [(part, commits[part.unit]) for part in parts if part.unit in commits]
         left = pd.DataFrame(
-            [(*astuple(part), commit.address, commit.attempt) for part, commit in there],
+            [(*_told(part), commit.address, commit.attempt) for part, commit in there],
             columns=[*_NAMES, "address", "attempt"],
         )
         names = sorted({name for _, commit in there if (name := commit.table(table))})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeper.cli.words import (
+    AggregateOption,
     Axis,
     Benchmark,
     DataOption,
@@ -62,9 +63,7 @@ def matrix(
     store: StoreArgument = None,
     value: Annotated[Value, typer.Option(help="Scores, or gains over none.")] = Value.score,
     by: Annotated[Axis, typer.Option(help="A column per target, or per language.")] = Axis.task,
-    aggregate: Annotated[
-        Benchmark | None, typer.Option(help="Show the averages of a benchmark in its place.")
-    ] = None,
+    aggregate: AggregateOption = None,
     study: StudyOption = None,
 ) -> None:
     """Show the transfer matrix: intermediates by targets."""
@@ -72,6 +71,7 @@ def matrix(
     from sweeper.report.overview import print_skipped
     from sweeper.report.terminal import console, print_matrix
 
+    _check_aggregate(aggregate, value, by)
     out, view = console(), view_of(store, study)
     if aggregate is not None:
         from sweeper.analysis.aggregates import aggregate as averaged
@@ -99,6 +99,7 @@ def export(
     what: Annotated[What | None, typer.Option(help="The same as WHAT.")] = None,
     value: Annotated[Value, typer.Option(help="For a matrix.")] = Value.score,
     by: Annotated[Axis, typer.Option(help="For a matrix.")] = Axis.task,
+    aggregate: AggregateOption = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -117,6 +118,7 @@ def export(
     """Write the matrix or a table to a file, or predictions in XTREME's layout to a folder."""
     chosen, store = _what_and_store(words or [], what)
     _check_format(chosen, format)
+    _check_aggregate(aggregate, value, by, chosen)
     view = view_of(store, study)
     if chosen is What.predictions:
         from sweeper.report.submission import export_predictions
@@ -135,7 +137,7 @@ def export(
             "`--target`, `--intermediate` and `--seed` choose whose predictions are exported. "
             "Say `sweeper export predictions`, or leave them out."
         )
-    _write_table(view, chosen, format or Format.csv, value, by, output)
+    _write(_table(view, chosen, value, by, aggregate), format or Format.csv, output)
 
 
 def _what_and_store(words: list[str], what: What | None) -> tuple[What, Path | None]:
@@ -160,19 +162,39 @@ def _check_format(what: What, format: Format | None) -> None:
         )
 
 
-def _write_table(
-    view: View, what: What, format: Format, value: Value, by: Axis, output: Path | None
+def _check_aggregate(
+    aggregate: Benchmark | None, value: Value, by: Axis, what: What = What.matrix
 ) -> None:
-    from sweeper.analysis.averaging import transfer
-    from sweeper.report.export import export as exported
+    asked = (value, by, what)
+    if aggregate is not None and asked != (Value.score, Axis.task, What.matrix):
+        raise StoreError(
+            f"The averages of {aggregate} are of scores, over all languages, in the place of the "
+            f"matrix; you asked for {value} by {by} of {what}. Leave `--aggregate` or the others "
+            "out."
+        )
 
+
+def _table(
+    view: View, what: What, value: Value, by: Axis, benchmark: Benchmark | None
+) -> TransferMatrix | pd.DataFrame:
+    from sweeper.analysis.aggregates import aggregate
+    from sweeper.analysis.averaging import transfer
+
+    if benchmark is not None:
+        return aggregate(view, benchmark).to_frame()
     tables: dict[What, Callable[[], TransferMatrix | pd.DataFrame]] = {
         What.matrix: lambda: transfer(view, value, by),
         What.scores: lambda: view.scores(metric="all"),
         What.examples: view.examples,
         What.trials: view.trials,
     }
-    content = exported(tables[what](), format)
+    return tables[what]()
+
+
+def _write(table: TransferMatrix | pd.DataFrame, format: Format, output: Path | None) -> None:
+    from sweeper.report.export import export as exported
+
+    content = exported(table, format)
     if output is None:
         if format is Format.parquet and sys.stdout.isatty():
             raise StoreError("Parquet is not for terminals. Give `--output FILE`.")
@@ -194,7 +216,10 @@ def score(
         Path | None, typer.Option("--output", "-o", help="Write every score there, as CSV.")
     ] = None,
 ) -> None:
-    """Score predictions in XTREME's layout, whoever made them, against the tasks' data."""
+    """Score predictions in XTREME's layout, whoever made them, against the tasks' data.
+
+    Exits with 1 if a file could not be scored; it is named, and the others are scored.
+    """
     from sweeper.planning import cards_with
     from sweeper.report.scores import csv_of, print_scores
     from sweeper.report.submitted import score_folder
@@ -207,3 +232,5 @@ def score(
             output.write_bytes(csv_of(scored))
         except OSError as error:
             raise StoreError(f"{output} could not be written: {error.strerror}.") from None
+    if scored.left_out:
+        raise typer.Exit(1)

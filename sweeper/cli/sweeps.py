@@ -19,6 +19,7 @@ from sweeper.cli.words import (
     WithoutOption,
     app,
     load,
+    store_of,
     view_of,
 )
 from sweeper.errors import StoreError, suggest
@@ -41,6 +42,7 @@ def plan(
     from sweeper.disk import check_disk
     from sweeper.planning import plan as make_plan
     from sweeper.progress import Progress
+    from sweeper.report.datalist import print_data
     from sweeper.report.overview import print_plan
     from sweeper.report.terminal import console, say
     from sweeper.resolving import kept_going, resolved_offline
@@ -59,6 +61,7 @@ def plan(
     if other:
         told = "Its last run left broken rows out, and that is other work than this"
         say(out, f"{told}: see `sweeper plan --keep-going`.", "yellow")
+    print_data(out, planned)
     check_disk(planned, folder, progress)
 
 
@@ -130,11 +133,33 @@ def _failed(failed: dict[str, str], blocked: dict[str, str], folder: Path) -> No
 
 
 @app.command()
+def stop(
+    study: Annotated[
+        str | None, typer.Argument(help="A study of the store, or its file; default: all.")
+    ] = None,
+    store: StoreOption = None,
+) -> None:
+    """Ask the sweeps that run on a store, anywhere, to save and stop; wait until they have."""
+    from sweeper.report.stopping import stop as ask
+    from sweeper.store.drivers import Drivers
+    from sweeper.store.files import StoreFiles
+
+    folder, name = store_of(study, store)
+    ask(Drivers(StoreFiles(folder)), name, typer.echo)
+
+
+@app.command()
 def status(
     store: StoreArgument = None,
+    given: Annotated[
+        Path | None, typer.Option("--store", help="The store's folder; then name the study first.")
+    ] = None,
     study: StudyOption = None,
     where: Annotated[
         bool, typer.Option("--where", help="Show where the wall time went, and how busy it was.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show a sweep that runs, anywhere, until it ends.")
     ] = False,
 ) -> None:
     """Show how far the studies of a store are, and what failed."""
@@ -142,8 +167,16 @@ def status(
     from sweeper.report.overview import print_status, print_where
     from sweeper.report.terminal import console
 
-    opened = Store(only_store(store))
+    if given is not None and store is not None:  # as `run` and `stop` have it
+        given, study = store_of(str(store), given)
+    opened = Store(only_store(given or store))
     out = console()
+    if watch:
+        from sweeper.report.watching import Watched
+        from sweeper.report.watching import watch as show
+
+        show(Watched(opened.files, study), out)
+        return
     if where:
         from sweeper.analysis.where import where as account
 

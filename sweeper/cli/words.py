@@ -98,6 +98,9 @@ DataOption = Annotated[
     str | None,
     typer.Option("--data", help="The data files' folder. Default: SWEEPER_DATA, else the hub."),
 ]
+AggregateOption = Annotated[
+    Benchmark | None, typer.Option(help="The averages of a benchmark in the matrix's place.")
+]
 StudyOption = Annotated[
     str | None, typer.Option("--study", help="A study of the store; default: the only one.")
 ]
@@ -145,3 +148,17 @@ def view_of(store: Path | None, study: str | None) -> View:
     from sweeper.analysis.store import Store, only_store
 
     return Store(only_store(store)).view(study)
+
+
+def store_of(study: str | None, store: Path | None) -> tuple[Path, str | None]:
+    """The store and the name of a study, named as for `run`: by its name or its file."""
+    from sweeper.analysis.store import only_store
+
+    if study is None:
+        return only_store(store), None
+    name = study
+    if study.endswith((".yaml", ".yml")):
+        from sweeper.study import Study
+
+        name = Study.load(study).name
+    return store or Path("runs") / name, name

@@ -11,18 +11,20 @@ import heapq
 import logging
 import time
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from sweeper import failures
+from sweeper.engine.events import Event, log_event
 from sweeper.errors import StoreError, SweeperError
 from sweeper.graph import Job
 from sweeper.inputs import Inputs
 from sweeper.jobs import JobSpec
 from sweeper.progress import Progress
 from sweeper.redaction import redacted
+from sweeper.store.drivers import Driver
 from sweeper.tuning.searches import Searches
 
 log = logging.getLogger("sweeper")
@@ -34,18 +36,6 @@ LIMITS = {
 infrastructure; repeating a bug or bad data only repeats it; what is damaged is made again."""
 
 
-@dataclass(frozen=True)
-class Event:
-    """Something that a person watching would want to know."""
-
-    what: str  # started, progress, done, diverged, retry, failed, hold
-    key: str
-    message: str = ""
-    step: int = 0
-    steps: int = 0
-    seconds: float = 0.0
-
-
 @dataclass
 class Pool:
     """Slots of one resource shape: how many there are, and what is on them."""
@@ -54,16 +44,13 @@ class Pool:
     running: dict[str, JobSpec] = field(default_factory=dict)  # trial id -> job
     holds: set[str] = field(default_factory=set)
     stopping: set[str] = field(default_factory=set)
+    kept: JobSpec | None = None  # begun before there was a trial for it
+    line: deque[str] = field(default_factory=deque)  # jobs handed out while a hold has their slot
 
     @property
     def staying(self) -> int:
         """Holds that are not told to end."""
         return len(self.holds) - len(self.stopping)
-
-    @property
-    def lookahead(self) -> int:
-        """Jobs handed to Tune beyond the slots, so that a worker that ends one has its next."""
-        return 1 + self.slots // 8
 
 
 class Dispatcher:
@@ -74,6 +61,8 @@ class Dispatcher:
         searches: The Optuna studies.
         pool_of: Which pool a job runs in; jobs of one kind run in one pool.
         slots: Pool name -> number of slots, read anew at every turn (clusters grow and shrink).
+        driver: Whose heartbeat shows what runs; default: one that nobody sees.
+        shared: Whether other drivers may want the slots: then none is held for what may come.
         listener: Called with every `Event`; it must not raise.
     """
 
@@ -84,21 +73,29 @@ class Dispatcher:
         *,
         pool_of: Callable[[Job], str],
         slots: Callable[[], dict[str, int]],
+        driver: Driver | None = None,
+        shared: Callable[[], bool] = lambda: False,
         listener: Callable[[Event], None] | None = None,
     ) -> None:
         self.progress = progress
         self.searches = searches
-        self.listener = listener or _log_event
+        self.driver = driver or Driver(progress.files, progress.plan.study.name)
+        self.listener = listener or log_event
         self.pools: dict[str, Pool] = {}
         self.stopping = ""  # why no more jobs are handed out
-        self.stop_marker = f"stops/{uuid.uuid4().hex}.json"  # tells the workers to save and end
+        self.done = 0  # attempts of this driver that were committed
         self._pool_of = pool_of
         self._pool_of_kind = {job.kind: pool_of(job) for job in progress.plan.jobs.values()}
         self._slots = slots
-        self._queued: dict[str, list[tuple[float, str]]] = {}  # heaps, longest path first
+        self._shared = shared
+        self._told = len(progress.failures)
+        # Heaps: longest path first; among equals the one that was ready first.
+        self._queued: dict[str, list[tuple[float, int, str]]] = {}
+        self._turn: dict[str, int] = {}  # job -> when it was first ready, counted
         self._attempts: Counter[tuple[str, str]] = Counter()
         self._micro_batch: dict[str, int] = {}
         self._released: dict[str, float] = {}
+        self._promoted = ""  # see `promoted`
         self._deaths: dict[str, str] = {}  # trial id -> what Ray says of its worker's death
 
     # -- handing out ---------------------------------------------------------------------------
@@ -112,9 +109,14 @@ class Dispatcher:
         for name, pool in self.pools.items():
             spec = self._next_of(name, pool)
             if spec is not None:
+                if len(pool.running) + len(pool.holds) >= pool.slots:
+                    pool.line.append(trial_id)
                 pool.running[trial_id] = spec
+                self._show(spec)
                 self._say("started", spec.key)
                 return spec
+        if self._shared():
+            return None
         for name, pool in self.pools.items():
             free = len(pool.running) + len(pool.holds) < pool.slots
             if free and self._to_come(name) > pool.staying:
@@ -122,10 +124,21 @@ class Dispatcher:
                 return name
         return None
 
+    def found_work(self) -> bool:
+        """Whether a job is this driver's to do now; it is kept for `next`."""
+        self._update_slots()
+        self._drain_ready()
+        for name, pool in self.pools.items():
+            pool.kept = pool.kept or self._next_of(name, pool)
+        return not self.stopping and any(pool.kept for pool in self.pools.values())
+
     def _next_of(self, name: str, pool: Pool) -> JobSpec | None:
+        kept, pool.kept = pool.kept, None
+        if kept:
+            return kept
         queued = self._queued.get(name, [])
-        while queued and not self.stopping and len(pool.running) < pool.slots + pool.lookahead:
-            spec = self._start(heapq.heappop(queued)[1])
+        while queued and not self.stopping and len(pool.running) < pool.slots:
+            spec = self._start(heapq.heappop(queued)[-1])
             if spec is not None:
                 return spec
             # It needed no attempt of its own; what it led to may be ready now.
@@ -134,13 +147,26 @@ class Dispatcher:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing runs and nothing more will."""
-        if any(pool.running for pool in self.pools.values()):
+        """Whether nothing runs, and nothing more will or it `waits` where that costs others."""
+        if self._busy or self.stopping:
+            return not self._busy
+        return not self._any_ready() and (not self.progress.waiting or self._shared())
+
+    @property
+    def waits(self) -> bool:
+        """Whether all that is left hangs on jobs that other drivers are at work on."""
+        if self._busy or self.stopping:
             return False
-        if self.stopping:
-            return True
+        return not self._any_ready() and self.progress.waiting
+
+    @property
+    def _busy(self) -> bool:
+        return any(pool.running for pool in self.pools.values())
+
+    def _any_ready(self) -> bool:
         self._drain_ready()
-        return not any(self._queued.values())
+        kept = any(pool.kept for pool in self.pools.values())
+        return kept or any(self._queued.values())
 
     def yields(self, trial_id: str) -> bool:
         """Whether a hold should end now, since a job wants its slot or nothing ever will."""
@@ -149,7 +175,8 @@ class Dispatcher:
                 continue
             self._drain_ready()
             free = pool.slots - len(pool.running) - len(self._queued.get(name, []))
-            if self.stopping or pool.staying > max(0, min(free, self._to_come(name))):
+            wanted = 0 if self._shared() else max(0, min(free, self._to_come(name)))
+            if self.stopping or pool.staying > wanted:
                 pool.stopping.add(trial_id)
             return trial_id in pool.stopping
         return False
@@ -167,22 +194,32 @@ class Dispatcher:
     def _update_slots(self) -> None:
         for name, slots in self._slots().items():
             self.pools.setdefault(name, Pool(slots)).slots = slots
+        self.driver.slots = max((pool.slots for pool in self.pools.values()), default=0)
 
     def _drain_ready(self) -> None:
         """Move what the progress says is ready to the queues of the pools, in its order."""
-        while (key := self.progress.take()) is not None:
-            self._released[key] = time.time()
-            name = self._pool_of(self.progress.plan.jobs[key])
-            entry = (-self.progress.urgency[key], key)
-            heapq.heappush(self._queued.setdefault(name, []), entry)
+        try:
+            while (key := self.progress.take()) is not None:
+                self._released[key] = time.time()
+                name = self._pool_of(self.progress.plan.jobs[key])
+                turn = self._turn.setdefault(key, len(self._turn))
+                entry = (-self.progress.urgency[key], turn, key)
+                heapq.heappush(self._queued.setdefault(name, []), entry)
+        except StoreError as error:  # what other drivers did cannot be read
+            self.stop(str(error))
+        self._tell_failures()
 
     def _start(self, key: str) -> JobSpec | None:
         """The spec of a job's next attempt; None where it turns out to need none."""
         job = self.progress.plan.jobs[key]
+        attempt = f"{int(time.time() * 1000):012x}-{uuid.uuid4().hex[:6]}"
         try:
             if job.kind == "tune":
                 self.searches.ask(job)
-            return self._spec(job) if self.progress.claim(key) else None
+            if self.progress.claim(key, attempt):
+                return self._spec(job, attempt)
+            if key in self.progress.claims.elsewhere:
+                self._say("elsewhere", key, "another driver of this store is at work on it")
         except StoreError as error:
             # No job could be started or end: what is committed is safe, so stop here.
             self.stop(str(error))
@@ -191,7 +228,7 @@ class Dispatcher:
             self._fail(key, redacted(str(error)))
         return None
 
-    def _spec(self, job: Job) -> JobSpec:
+    def _spec(self, job: Job, attempt: str) -> JobSpec:
         missing = self.progress.missing(job.key)
         address = self.progress.attempt_address(job.key)
         inputs = Inputs(self.progress.addressing)
@@ -199,7 +236,7 @@ class Dispatcher:
             key=job.key,
             kind=job.kind,
             address=address,
-            attempt=f"{int(time.time() * 1000):012x}-{uuid.uuid4().hex[:6]}",
+            attempt=attempt,
             study=self.progress.plan.study.name,
             units=missing,
             inputs=inputs.of(job.key, missing),
@@ -222,16 +259,34 @@ class Dispatcher:
         """A worker shows a sign of life."""
         spec = self._spec_of(trial_id)
         if spec and "step" in result:
-            self._say("progress", spec.key, result["phase"], result["step"], result["steps"])
+            said = {name: result[name] for name in ("phase", "step", "steps")}
+            self._show(spec, host=result.get("hostname", ""), **said)
+            self._say("progress", spec.key, said["phase"], said["step"], said["steps"])
 
     def ended(self, trial_id: str, result: dict[str, Any] | None) -> None:
         """A trial is over: ``result`` is its worker's last word, None if the worker vanished."""
         for pool in self.pools.values():
+            if trial_id not in pool.running and trial_id not in pool.holds:
+                continue
             pool.holds.discard(trial_id)
             pool.stopping.discard(trial_id)
             spec = pool.running.pop(trial_id, None)
+            if trial_id in pool.line:
+                pool.line.remove(trial_id)
+            elif pool.line:
+                self._promoted = pool.line.popleft()
             if spec is not None:
+                self.driver.running.pop(spec.key, None)
                 self._settle(spec, result or {}, self._deaths.pop(trial_id, ""))
+
+    def promoted(self) -> str:
+        """The trial that is to have the worker that was set free last; "" once it is told.
+
+        By itself Tune gives that worker to the oldest trial without one, and ends the worker that
+        may be starting for it: then slots stay empty while jobs are shorter than such a start.
+        """
+        told, self._promoted = self._promoted, ""
+        return told
 
     def died(self, trial_id: str, message: str) -> None:
         """Ray's own word on why a trial's worker died; `ended` follows."""
@@ -239,23 +294,22 @@ class Dispatcher:
 
     def _settle(self, spec: JobSpec, result: dict[str, Any], death: str) -> None:
         """Judge an attempt by the store first: a worker may die after its commit."""
-        failed = len(self.progress.failures)
         if self.progress.committed(spec.key, spec.address, spec.generation):
             self._committed(spec, result)
             # A search of which all trials diverged fails its scores with its last commit.
-            for key, message in list(self.progress.failures.items())[failed:]:
-                self._say("failed", key, message)
+            self._tell_failures()
         elif result.get("status") == "stopped" or (self.stopping and not result):
+            if not self.stopping:  # the worker saw first that the driver was asked to stop
+                self.stop(self.driver.asked_to_stop() or "stopped")
             self.progress.give_back(spec.key)
         else:
             self._retry(spec, result, death)
 
     def _committed(self, spec: JobSpec, result: dict[str, Any]) -> None:
-        job = self.progress.plan.jobs[spec.key]
+        self.done += 1
         commit = self.progress.commits.by_address[spec.address]
-        if job.kind == "score":
-            for address in list(self.progress.losers_after(spec.key)):
-                self.progress.commits.drop(address)
+        if spec.kind == "score":
+            self.progress.drop(list(self.progress.losers_after(spec.key)))
         outcome = commit.outcome
         what = "diverged" if outcome["status"] == "diverged" else "done"
         self._say(what, spec.key, outcome.get("message", ""), seconds=result.get("seconds", 0.0))
@@ -269,6 +323,10 @@ class Dispatcher:
 
     def _judge(self, spec: JobSpec, result: dict[str, Any], death: str) -> None:
         files = self.progress.files
+        if self.progress.undermined(spec.key):
+            self._say("retry", spec.key, "its checkpoint was deleted: it lost in another study")
+            self.progress.give_back(spec.key)
+            return
         said = result or failures.last_words(files, spec)
         kind = said.get("error") or "infrastructure"
         silent = f"its worker died: {death or 'killed, or out of memory'}"
@@ -295,15 +353,22 @@ class Dispatcher:
 
     def _fail(self, key: str, message: str) -> None:
         self.progress.fail(key, message)
-        self._say("failed", key, message)
+        self._tell_failures()
+
+    def _tell_failures(self) -> None:
+        """Say which jobs failed since last time, here or by what another driver committed."""
+        new = list(self.progress.failures.items())[self._told :]
+        self._told += len(new)
+        for key, message in new:
+            self._say("failed", key, message)
 
     def stop(self, why: str) -> None:
         """Hand out nothing more; what runs saves, as soon as it next looks."""
         if self.stopping:
             return
-        self.stopping = redacted(why)
+        self.stopping = self.driver.why = redacted(why)
         try:
-            self.progress.files.create(self.stop_marker, {"why": self.stopping})
+            self.progress.files.create(self.driver.stop_marker, {"why": self.stopping})
         except StoreError as error:  # what runs then goes on to its end, or fails as this did
             log.error("%s", error)
 
@@ -313,14 +378,22 @@ class Dispatcher:
                 return pool.running[trial_id]
         return None
 
+    def _show(
+        self, spec: JobSpec, host: str = "", phase: str = "", step: int = 0, steps: int = 0
+    ) -> None:
+        """Put an attempt into the heartbeat, whole: its thread may read it at any moment."""
+        known = self.driver.running.get(spec.key)
+        self.driver.running[spec.key] = {
+            "attempt": spec.attempt,
+            "host": host,
+            "phase": phase,
+            "step": step,
+            "steps": steps,
+            "since": known["since"] if known and known["phase"] else time.time(),
+        }
+
     def _say(
         self, what: str, key: str, message: str = "", step: int = 0, steps: int = 0,
         seconds: float = 0.0,
     ) -> None:  # fmt: skip
         self.listener(Event(what, key, message, step, steps, seconds))
-
-
-def _log_event(event: Event) -> None:
-    if event.what in ("done", "diverged", "retry", "failed"):
-        level = logging.INFO if event.what == "done" else logging.WARNING
-        log.log(level, "%s %s %s", event.what, event.key, event.message)

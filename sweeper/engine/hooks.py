@@ -41,6 +41,10 @@ def guarded(default: Answer) -> Callable[[Callable[..., Answer]], Callable[..., 
     return decorate
 
 
+WORDS_PER_SECOND = 80
+"""Results that all workers of a cluster together send to the driver, at most."""
+
+
 class _Unpickled:
     """Tune pickles its hooks to restore a run; a sweep is never restored, so nothing is kept."""
 
@@ -62,8 +66,11 @@ class PlanSearcher(_Unpickled, Searcher):
     def suggest(self, trial_id: str) -> Any:
         """The next job's config, a hold's, None for not now, or FINISHED."""
         given = self.dispatcher.next(trial_id)
+        # A word of a worker costs the driver a millisecond or two: where there are many, they
+        # speak less.
+        beat = sum(pool.slots for pool in self.dispatcher.pools.values()) / WORDS_PER_SECOND
         if isinstance(given, str):
-            return {"hold": True, "pool": given, "threads": self.threads[given]}
+            return {"hold": True, "pool": given, "threads": self.threads[given], "beat": beat}
         if given is not None:
             pool = self.dispatcher.pool_of(given.key)
             return {
@@ -71,8 +78,9 @@ class PlanSearcher(_Unpickled, Searcher):
                 "pool": pool,
                 "store": self.store,
                 "job": f"attempts/{given.address}/{given.attempt}/job.json",
-                "stop": self.dispatcher.stop_marker,
+                "stop": self.dispatcher.driver.stop_marker,
                 "threads": self.threads[pool],
+                "beat": beat,
             }
         return Searcher.FINISHED if self.dispatcher.finished else None
 
@@ -106,16 +114,30 @@ class HoldScheduler(_Unpickled, FIFOScheduler):
     def __init__(self, dispatcher: Dispatcher) -> None:
         super().__init__()
         self.dispatcher = dispatcher
+        self._waiting: dict[str, Trial] = {}
+
+    @guarded(None)
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Remember a trial until it has shown a sign of life."""
+        self._waiting[trial.trial_id] = trial
+
+    @guarded(None)
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Who gets the worker that was just set free; Tune starts the others as they come."""
+        promoted = self._waiting.get(self.dispatcher.promoted())
+        return promoted if promoted and promoted.status == Trial.PENDING else None
 
     @guarded(TrialScheduler.STOP)
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """STOP for a hold whose slot is wanted; a job ends by itself, having saved on a stop."""
+        self._waiting.pop(trial.trial_id, None)
         stop = trial.config["hold"] and self.dispatcher.yields(trial.trial_id)
         return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
 
     @guarded(None)
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Remember what Ray says of a worker that died; Tune tells the searcher only that."""
+        self._waiting.pop(trial.trial_id, None)
         lines = str(trial.get_error() or "").strip().splitlines()
         if lines:
             self.dispatcher.died(trial.trial_id, lines[-1].strip())

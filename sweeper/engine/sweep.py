@@ -17,23 +17,31 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.disk import check_disk
-from sweeper.engine.dispatch import Dispatcher, Event
+from sweeper.engine.dispatch import Dispatcher
+from sweeper.engine.events import Event
+from sweeper.engine.heartbeat import beating
 from sweeper.errors import EngineError
 from sweeper.graph import Job
 from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
-from sweeper.store.files import StoreFiles
+from sweeper.store.drivers import Driver, Drivers
+from sweeper.store.files import StoreFiles, digest
+from sweeper.store.leases import Leases
 from sweeper.study import Study
 from sweeper.tuning.searches import Searches
 
 log = logging.getLogger("sweeper")
 Listener = Callable[[Event], None]
+_WAIT_SECONDS = 1.0
 
 
 @dataclass
 class Summary:
-    """How a run ended. ``failed`` maps jobs to reasons, ``blocked`` jobs to the job above them."""
+    """How a run ended. ``failed`` maps jobs to reasons, ``blocked`` jobs to the job above them.
+
+    ``done`` counts the study's jobs that are done, ``trained`` those that this run did.
+    """
 
     done: int
     trained: int
@@ -62,7 +70,7 @@ def run(
         study: A study, or the path or shipped name of one.
         store: The store's folder; default ``runs/<name of the study>``.
         address: A Ray cluster's address, or "auto"; default: this machine, Ray in process.
-        listener: Called with every `sweeper.engine.dispatch.Event`.
+        listener: Called with every `sweeper.engine.events.Event`.
         watch: Makes a listener for a progress, as a context that lasts as long as the run.
 
     Raises:
@@ -74,18 +82,19 @@ def run(
         study = Study.load(study)
     planned = plan(study)
     files = StoreFiles(store or f"runs/{study.name}", create=True)
-    progress = Progress(planned, resolve(planned, files), files, failures=False)
+    driver = Driver(files, study.name, digest(study.model_dump_json(exclude_unset=True)))
+    leases = Leases(driver, Drivers(files))
+    resolved = resolve(planned, files)
+    progress = Progress(planned, resolved, files, failures=False, leases=leases)
     check_disk(planned, files.root, progress)
-    before = len(progress.commits.by_address)
-    stopped = ""
+    stopped, did = "", 0
     if progress.left:
         with _listening(progress, listener, watch) as heard:
-            stopped = _sweep(progress, files, address, heard)
-    for loser in list(progress.losers()):
-        progress.commits.drop(loser)
+            stopped, did = execute(progress, driver, address, heard)
+    progress.drop(list(progress.losers()))
     return Summary(
         done=len(progress.done),
-        trained=len(progress.commits.by_address) - before,
+        trained=did,
         failed=dict(progress.failures),
         blocked=progress.blocked(),
         stopped=stopped,
@@ -105,22 +114,31 @@ def _listening(
 
 
 # Read by Ray when it is imported: no usage statistics over the network, no progress tables and no
-# handler of Ctrl-C of its own, no log lines of other processes on this terminal.
-_RAY_SETTINGS = {
+# handler of Ctrl-C of its own, no log lines of other processes on this terminal, and no saving of
+# Tune's own state, which grows with every job and is never restored.
+RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_AUTO_INIT": "1",
     "TUNE_WARN_THRESHOLD_S": "5",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
 }
 
 
-def _sweep(
-    progress: Progress, files: StoreFiles, address: str | None, listener: Listener | None
-) -> str:
-    """Run one Tuner over the plan; returns why it stopped early, or "" when it did not."""
-    for name, value in _RAY_SETTINGS.items():
+def execute(
+    progress: Progress,
+    driver: Driver,
+    address: str | None = None,
+    listener: Listener | None = None,
+    worker: type | None = None,
+) -> tuple[str, int]:
+    """Run the plan; returns why it stopped early ("" if it did not), and how many jobs it did.
+
+    ``worker`` is the trainable that does the jobs, by default `sweeper.engine.worker.Worker`.
+    """
+    for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
     # What becomes of a dead worker's job is said by us, in a sentence.
     logging.getLogger("ray").setLevel(logging.CRITICAL)
@@ -131,30 +149,49 @@ def _sweep(
             Searches(progress),
             pool_of=shapes.pool_of,
             slots=shapes.slots,
+            driver=driver,
+            # Ray in process is this driver's alone; a cluster's slots are everybody's.
+            shared=lambda: address is not None and progress.claims.company,
             listener=listener,
         )
-        with _interruptible(dispatcher), tempfile.TemporaryDirectory(prefix="sweeper-") as scratch:
-            _tune(dispatcher, shapes, files, scratch)
+        with beating(driver, dispatcher.stop), _interruptible(dispatcher):
+            _until_done(dispatcher, shapes, worker)
         if not dispatcher.stopping and progress.left:
             raise EngineError(
                 f"{len(progress.left)} jobs were never started, {sorted(progress.left)[0]} among "
                 "them. This is a fault of the planner: please report it with the study."
             )
-        return dispatcher.stopping
+        return dispatcher.stopping, dispatcher.done
 
 
-def _tune(dispatcher: Dispatcher, shapes: _Shapes, files: StoreFiles, scratch: str) -> None:
+def _until_done(dispatcher: Dispatcher, shapes: _Shapes, worker: type | None) -> None:
+    """Tune as long as there is something to do here; between, wait for other drivers.
+
+    On a cluster that others use, Tune is left to wait: it would keep a slot which they may lack.
+    """
+    while True:
+        if dispatcher.found_work():
+            with tempfile.TemporaryDirectory(prefix="sweeper-") as scratch:
+                _tune(dispatcher, shapes, scratch, worker)
+        elif dispatcher.waits:
+            time.sleep(_WAIT_SECONDS)
+        else:
+            return
+
+
+def _tune(dispatcher: Dispatcher, shapes: _Shapes, scratch: str, worker: type | None) -> None:
     from ray import tune
 
     from sweeper.engine.hooks import HoldScheduler, PlanSearcher
     from sweeper.engine.worker import Worker
 
+    store = str(dispatcher.progress.files.root)
     tuner = tune.Tuner(
         tune.with_resources(
-            tune.with_parameters(Worker, secrets=_driver_secrets()), shapes.request
+            tune.with_parameters(worker or Worker, secrets=_driver_secrets()), shapes.request
         ),
         tune_config=tune.TuneConfig(
-            search_alg=PlanSearcher(dispatcher, str(files.root), shapes.threads),
+            search_alg=PlanSearcher(dispatcher, store, shapes.threads),
             scheduler=HoldScheduler(dispatcher),
             num_samples=-1,
             max_concurrent_trials=100_000,  # the dispatcher decides how many start

@@ -15,18 +15,21 @@ from sweeper.jobs import JobSpec, Progress
 from sweeper.store.files import StoreFiles
 
 HOLD_SECONDS = 0.1
+WORD_SECONDS = 1.0
+"""Between two results of a hold and of a job, at least."""
 
 
 class Worker(tune.Trainable):
     """Runs jobs one after another in one process; its config says which.
 
-    ``{"store", "job", "stop", "threads"}``, the job being the store-relative file of its spec and
-    ``stop`` that of the marker that ends this run; or a hold. A class, since Tune runs function
-    trainables off the main thread and cannot stop them cleanly.
+    ``{"store", "job", "stop", "threads", "beat"}``, the job being the store-relative file of its
+    spec, ``stop`` that of the marker that ends this run, and ``beat`` the seconds between two
+    results; or a hold. A class, since Tune runs function trainables off the main thread and cannot
+    stop them cleanly.
     """
 
     def setup(self, config: dict[str, Any], secrets: Mapping[str, str] | None = None) -> None:
-        """Import what every job needs while no job waits, and take the first one.
+        """Get ready while no job waits, and take the first one.
 
         ``secrets`` are the driver's tokens and keys: environment variable -> value.
         """
@@ -36,33 +39,42 @@ class Worker(tune.Trainable):
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         # The tokenizers' own threads, which torch's setting does not reach.
         os.environ["RAYON_NUM_THREADS"] = str(config["threads"])
-        import torch
-
-        from sweeper.training import work
-
-        self._torch, self._work = torch, work
+        self.load()
         self._items: Generator[Any] | None = None
         self.reset_config(config)
+
+    def load(self) -> None:
+        """Import what every job needs, once per process; `work` runs a job's attempt."""
+        import torch
+
+        from sweeper.training.work import work
+
+        self.work, self.set_threads = work, torch.set_num_threads
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Put the next job, or a hold, on this warm worker."""
         self.cleanup()
-        self._torch.set_num_threads(new_config["threads"])
+        self.set_threads(new_config["threads"])
+        self._beat = new_config["beat"]
         if not new_config["hold"]:
             self._files = StoreFiles(new_config["store"])
             self._stop = new_config["stop"]
             spec = JobSpec.from_json(self._files.read(new_config["job"]))
-            self._items = self._work.work(spec, self._files)
+            self._items = self.work(spec, self._files)
         return True
 
     def step(self) -> dict[str, Any]:
-        """One item of the job as a result; its last is done."""
+        """Some of the job's items as one result; its last is done."""
         if self._items is None:
-            time.sleep(HOLD_SECONDS)
+            time.sleep(max(HOLD_SECONDS, self._beat))
             return {"done": False}
-        item = next(self._items)
-        if not isinstance(item, Progress):
-            return self._end(item)
+        speaks = time.monotonic() + max(WORD_SECONDS, self._beat)
+        while True:
+            item = next(self._items)
+            if not isinstance(item, Progress):
+                return self._end(item)
+            if time.monotonic() >= speaks:
+                break
         if self._files.exists(self._stop):
             # However long the saving takes, the driver waits for this result.
             self.cleanup()

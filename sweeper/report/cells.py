@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sweeper.analysis.matrix import Column, TransferMatrix
@@ -63,12 +63,18 @@ def _seeds(matrix: TransferMatrix) -> str:
 
 
 def notes(matrix: TransferMatrix) -> list[str]:
-    """What a reader must know: languages, selection, mixtures, and what lacks or overlaps."""
+    """What a reader must know: languages, selection, mixtures, limits, what lacks or overlaps."""
+    cells = [
+        (row, column.target, matrix.cell(row, column))
+        for column in matrix.columns
+        for row in matrix.rows
+    ]
     return [
         *_columns(matrix),
         *_rows(matrix),
-        *_fixed(matrix),
-        *_overlaps(matrix),
+        *limit_notes(matrix.limits),
+        *fixed_notes((row, target) for row, target, cell in cells if cell.deterministic),
+        *overlap_notes((row, target, cell.overlap) for row, target, cell in cells),
         *_incomplete(matrix),
     ]
 
@@ -94,6 +100,11 @@ def _columns(matrix: TransferMatrix) -> Iterator[str]:
             f"{column.target}: {column.metric} ({column.unit}) on {column.split}, {languages}; "
             f"{_selection(column)}."
         )
+        if column.others:
+            yield (
+                f"{column.target} is scored on {', '.join(column.others)} too, which is in no "
+                "table here: see `sweeper export scores`."
+            )
 
 
 def _selection(column: Column) -> str:
@@ -108,32 +119,36 @@ def _rows(matrix: TransferMatrix) -> Iterator[str]:
             yield f"{row}: trained on {tasks}."
 
 
-def _fixed(matrix: TransferMatrix) -> Iterator[str]:
+def limit_notes(limits: Mapping[str, int]) -> Iterator[str]:
+    """One sentence on the limits of a study ("task/split" -> how many), if it has any."""
+    found: dict[int, list[str]] = {}
+    for place, limit in limits.items():
+        found.setdefault(limit, []).append(place)
+    if found:
+        each = "; ".join(f"{limit:,} of {', '.join(places)}" for limit, places in found.items())
+        yield f"By the study's limits only the first examples of a language: {each}."
+
+
+def fixed_notes(cells: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Which cells, given by row and column, have no standard error since seeds do not matter."""
     found: dict[str, list[str]] = {}
-    for column in matrix.columns:
-        for row in matrix.rows:
-            if matrix.cell(row, column).deterministic:
-                rows = found.setdefault(row, [])
-                if column.target not in rows:
-                    rows.append(column.target)
-    for row, targets in found.items():
+    for row, column in dict.fromkeys(cells):
+        found.setdefault(row, []).append(column)
+    for row, columns in found.items():
         yield (
-            f"{row} on {', '.join(targets)}: every seed is the same computation, so it has no "
+            f"{row} on {', '.join(columns)}: every seed is the same computation, so it has no "
             "standard error."
         )
 
 
-def _overlaps(matrix: TransferMatrix) -> Iterator[str]:
-    found: dict[str, list[str]] = {}
-    for column in matrix.columns:
-        for row in matrix.rows:
-            place = f"{row} on {column.target}"
-            for flag in matrix.cell(row, column).overlap:
-                places = found.setdefault(flag, [])
-                if place not in places:
-                    places.append(place)
-    for flag, where in found.items():
-        yield f"† {flag}: {', '.join(where)}."
+def overlap_notes(cells: Iterable[tuple[str, str, Iterable[str]]]) -> Iterator[str]:
+    """What † stands for, of cells given by row, column and flags."""
+    found: dict[str, dict[str, None]] = {}
+    for row, column, flags in cells:
+        for flag in flags:
+            found.setdefault(flag, {})[f"{row} on {column}"] = None
+    for flag, places in found.items():
+        yield f"† {flag}: {', '.join(places)}."
 
 
 def _incomplete(matrix: TransferMatrix) -> Iterator[str]:

@@ -1,23 +1,24 @@
-"""The layout in which XTREME takes predictions: ``<task>/<split>-<language>.tsv`` or ``.json``.
+"""The layout in which XTREME takes predictions: ``<task>/<split>-<language>.<ending>``.
 
 What a file holds depends on the kind, as XTREME's evaluate.py reads it (google-research/xtreme
 838c13b): a label per line; a tag per line and an empty line after a sentence; for retrieval the
 foreign sentence's line number, from 0, per English sentence in the order of their text; mined
-pairs of ids with a tab between; ``{question id: answer}``; ``{mention id: [entity id, ...]}``, the
-best first. The last is LAReQA's layout here too, for which evaluate.py has none.
+pairs of ids with a tab between; a JSON line ``{"label": number}`` per choice (jsonl); and as JSON
+``{question id: answer}``, or ``{mention id: [entity id, ...]}``, the best first. The last is
+LAReQA's layout here too, for which evaluate.py has none.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sweeper.analysis.aggregates import NAMES
-from sweeper.errors import DataError, StoreError
+from sweeper.errors import DataError, StoreError, suggest
 from sweeper.tasks.card import Card, LocalSource, SyntheticSource
 
 MANIFEST = "predictions.json"
@@ -28,19 +29,18 @@ TASKS = {theirs: ours for ours, theirs in NAMES.items()}
 ADDED = {"test_r": "test", "dev_r": "dev"}
 """Splits with the languages that XTREME-R adds have the file names of the others."""
 
-JSON_KINDS = ("span_extraction", "answer_retrieval")
+ENDINGS = {
+    "classification": "tsv",
+    "multiple_choice": "jsonl",
+    "token_classification": "tsv",
+    "sentence_retrieval": "tsv",
+    "bitext_mining": "tsv",
+    "span_extraction": "json",
+    "answer_retrieval": "json",
+}
+"""The kinds that the layout has files for, and what the names of these end in."""
 
-KINDS = (
-    "classification",
-    "multiple_choice",
-    "token_classification",
-    "sentence_retrieval",
-    "bitext_mining",
-    *JSON_KINDS,
-)
-"""The kinds that the layout has files for."""
-
-_FILE = re.compile(r"([a-z0-9_]+)-([a-z]{2,3})\.(tsv|json)")
+_FILE = re.compile(rf"([a-z0-9_]+)-([a-z]{{2,3}})\.({'|'.join(set(ENDINGS.values()))})")
 
 
 def folder_of(task: str) -> str:
@@ -50,13 +50,13 @@ def folder_of(task: str) -> str:
 
 def file_of(card: Card, split: str, language: str) -> str:
     """The path of a unit's file below the folder of predictions."""
-    ending = "json" if card.kind in JSON_KINDS else "tsv"
-    return f"{folder_of(card.name)}/{ADDED.get(split, split)}-{language}.{ending}"
+    name = f"{ADDED.get(split, split)}-{language}.{ENDINGS[card.kind]}"
+    return f"{folder_of(card.name)}/{name}"
 
 
 def why_not(card: Card) -> str | None:
     """Why the predictions of a task cannot be written, if so."""
-    if card.kind in KINDS:
+    if card.kind in ENDINGS:
         return None
     return f"the layout has no files for tasks of the kind {card.kind}"
 
@@ -103,7 +103,7 @@ def written(card: Card, ids: Sequence[str], predicted: Sequence[Any]) -> str:
     Raises:
         StoreError: retrieval by ids that are no line numbers.
     """
-    if card.kind in JSON_KINDS:
+    if card.kind in ("span_extraction", "answer_retrieval"):
         if card.kind == "answer_retrieval":
             predicted = [own_ids(card, ranked) for ranked in predicted]
         return _json_of(dict(zip(own_ids(card, ids), predicted, strict=True)))
@@ -121,7 +121,15 @@ def written(card: Card, ids: Sequence[str], predicted: Sequence[Any]) -> str:
                 )
         return "".join(f"{name}\n" for name in predicted)
     raw = raw_labels(card)
+    if card.kind == "multiple_choice":
+        choices = (json_label(raw.get(label, label)) for label in predicted)
+        return "".join(json.dumps({"label": choice}) + "\n" for choice in choices)
     return "".join(f"{raw.get(label, label)}\n" for label in predicted)
+
+
+def json_label(label: str) -> str | int:
+    """A choice as XCOPA's files have it: evaluate.py compares numbers with numbers."""
+    return int(label) if label.isdecimal() else label
 
 
 def _json_of(answers: Mapping[str, Any]) -> str:
@@ -154,29 +162,53 @@ class Found:
         )
 
 
-def files_in(folder: Path) -> Iterator[Found]:
-    """The files of predictions in a folder, by task and name.
+def files_in(folder: Path, cards: Mapping[str, Card]) -> tuple[list[Found], dict[Path, str]]:
+    """The files of predictions in a folder, by task and name; and what else is there, and why not.
 
     Raises:
-        DataError: there is none, or a file's name does not say split and language.
+        DataError: there is no such folder, or nothing in it.
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder of predictions {folder}. Give an existing folder.")
-    paths = sorted(p for p in folder.glob("*/*") if p.suffix in (".tsv", ".json"))
-    if not paths:
+    found: list[Found] = []
+    others: dict[Path, str] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.name.startswith("."):
+            _look_into(path, cards, found, others)
+        elif path.name != MANIFEST and path.suffix.removeprefix(".") in ENDINGS.values():
+            others[path] = f"{path}: a file of predictions lies in a folder named after its task."
+    if not found and not others:
         raise DataError(
             f"{folder} has no predictions. They lie in a folder per task, as files named like "
             "xnli/test-de.tsv and xquad/test-de.json."
         )
-    for path in paths:
-        named = _FILE.fullmatch(path.name)
-        if not named:
-            raise DataError(
-                f"{path}: a file of predictions is named <split>-<language>.tsv or .json, such as "
-                "test-de.tsv. Rename it or take it away."
-            )
-        task = path.parent.name
-        yield Found(path, TASKS.get(task, task), named[1], named[2])
+    return found, others
+
+
+def _look_into(
+    folder: Path, cards: Mapping[str, Card], found: list[Found], others: dict[Path, str]
+) -> None:
+    """Sort what is in a task's folder."""
+    task = TASKS.get(folder.name, folder.name)
+    paths = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    if paths and task not in cards:
+        others[folder] = (
+            f"{folder}: the folder must be named after a task; {folder.name!r} is none."
+            f"{suggest(folder.name, cards)}"
+        )
+    elif paths and (reason := why_not(cards[task])):
+        others[folder] = f"{folder}: {reason}."
+    else:
+        ending = ENDINGS[cards[task].kind]
+        for path in paths:
+            named = _FILE.fullmatch(path.name)
+            if named and named[3] == ending:
+                found.append(Found(path, task, named[1], named[2]))
+            else:
+                others[path] = (
+                    f"{path}: a file of predictions of {task} is named <split>-<language>."
+                    f"{ending}, such as test-de.{ending}. Rename it or take it away."
+                )
 
 
 def lines_of(path: Path) -> list[str]:
@@ -204,6 +236,23 @@ def tags_of(path: Path) -> list[tuple[int, list[str]]]:
     return [*found, (start, tags)] if tags else found
 
 
+def choices_of(path: Path) -> list[Any]:
+    """The ``label`` of every line, a JSON object each."""
+    found = []
+    for number, line in enumerate(labels_of(path), 1):
+        try:
+            said = json.loads(line)
+        except json.JSONDecodeError:
+            said = None
+        if not isinstance(said, dict) or not isinstance(said.get("label"), str | int | float):
+            raise DataError(
+                f'{path}:{number}: a line must be {{"label": NUMBER}}, it is {line!r}. Write it '
+                "again."
+            )
+        found.append(said["label"])
+    return found
+
+
 def answers_of(path: Path) -> Mapping[str, Any]:
     """A JSON object by question."""
     try:
@@ -221,21 +270,9 @@ def answers_of(path: Path) -> Mapping[str, Any]:
     return found
 
 
-def answered(found: Found, questions: Collection[str]) -> dict[str, Any]:
-    """What a file says of the questions of the data; it may lack some, or have others."""
-    given = answers_of(found.path)
-    known = {name: said for name, said in given.items() if name in questions}
-    if not known:
-        raise DataError(
-            f"{found.path}: answers must be by question id; none of the {len(given)} ids is one "
-            f"of {found.task}'s, such as {next(iter(questions))!r}. Write the ids of the data."
-        )
-    return known
-
-
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: the file must be UTF-8; {error.reason}. Save it so.") from None
     except OSError as error:

@@ -6,7 +6,7 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -15,12 +15,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.graph import Plan
 from sweeper.progress import Progress
 from sweeper.report.terminal import console, duration
+from sweeper.report.timeleft import share, time_left
 
 if TYPE_CHECKING:
-    from sweeper.engine.dispatch import Event
+    from sweeper.engine.events import Event
 
 ENDED = ("done", "diverged", "failed")
 _SHOWN = 8
@@ -82,7 +82,6 @@ class Watcher:
     def __init__(self, progress: Progress, clock: Callable[[], float] = time.monotonic) -> None:
         self.progress = progress
         self.clock = clock
-        self._counted = _counted(progress.plan)
         self.began = clock()
         self.running: dict[str, _Running] = {}
         self.slots = 0
@@ -118,9 +117,9 @@ class Watcher:
         if event.message == "train" and found.phase != "train":
             found.training_since, found.first_step = now, event.step
         found.phase, found.step, found.steps = event.message, event.step, event.steps
-        if found.phase in ("train", "score") and event.steps:
-            # What an epoch's evaluation between two stretches of training does not undo.
-            found.share = min(1.0, event.step / event.steps)
+        # What an epoch's evaluation between two stretches of training does not undo.
+        done = share(event.message, event.step, event.steps)
+        found.share = found.share if done is None else done
         # A job handed out beyond the slots shows no sign of life before it has one.
         self.slots = max(self.slots, len(self.running))
 
@@ -137,35 +136,9 @@ class Watcher:
         return len(self.progress.wanted & self.progress.done)
 
     def time_left(self) -> float | None:
-        """Seconds till the end, about; None before anything can be measured.
-
-        Costs of the jobs left times the measured seconds per cost of their kind (of any kind
-        before one of it is done, if all cards say how many rows their tasks have), shared among
-        the slots, but at least the longest chain.
-        """
-        left = set(self.progress.left)
-        if not left:
-            return 0.0
-        rates = self._rates()
-        known = {kind: rate for kind, rate in rates.items() if kind != "prepare"}
-        kinds = {self.progress.plan.jobs[key].kind for key in left}
-        if not known or not (self._counted or kinds - {"prepare", "score"} <= set(known)):
-            return None
-        usual = sum(known.values()) / len(known)
-        jobs = self.progress.plan.jobs
-        needs = {}
-        for key in left:
-            seconds = jobs[key].cost * rates.get(jobs[key].kind, usual)
-            running = self.running.get(key)
-            needs[key] = seconds * (1 - running.share) if running else seconds
-        longest = 0.0
-        chain: dict[str, float] = {}
-        for key in reversed(jobs):
-            if key in needs:
-                below = [chain[child] for child in self.progress.children[key] if child in chain]
-                chain[key] = needs[key] + max(below, default=0.0)
-                longest = max(longest, chain[key])
-        return max(longest, sum(needs.values()) / max(1, self.slots))
+        """Seconds till the end, about; None before anything can be measured."""
+        shares = {key: running.share for key, running in self.running.items()}
+        return time_left(self.progress, self._rates(), shares, self.slots)
 
     def _rates(self) -> dict[str, float]:
         """Kind -> seconds per cost: of the jobs that are done, else of those at work."""
@@ -181,13 +154,11 @@ class Watcher:
 
     def status(self) -> str:
         """``12/129, about 2 min left``."""
-        left = self.time_left()
-        said = "time left not known yet" if left is None else f"about {duration(left)} left"
-        return f"{self.done}/{self.total}, {said}"
+        return f"{self.done}/{self.total}, {about(self.time_left())}"
 
     def line(self, event: Event) -> str:
         """An event as a plain line; empty for those that would only fill a log."""
-        if event.what not in (*ENDED, "retry"):
+        if event.what not in (*ENDED, "retry", "elsewhere"):
             return ""
         seconds = f" ({event.seconds:.1f} s)" if event.seconds else ""
         message = f": {event.message}" if event.message else ""
@@ -199,38 +170,48 @@ class Watcher:
             return self._render()
 
     def _render(self) -> Group:
-        total, done = max(1, self.total), self.done
-        failed = len(self.progress.failures)
-        width = 40
-        filled = width * done // total
-        left = self.time_left()
-        said = "estimating the time left" if left is None else f"about {duration(left)} left"
-        head = Text.assemble(
-            ("━" * filled, "green"),
-            ("─" * (width - filled), "dim"),
-            f" {done}/{self.total} jobs, {said}",
-            (f", {failed} failed" if failed else "", "red"),
-        )
-        return Group(head, self._running_table())
-
-    def _running_table(self) -> Table:
-        made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-        made.add_column(overflow="ellipsis", no_wrap=True)
-        made.add_column(style="dim", no_wrap=True)
-        for key, running in list(self.running.items())[:_SHOWN]:
-            steps = f"{running.step}/{running.steps}" if running.steps else ""
-            made.add_row(Text(f"  {key}"), Text(f"{running.phase} {steps}"))
-        if not self.running:
+        failed, elsewhere = len(self.progress.failures), len(self.progress.claims.elsewhere)
+        head = bar(self.done, self.total, about(self.time_left()), failed)
+        rows = [(key, step(r.phase, r.step, r.steps)) for key, r in self.running.items()]
+        notes = []
+        if elsewhere:
+            said = f"  waits for jobs at work with other drivers: {elsewhere}"
+            notes.append(Text(said, "dim"))
+        elif not rows:
             spent = duration(self.clock() - self.began)
-            made.add_row(Text(f"  workers are starting ({spent})"), "")
-        if len(self.running) > _SHOWN:
-            made.add_row(Text(f"  and {len(self.running) - _SHOWN} more"), "")
-        return made
+            notes.append(Text(f"  workers are starting ({spent})"))
+        return Group(head, *notes, running_table(rows))
 
 
-def _counted(plan: Plan) -> bool:
-    """Whether the cards of a plan say how many rows each split has: costs are no guess then."""
-    tasks = {job.target for job in plan.jobs.values()}
-    tasks |= {task for job in plan.jobs.values() for task in job.declared.get("tasks", ())}
-    cards = [plan.cards[task] for task in tasks if task in plan.cards]
-    return all(split.rows is not None for card in cards for split in card.splits.values())
+def about(seconds: float | None) -> str:
+    """A time left, in words."""
+    return "time left not known yet" if seconds is None else f"about {duration(seconds)} left"
+
+
+def bar(done: int, total: int, said: str, failed: int, width: int = 40) -> Text:
+    """How far a sweep is."""
+    filled = width * done // max(1, total)
+    return Text.assemble(
+        ("━" * filled, "green"),
+        ("─" * (width - filled), "dim"),
+        f" {done}/{total} jobs, {said}",
+        (f", {failed} failed" if failed else "", "red"),
+    )
+
+
+def step(phase: str, number: int, of: int) -> str:
+    """Where in a job its worker is."""
+    return f"{phase} {number}/{of}" if of else phase
+
+
+def running_table(rows: Sequence[tuple[str, ...]]) -> Table:
+    """Jobs at work, a line each: the key, and what is said of it."""
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    made.add_column(overflow="ellipsis", no_wrap=True)
+    for _ in rows[0][1:] if rows else ():
+        made.add_column(style="dim", no_wrap=True)
+    for key, *said in rows[:_SHOWN]:
+        made.add_row(Text(f"  {key}"), *map(Text, said))
+    if len(rows) > _SHOWN:
+        made.add_row(Text(f"  and {len(rows) - _SHOWN} more"))
+    return made

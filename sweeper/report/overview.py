@@ -141,6 +141,19 @@ def _room(planned: Plan, progress: Progress | None, folder: Path) -> str:
 
 def print_status(out: Console, view: View) -> None:
     """A study's jobs by kind and state, what failed, and which broken rows were left out."""
+    print_states(out, view)
+    left = view.progress.left
+    if not left and not view.progress.failures:
+        say(out, "Complete: every cell of the matrix is scored.")
+    elif left:
+        say(out, f"{len(left)} jobs are left; `sweeper run` goes on with them.")
+    print_failures(out, view)
+    print_skipped(out, view)
+    out.print()
+
+
+def print_states(out: Console, view: View) -> None:
+    """A study's jobs by kind and state."""
     counts = view.progress.counts()
     states = [s for s in _STATES if any(found[s] for found in counts.values())]
     say(out, view.plan.study.name, "bold")
@@ -149,20 +162,13 @@ def print_status(out: Console, view: View) -> None:
         found = counts[kind]
         made.add_row(kind, *(str(found[s]) for s in states), str(found.total()))
     out.print(made)
-    left = view.progress.left
-    if not left and not view.progress.failures:
-        say(out, "Complete: every cell of the matrix is scored.")
-    elif left:
-        say(out, f"{len(left)} jobs are left; `sweeper run` goes on with them.")
-    _print_failures(out, view)
-    print_skipped(out, view)
-    out.print()
 
 
 _STATES = (DONE, "ready", "waiting", FAILED, BLOCKED, UNNEEDED)
 
 
-def _print_failures(out: Console, view: View) -> None:
+def print_failures(out: Console, view: View) -> None:
+    """What failed, why, how many jobs that blocks, and where to read more."""
     blocked = Counter(view.progress.blocked().values())
     for key, reason in view.progress.failures.items():
         say(out, f"failed: {key}", "red")

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from sweeper.errors import DataError, suggest
 from sweeper.report import layout
 from sweeper.report.layout import Found
+from sweeper.report.scorers import Scored, answered
 from sweeper.tasks import kinds
 from sweeper.tasks.card import Card
 from sweeper.tasks.kinds.answer_retrieval import named_by_key
@@ -28,7 +29,7 @@ class Rankings:
         self._read = read
         self._pools: dict[tuple[str, str], Pool] = {}
 
-    def score(self, found: Found, card: Card, rows: Sequence[Row]) -> tuple[dict[str, float], int]:
+    def score(self, found: Found, card: Card, rows: Sequence[Row]) -> Scored:
         """``map@20`` and ``mrr@20`` of a file (or what the card's cutoff is), and how many asked.
 
         A question without a ranking scores 0, as in XTREME's utils_mewslix.py.
@@ -39,7 +40,7 @@ class Rankings:
         asked = [row for row in rows if row["role"] == "question"]
         keys = [row["keys"][0] for row in asked]
         names = layout.own_ids(card, [row["id"] for row in asked])
-        given = layout.answered(found, dict.fromkeys(names))
+        given, notes = answered(found, dict.fromkeys(names), "ranking")
         for name, ranked in given.items():
             _check_list(found, name, ranked)
         cutoff = card.option("cutoff")
@@ -47,7 +48,7 @@ class Rankings:
             gold = {name: [key] for name, key in zip(names, keys, strict=True)}
             value = ranking.mewsli_x(gold, given, cutoff)
             # Of one right candidate the average precision is the reciprocal of its rank.
-            return {f"map@{cutoff}": value, f"mrr@{cutoff}": value}, len(names)
+            return Scored({f"map@{cutoff}": value, f"mrr@{cutoff}": value}, len(names), notes)
         pool = self._pool(found, card)
         _check_known(found, given, pool)
         right: dict[str, set[str]] = {}
@@ -62,10 +63,11 @@ class Rankings:
                     f"{found.path}: a question must have a right candidate in the data; {name!r} "
                     f"has none. Mend the data of {card.name}."
                 )
-        return {
+        values = {
             f"map@{cutoff}": ranking.mean_average_precision(rankings, wanted, cutoff),
             f"mrr@{cutoff}": ranking.mean_reciprocal_rank(rankings, wanted, cutoff),
-        }, len(names)
+        }
+        return Scored(values, len(names), notes)
 
     def _pool(self, found: Found, card: Card) -> Pool:
         split, code = found.split_of(card), found.language

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING
 from sweeper.analysis.best import best
 from sweeper.analysis.view import Part, View
 from sweeper.errors import StoreError
-from sweeper.report import layout
+from sweeper.report import layout, manifest
+from sweeper.report.manifest import Told
 from sweeper.tasks import kinds
 from sweeper.tasks.card import Card
 
@@ -21,21 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Exported:
-    """What was written: per target the row, seed and files, and what was left out and why."""
+    """What was written, per target, and what was left out and why."""
 
     folder: Path
-    targets: dict[str, dict[str, object]] = field(default_factory=dict)
+    targets: dict[str, Told] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
     @property
     def files(self) -> int:
         """How many files of predictions there are."""
-        return sum(len(list(_strings(said["files"]))) for said in self.targets.values())
-
-
-def _strings(value: object) -> Sequence[str]:
-    assert isinstance(value, list)
-    return value
+        return sum(len(told.files) for told in self.targets.values())
 
 
 def export_predictions(
@@ -51,46 +46,94 @@ def export_predictions(
     The checkpoint is the best one as `sweeper.analysis.best.best` has it (by dev scores, so a
     target may take another row than its neighbour), of the row named, or of row and seed. No
     model is run. ``predictions.json`` in the folder says which checkpoint each target's are of,
-    and of which rows of the data: the study's limits, and whether it left broken ones out.
+    and of which rows of the data: the study's limits, and whether it left broken ones out. A
+    target's files from an earlier export are replaced whole, other targets' stay.
 
     Args:
         view: The study.
-        folder: Where to write; files of the same names are replaced.
+        folder: Where to write.
         targets: Default: all; those that cannot be written yet are then left out and named.
         intermediate: A row of the study.
         seed: One of its seeds; goes with ``intermediate``.
 
     Raises:
-        StoreError: an unknown name, a target named that cannot be written, or none can be.
+        StoreError: an unknown name, a target named that cannot be written, or none can be; or the
+            folder has files of a target that no export made and this one would not replace.
+        DataError: the folder's ``predictions.json`` is broken.
     """
     if seed is not None and intermediate is None:
         raise StoreError("A seed alone names no checkpoint. Give `--intermediate` with it.")
     view.chosen(target=targets, intermediate=intermediate, seed=seed)  # unknown names
+    wanted = list(targets or view.plan.columns)
+    _check_strangers(view, folder, wanted)
     made = Exported(folder)
-    for target in targets or view.plan.columns:
+    for target in wanted:
         try:
-            _export(view, made, target, intermediate, seed)
+            told, content = _prepared(view, target, intermediate, seed)
         except StoreError as error:
             if targets:
                 raise
             made.left_out[target] = str(error)
+            continue
+        _replace(folder, target, told, content)
+        made.targets[target] = told
     if not made.targets:
         reasons = " ".join(f"{target}: {reason}" for target, reason in made.left_out.items())
         raise StoreError(f"There are no predictions to export yet. {reasons}")
-    study = view.plan.study
-    about = {
-        "format": "xtreme",
-        "study": study.name,
-        "keep_going": study.keep_going,
-        "targets": made.targets,
-    }
-    _write(folder / layout.MANIFEST, json.dumps(about, indent=2) + "\n")
     return made
 
 
-def _export(
-    view: View, made: Exported, target: str, intermediate: str | None, seed: int | None
-) -> None:
+def _check_strangers(view: View, folder: Path, targets: Sequence[str]) -> None:
+    """`StoreError` where an export would leave a target with files of two origins."""
+    known = manifest.read(folder)
+    for target in targets:
+        card = view.plan.cards[target]
+        place = folder / layout.folder_of(target)
+        if layout.why_not(card) or not place.is_dir():
+            continue
+        parts = view.chosen(target=target)
+        ours = {layout.file_of(card, part.split, part.language) for part in parts}
+        ours |= set(known[target].files) if target in known else set()
+        there = (path for path in sorted(place.iterdir()) if not path.name.startswith("."))
+        for path in there:
+            if path.relative_to(folder).as_posix() not in ours:
+                raise StoreError(
+                    f"A folder has a target's predictions of one checkpoint; {path} is none that "
+                    "this export writes, and nothing says where it is from. Take it away, or "
+                    "give another folder."
+                )
+
+
+def _replace(folder: Path, target: str, told: Told, content: Mapping[str, str]) -> None:
+    """Put a target's files in the place of those of an earlier export, and tell of it.
+
+    Killed in between it leaves files of which nothing is told, and never something wrong.
+    """
+    known = manifest.read(folder)
+    before = known.pop(target, None)
+    if before:
+        _write(folder / layout.MANIFEST, manifest.content(known))
+        _delete(folder, target, set(before.files) - set(content))
+    for name, text in content.items():
+        _write(folder / name, text)
+    _write(folder / layout.MANIFEST, manifest.content({**known, target: told}))
+
+
+def _delete(folder: Path, target: str, names: Collection[str]) -> None:
+    """Take files out of a target's own folder, whatever else is named."""
+    place = folder / layout.folder_of(target)
+    for path in list(place.iterdir()) if place.is_dir() else ():
+        if path.relative_to(folder).as_posix() in names:
+            try:
+                path.unlink()
+            except OSError as error:
+                raise StoreError(f"{path} could not be deleted: {error.strerror}.") from None
+
+
+def _prepared(
+    view: View, target: str, intermediate: str | None, seed: int | None
+) -> tuple[Told, dict[str, str]]:
+    """Where a target's predictions come from, and file -> content."""
     card = view.plan.cards[target]
     reason = layout.why_not(card)
     if reason:
@@ -102,21 +145,24 @@ def _export(
     _check_scored(view, parts)
     examples = view.examples(parts)
     _check_ranked(view, parts, examples)
-    files = [_file(view, made.folder, part, examples) for part in parts]
+    content = dict(_file(view, part, examples) for part in parts)
     scores = view.scores(parts, "all")
     limits = {
         split: limit
         for split in _splits(card, parts)
-        if (limit := view.plan.study.limit(target, split)) is not None
+        if (limit := view.plan.limit(target, split)) is not None
     }
-    made.targets[target] = {
-        "intermediate": intermediate,
-        "seed": seed,
-        "checkpoint": str(scores["checkpoint"].iloc[0]),
-        "overlap": sorted({flag for part in parts for flag in part.overlap.split("; ") if flag}),
-        "limits": limits,
-        "files": files,
-    }
+    told = Told(
+        study=view.plan.study.name,
+        intermediate=intermediate,
+        seed=seed,
+        checkpoint=str(scores["checkpoint"].iloc[0]),
+        overlap=sorted({flag for part in parts for flag in part.overlap.split("; ") if flag}),
+        limits=limits,
+        keep_going=view.plan.study.keep_going,
+        files=list(content),
+    )
+    return told, content
 
 
 def _check_scored(view: View, parts: Sequence[Part]) -> None:
@@ -157,14 +203,13 @@ def _splits(card: Card, parts: Sequence[Part]) -> Iterable[str]:
         yield from (split for split, _ in kind.companions(card, part.split, part.language))
 
 
-def _file(view: View, folder: Path, part: Part, examples: pd.DataFrame) -> str:
+def _file(view: View, part: Part, examples: pd.DataFrame) -> tuple[str, str]:
+    """A unit's file below the folder, and its content."""
     mine = examples[(examples["split"] == part.split) & (examples["language"] == part.language)]
     card = view.plan.cards[part.target]
     name = layout.file_of(card, part.split, part.language)
     said = "ranking" if card.kind == "answer_retrieval" else "predicted"
-    content = layout.written(card, mine["id"].tolist(), mine[said].tolist())
-    _write(folder / name, content)
-    return name
+    return name, layout.written(card, mine["id"].tolist(), mine[said].tolist())
 
 
 def _write(path: Path, content: str) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from sweeper.errors import StudyError, SweeperError, suggest
 from sweeper.report.terminal import say
-from sweeper.tasks import readers, sources
+from sweeper.tasks import kinds, readers, sources
 from sweeper.tasks.card import Card
+from sweeper.tasks.kinds.base import Row, texts_of
 from sweeper.tasks.presence import has_files, missing_files, source_of
 
 SHOWN = 3
@@ -25,6 +26,7 @@ class Checked:
     ``rows`` is None where it is not there or could not be read (then ``problem`` says why).
     ``stated`` is what the card says; ``skipped`` are the rows that were left out, and why;
     ``lacking`` the files that are not there. ``wanted``: the task was named, so they should be.
+    ``blank`` are the ids of rows with an empty text, which official data has, too.
     """
 
     task: str
@@ -37,6 +39,7 @@ class Checked:
     skipped: tuple[str, ...] = ()
     lacking: tuple[Path, ...] = ()
     wanted: bool = False
+    blank: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
@@ -71,7 +74,7 @@ def check_tasks(
     for name in names or sorted(cards):
         check = _Check(cards[name], root, keep_going, wanted=bool(names))
         if names or check.anything_here():
-            yield [check.unit(*unit) for unit in check.units]
+            yield check.answers([check.unit(*unit) for unit in check.units])
 
 
 class _Check:
@@ -83,6 +86,9 @@ class _Check:
         self.keep_going = keep_going
         self.wanted = wanted
         self.source = source_of(card, root)
+        self.kind = kinds.get(card.kind)
+        self.asked: dict[tuple[str, str], dict[str, str]] = {}
+        self.answered: dict[tuple[str, str], set[str]] = {}
         self.units = [(name, code) for name, one in card.splits.items() for code in one.languages]
 
     def anything_here(self) -> bool:
@@ -111,7 +117,33 @@ class _Check:
             rows = readers.read(card, split, code, found, self.root, skipped=skipped)
         except SweeperError as error:
             return Checked(*place, None, stated, str(error), skipped=tuple(skipped or ()))
-        return Checked(*place, len(rows), stated, skipped=tuple(skipped or ()))
+        self.asked[split, code] = self.kind.asked(rows)
+        self.answered[split, code] = self.kind.answered(rows)
+        blank = tuple(row["id"] for row in rows if _has_blank(row))
+        return Checked(*place, len(rows), stated, skipped=tuple(skipped or ()), blank=blank)
+
+    def answers(self, units: list[Checked]) -> list[Checked]:
+        """The units, and of each what it asks for and no unit answers."""
+        return [replace(unit, problem=unit.problem or self._unanswered(unit)) for unit in units]
+
+    def _unanswered(self, unit: Checked) -> str:
+        place = (unit.split, unit.language)
+        pool = [place, *self.kind.companions(self.card, *place)]
+        if not all(one in self.answered for one in pool):
+            return ""  # what is not there may have the answers
+        known = set().union(*(self.answered[one] for one in pool))
+        lost = [name for name, key in self.asked[place].items() if key not in known]
+        if not lost:
+            return ""
+        have = "1 has" if len(lost) == 1 else f"{len(lost):,} have"
+        return (
+            f"a question must have a right candidate in some language; {have} none, the first is "
+            f"{lost[0]!r}. Mend the questions' keys or the candidates' answers."
+        )
+
+
+def _has_blank(row: Row) -> bool:
+    return any(not text.strip() for texts in texts_of(row) for text in texts)
 
 
 # ---- what is printed --------------------------------------------------------------------------
@@ -192,6 +224,10 @@ def _faults(units: Sequence[Checked]) -> Iterator[str]:
     for unit in units:
         if unit.rows is not None and unit.stated not in (None, unit.rows):
             yield f"{unit.language}: {unit.rows:,} rows, the card says {unit.stated:,}"
+        if unit.blank:
+            count = len(unit.blank)
+            rows = "1 row has" if count == 1 else f"{count:,} rows have"
+            yield f"{unit.language}: {rows} an empty text, the first is {unit.blank[0]!r}"
         for text in unit.skipped[:SHOWN]:
             yield f"{unit.language}: left out: {text}"
         if len(unit.skipped) > SHOWN:

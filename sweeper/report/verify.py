@@ -161,8 +161,8 @@ def _print_leftovers(out: Console, verified: Verified) -> None:
     out.print()
     say(
         out,
-        f"{_count(count, 'file')} ({size(total)}) that no marker names: of attempts that died, or "
-        "are at work now. They can be deleted while no sweep runs:",
+        f"{_count(count, 'file')} ({size(total)}) that no marker names, of attempts that died. "
+        "They can be deleted while no sweep runs:",
     )
     for one in _first(out, found):
         _line(out, f"  {one.name} ({_count(one.files, 'file')}, {size(one.bytes)})")

@@ -166,13 +166,28 @@ class Commits:
         """The number that the next marker of an address bears: 0, unless there was one."""
         return self._last.get(address, -1) + 1
 
+    def read_drop(self, address: str) -> None:
+        """See whether a commit's checkpoints were dropped since it was read."""
+        commit = self.by_address.get(address)
+        if commit and self.files.exists(f"dropped/{commit.name}"):
+            self._see_drop(commit.name)
+
+    def _see_drop(self, name: str) -> None:
+        self._dropped.add(name)
+        commit = self.by_address.get(name.rpartition(".")[0])
+        if commit and name == commit.name:
+            self._keep(commit.generation, replace(commit, dropped=True))
+
     def drop(self, address: str) -> None:
         """Delete a committed attempt's checkpoints, which its search no longer needs."""
-        old = self.by_address[address]
-        self.files.create(f"dropped/{address}.{old.generation}", {"dropped": time.time()})
-        self.files.remove(old.folder)
-        self._dropped.add(old.name)
-        self._keep(old.generation, replace(old, dropped=True))
+        self.mark_dropped(address)
+        self.files.remove(self.by_address[address].folder)
+
+    def mark_dropped(self, address: str) -> None:
+        """Say of a committed attempt's checkpoints that they are deleted, which comes next."""
+        name = self.by_address[address].name
+        self.files.create(f"dropped/{name}", {"dropped": time.time()})
+        self._see_drop(name)
 
     def _look_at_records(self) -> None:
         """Take note of what others dropped or withdrew, of markers that were read before, too."""
@@ -182,7 +197,7 @@ class Commits:
             self._take(*_place(name, "withdrawn"))
         changed = (withdrawn ^ self._withdrawn) | (dropped ^ self._dropped)
         self._withdrawn, self._dropped = withdrawn, dropped
-        if changed.isdisjoint(commit.name for commit in self._read_ones.values()):
+        if not changed or changed.isdisjoint(one.name for one in self._read_ones.values()):
             return
         self.by_address.clear()
         self.by_unit.clear()

@@ -16,6 +16,7 @@ from threading import Lock
 
 from sweeper.store import intact, relations
 from sweeper.store.commits import Commit, withdraw
+from sweeper.store.drivers import Drivers
 from sweeper.store.files import DRAFT, StoreFiles
 from sweeper.store.records import Fault, Records
 from sweeper.store.relations import Rows
@@ -29,7 +30,7 @@ _THREADS = min(4, os.cpu_count() or 1)
 
 @dataclass(frozen=True)
 class Leftover:
-    """Files that no marker names: of an attempt that died (or is at work now), or a draft."""
+    """Files that no marker names: of an attempt that died, or a draft."""
 
     name: str
     files: int
@@ -146,10 +147,12 @@ def _leftovers(files: StoreFiles, records: Records) -> Iterator[Leftover]:
     known |= {f"{commit.folder}/job.json" for commit in commits}
     attempts = {commit.folder for commit in commits}
     done = {commit.address for commit in records.counting()}
+    living = Drivers(files).living()
+    working = {one["attempt"] for seen in living for one in seen.heartbeat["running"].values()}
     groups: dict[str, list[int]] = {}
     for name, size in files.sizes():
         group = "" if name in known else _group(name, attempts, done)
-        if group:
+        if group and working.isdisjoint(group.split("/")):
             groups.setdefault(group, []).append(size)
     for group, sizes in sorted(groups.items()):
         yield Leftover(group, len(sizes), sum(sizes))

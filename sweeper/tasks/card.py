@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from sweeper import yamlfile
 from sweeper.errors import StudyError, SweeperError, suggest
@@ -82,6 +82,17 @@ class Split(Model):
         if len(set(codes)) != len(codes):
             raise ValueError("a language may stand here once only")
         return codes
+
+    @field_validator("rows")
+    @classmethod
+    def _counts(cls, rows: Any, info: ValidationInfo) -> Any:
+        codes = info.data.get("languages", ())
+        for code, count in (rows if isinstance(rows, dict) else {"": rows}).items():
+            if code and codes and code not in codes:
+                raise ValueError(f"the split has no language {code!r}.{suggest(code, codes)}")
+            if count is not None and count < 1:
+                raise ValueError(f"a count must be at least 1, it is {count}")
+        return rows
 
     def rows_in(self, code: str) -> int | None:
         """How many rows the split has in a language, if the card knows."""

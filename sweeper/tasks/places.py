@@ -209,9 +209,13 @@ class SyntheticSource(Model):
 Source = LocalSource | LocalParts | HubSource | HubParts | SyntheticSource
 
 
+# Branches of a union stand in a fault's location; those in brackets are not shown to people.
+_ONE, _PARTS = "(one)", "(parts)"
+
+
 def _one_or_parts(value: Any) -> str:
     has = "parts" in value if isinstance(value, dict) else hasattr(value, "parts")
-    return "parts" if has else "one"
+    return _PARTS if has else _ONE
 
 
 class Sources(TypedDict, total=False):
@@ -219,11 +223,11 @@ class Sources(TypedDict, total=False):
 
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
     local: Annotated[
-        Annotated[LocalSource, Tag("one")] | Annotated[LocalParts, Tag("parts")],
+        Annotated[LocalSource, Tag(_ONE)] | Annotated[LocalParts, Tag(_PARTS)],
         Discriminator(_one_or_parts),
     ]
     hub: Annotated[
-        Annotated[HubSource, Tag("one")] | Annotated[HubParts, Tag("parts")],
+        Annotated[HubSource, Tag(_ONE)] | Annotated[HubParts, Tag(_PARTS)],
         Discriminator(_one_or_parts),
     ]
     synthetic: SyntheticSource

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sweeper.errors import AbsentError
 from sweeper.tasks.card import Card, fill
 
 
@@ -47,3 +48,35 @@ def missing_files(card: Card, split: str, code: str, root: Path) -> list[Path]:
         for path in paths
         if not (any(root.glob(path)) if "*" in path else (root / path).is_file())
     ]
+
+
+def no_split(card: Card, split: str, source: str) -> AbsentError:
+    """What is to be said of a split that a task's source does not have."""
+    return AbsentError(
+        f"The task {card.name!r} has no {source} data for its split {split!r}. Add the split "
+        f"to `sources: {source}:` in its card, or use another source."
+    )
+
+
+def no_folder(card: Card) -> AbsentError:
+    """What is to be said of a task that is read from files where no data folder is given."""
+    return AbsentError(
+        f"The task {card.name!r} is read from files, and no data folder is given. "
+        f"Set SWEEPER_DATA or the study's `data:` to the folder.{_how_to_get(card)}"
+    )
+
+
+def no_file(card: Card, split: str, code: str, path: Path, more: int = 0) -> AbsentError:
+    """What is to be said of a file that is not there, and of ``more`` that the task lacks too."""
+    several = len(card.split(split).languages) > 1
+    others = f", and {more} more of its files {'is' if more == 1 else 'are'} missing"
+    return AbsentError(
+        f"The task {card.name!r} needs a file for its split {split!r} in the language "
+        f"{code!r}; there is no {path}{others if more else ''}. Put it there, or set SWEEPER_DATA "
+        "or the study's `data:` to the folder that holds it"
+        f"{', or leave the language out' if several else ''}.{_how_to_get(card)}"
+    )
+
+
+def _how_to_get(card: Card) -> str:
+    return f" {card.how_to_get.strip()}" if card.how_to_get else ""

@@ -36,8 +36,9 @@ def read(
     dropping, or what the kind makes of that (see `Kind.first`).
 
     With a list as ``skipped``, a row that breaks a rule is left out and what is wrong with it is
-    added to the list. Files that are broken as a whole, or whose lines belong together (parallel,
-    BUCC, CoNLL, SQuAD's structure), are errors all the same.
+    added to the list. Files that are broken as a whole, or where a fault casts doubt on what
+    follows (CSV's quotes and bytes, CoNLL's lines, parallel, BUCC, SQuAD's structure), are errors
+    all the same; `docs/add_a_task.md` lists them.
 
     Raises:
         DataError: a file is missing, has changed since it was resolved, or breaks a rule.
@@ -60,6 +61,12 @@ def read(
             f"{origin}: the task {card.name!r} needs at least one row in the split {split!r} and "
             f"the language {language!r}; there is none. Get the data again, or leave the "
             "language out."
+        )
+    lack = kind.lack(rows) if rows else ""
+    if lack:
+        raise DataError(
+            f"{origin}: a unit of a {kind.name} task needs {lack}; there is none. Get the data "
+            "again."
         )
     return rows
 
@@ -84,7 +91,7 @@ def _rows(
                     continue
                 named = record.values.get("id", number)
                 row["id"] = f"{stream.prefix}{named}"
-                _check_new(row["id"], seen, record)
+                _check_new(row["id"], seen, record, stream)
             except DataError as error:
                 if skipped is None:
                     raise
@@ -125,11 +132,12 @@ def _is_listed(row: Row, kind: kinds.Kind, marks: frozenset[str]) -> bool:
     return without.mark(str(row[str(kind.document_field)])) in marks
 
 
-def _check_new(name: str, seen: set[str], record: Record) -> None:
+def _check_new(name: str, seen: set[str], record: Record, stream: _Stream) -> None:
     if name in seen:
+        other = ", or leave the `id` column out of the card" if stream.id_column else ""
         raise DataError(
             f"{record.where()}: ids must be unique in a split and language; {name!r} is not. Mend "
-            "the data, or leave the `id` column out of the card."
+            f"the data{other}."
         )
     seen.add(name)
 
@@ -192,11 +200,15 @@ def _origin(resolution: Resolution, root: Path | None) -> str:
 
 @dataclass(frozen=True)
 class _Stream:
-    """The records of a part of a source, how their labels are translated, how ids begin."""
+    """The records of a part of a source, how their labels are translated, how ids begin.
+
+    ``id_column``: the card says which column the ids are, where other formats know it themselves.
+    """
 
     records: Iterator[Record]
     translation: _Translation
     prefix: str = ""
+    id_column: bool = False
 
 
 def _streams(
@@ -215,7 +227,7 @@ def _streams(
             records = _local_records(card, member, language, paths)
         else:
             records = hub.records(member, resolution["parts"][part] if part else resolution)
-        yield _Stream(records, _Translation.of(member), prefix)
+        yield _Stream(records, _Translation.of(member), prefix, "id" in member.columns)
 
 
 def _local_records(

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sweeper.errors import AbsentError, DataError
+from sweeper.errors import DataError
 from sweeper.tasks import hub
 from sweeper.tasks.card import (
     Card,
@@ -22,6 +22,7 @@ from sweeper.tasks.card import (
     SyntheticSource,
     fill,
 )
+from sweeper.tasks.presence import no_file, no_folder, no_split
 
 Resolution = dict[str, Any]
 
@@ -61,12 +62,10 @@ def resolve(
     if isinstance(found, SyntheticSource):
         return {code: _synthetic(found, split, code) for code in codes}
     if split not in found.told():
-        raise DataError(
-            f"The task {card.name!r} has no {source} data for its split {split!r}. Add the split "
-            f"to `sources: {source}:` in its card, or use another source."
-        )
+        raise no_split(card, split, source)
     if isinstance(found, LocalSource | LocalParts):
-        return {code: _local(card, found, split, code, root) for code in codes}
+        read: dict[str, dict[str, Any]] = {}  # a file that holds all languages is hashed once
+        return {code: _local(card, found, split, code, root, read) for code in codes}
     try:
         revisions = {part: hub.revision(member) for part, member in found.members(split)}
     except DataError as error:
@@ -178,26 +177,31 @@ def _untouched(file: dict[str, Any], root: Path) -> bool:
 def _root(root: Path | None) -> Path:
     if root is None:
         raise DataError(
-            "Local data needs a data folder; none is given. Name it: SWEEPER_DATA, `data:` in the "
-            "study, or `--data`."
+            "Local data needs a data folder; none is given. Set SWEEPER_DATA, or `data:` in the "
+            "study."
         )
     return root
 
 
 def _local(
-    card: Card, source: LocalSource | LocalParts, split: str, code: str, root: Path | None
+    card: Card,
+    source: LocalSource | LocalParts,
+    split: str,
+    code: str,
+    root: Path | None,
+    read: dict[str, dict[str, Any]],
 ) -> Resolution:
+    """The files of a language; ``read`` are the fingerprints known by now, and gets the others."""
     if root is None:
-        raise AbsentError(
-            f"The task {card.name!r} is read from files, and no data folder is given. "
-            f"Set SWEEPER_DATA or the study's `data:` to the folder.{_how_to_get(card)}"
-        )
+        raise no_folder(card)
     files = []
     for part, member in source.members(split):
         for pattern in member.patterns(split):
             for relative in _found(card, split, code, root, fill(pattern, code)):
                 named = {"part": part} if part else {}
-                files.append({"path": relative, **_fingerprint(root / relative), **named})
+                if relative not in read:
+                    read[relative] = _fingerprint(root / relative)
+                files.append({"path": relative, **read[relative], **named})
     return {"source": "local", "language": code, "files": files}
 
 
@@ -205,18 +209,8 @@ def _found(card: Card, split: str, code: str, root: Path, wanted: str) -> list[s
     """The paths below the data folder that are wanted; `AbsentError` if there is none."""
     found = _expanded(root, wanted) if "*" in wanted else [wanted]
     if not found or not all((root / path).is_file() for path in found):
-        several = len(card.split(split).languages) > 1
-        raise AbsentError(
-            f"The task {card.name!r} needs a file for its split {split!r} in the language "
-            f"{code!r}; there is no {(root / wanted).absolute()}. Put it there, or set "
-            "SWEEPER_DATA or the study's `data:` to the folder that holds it"
-            f"{', or leave the language out' if several else ''}.{_how_to_get(card)}"
-        )
+        raise no_file(card, split, code, (root / wanted).absolute())
     return found
-
-
-def _how_to_get(card: Card) -> str:
-    return f" {card.how_to_get.strip()}" if card.how_to_get else ""
 
 
 def _expanded(root: Path, wanted: str) -> list[str]:

@@ -9,10 +9,8 @@ from typing import Any
 from sweeper.jobs import Clock, JobSpec, Outcome, Progress
 from sweeper.tasks import encoding, readers, tokenizers
 from sweeper.tasks.card import Card
+from sweeper.tasks.kinds.base import texts_of
 from sweeper.training.references import Files, Run, card_of, root_of, tokenizer_of
-
-TEXTS, LISTS = ("text", "pair", "question", "context", "prompt"), ("tokens", "choices")
-"""The fields of rows, of whatever kind, that are texts, or lists of texts."""
 
 
 def prepare(spec: JobSpec, files: Files, folder: Path, clock: Clock) -> Run:
@@ -48,8 +46,7 @@ def _texts(
         if skipped:
             left_out[language] = skipped
         for row in rows:
-            yield from (row[field] for field in TEXTS if field in row)
-            yield from (" ".join(row[field]) for field in LISTS if field in row)
+            yield from (" ".join(texts) for texts in texts_of(row))
 
 
 def _prepare_data(spec: JobSpec, files: Files, folder: Path, clock: Clock) -> Run:

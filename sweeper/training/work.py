@@ -16,7 +16,6 @@ import time
 import traceback
 from collections.abc import Generator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from safetensors import SafetensorError
 
 from sweeper import failures
 from sweeper.errors import DamageError, DataError, ModelError, StoreError, SweeperError
-from sweeper.jobs import Clock, JobSpec, Outcome, Progress
+from sweeper.jobs import Clock, JobSpec, Outcome, Progress, Result
 from sweeper.redaction import redacted
 from sweeper.store import tables
 from sweeper.store.commits import commit, withdraw
@@ -37,17 +36,6 @@ from sweeper.training.jobs import handler
 log = logging.getLogger("sweeper")
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "pyarrow", "numpy")
-
-
-@dataclass(frozen=True)
-class Result:
-    """A worker's last word on an attempt; ``error`` is its class (see `classify`)."""
-
-    status: str  # done, diverged, failed
-    error: str = ""
-    message: str = ""
-    seconds: float = 0.0
-    tainted: bool = False  # the device may be in any state: no other job on this process
 
 
 def work(spec: JobSpec, files: StoreFiles) -> Generator[Progress | Result]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from rich.console import Console
 from analysis.world import World, study
 from sweeper import Store
 from sweeper.analysis.aggregates import BENCHMARKS, UNSCORED, averages, columns_of
-from sweeper.errors import StoreError
+from sweeper.errors import DataError, StoreError
 from sweeper.report.benchmarks import print_aggregate
+from sweeper.report.terminal import print_matrix
 from sweeper.tasks.card import Card, shipped_cards
 from sweeper.tasks.metrics import aggregate as official
 
@@ -72,6 +74,13 @@ def test_a_mean_needs_every_member() -> None:
     assert nan.values == {}
 
 
+def test_a_file_that_lacks_is_named_as_the_official_script_wants_it() -> None:
+    codes = official.XTREME_R.languages["xcopa"]
+    scores = {"xcopa": {code: {"accuracy": 50.0} for code in codes if code != "qu"}}
+    with pytest.raises(DataError, match=r"the file xcopa/test-qu\.jsonl"):
+        official.summary(scores, official.XTREME_R)
+
+
 def test_the_whole_of_xtreme_r_is_our_own() -> None:
     tasks = {"xquad", "mlqa", "tydiqa"}
     rows = [
@@ -89,6 +98,8 @@ def test_the_whole_of_xtreme_r_is_our_own() -> None:
     assert not found.lacking and found.summary.all_task is None
     assert found.values["all tasks (own)"] == pytest.approx((8 * 50 + 2 * 30) / 10)
     assert averages(renamed[:-1], official.XTREME_R).own is None
+    cut = [(t, c, "map@10" if t == "lareqa" else m, v) for t, c, m, v in renamed]
+    assert averages(cut, official.XTREME_R).lacking == {"lareqa": UNSCORED["lareqa"]}
 
 
 def test_the_languages_of_the_cards_are_the_benchmarks() -> None:
@@ -107,10 +118,10 @@ def test_the_languages_of_the_cards_are_the_benchmarks() -> None:
 
 
 def made_by_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    """XNLI, PAWS-X and PAN-X with data made by code, so that a store of them can be made."""
+    """Cards with data made by code, so that a store of them can be made."""
     cards = shipped_cards()
     source = {"synthetic": {"generator": "topic"}}
-    for name in ("xnli", "mnli", "pawsx"):
+    for name in ("xnli", "mnli", "pawsx", "tatoeba"):
         said = cards[name].model_dump(mode="json") | {"sources": source}
         cards[name] = Card.model_validate(said)
     monkeypatch.setattr("sweeper.planning.shipped_cards", lambda: cards)
@@ -158,6 +169,69 @@ def test_what_is_printed_says_which_languages(store: Store) -> None:
     text = out.file.getvalue()  # type: ignore[attr-defined]
     assert "47.5 ± 0.5" in text and "43.0 (1/2)" in text
     assert "over ALL languages" in text and "none lacks scores of panx, udpos" in text
+
+
+@pytest.fixture
+def limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A row on a target's own training task, an oracle, limits, and a target without training."""
+    made_by_code(monkeypatch)
+    test = {"task": "xnli", "split": "test", "language": "en"}
+    said = study(
+        intermediates={"mnli": None}, spaces={}, seeds=[0, 1], training={"epochs": 1}, oracle=True,
+        targets={"xnli": None, "pawsx": {"selection": {**test, "task": "pawsx"}}, "tatoeba": None},
+        limits={"test": 3, "train": 500_000},
+    )  # fmt: skip
+    World(tmp_path / "s", said).run(
+        lambda row, target, seed, language: 50.0 + seed, dev=lambda *_: (1.0, 1.0, 1)
+    )
+    return Store(tmp_path / "s")
+
+
+def printed(store: Store, **options: Any) -> str:
+    out = Console(file=io.StringIO(), width=1000)
+    print_aggregate(out, store.aggregate(**options))
+    return out.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
+ORACLE = "oracle: selected on pawsx/test/en"
+LIMITS = "By the study's limits only the first examples of a language: 3 of "
+
+
+def test_what_the_numbers_may_not_claim_is_told_under_the_averages(limited: Store) -> None:
+    found = limited.aggregate()
+    assert found.cells["mnli", "xnli"].overlap == ("same data as the training task",)
+    assert ORACLE in found.cells["mnli", "mean classification"].overlap
+    assert found.cells["none", "xnli"].overlap == ()
+    said = printed(limited)
+    line = next(line for line in said.splitlines() if LIMITS in line)
+    assert "xnli/test" in line and "pawsx/test" in line and "tatoeba/test" in line
+    assert "/train" not in line and line.endswith("These are not xtreme's numbers.")
+    assert "- † same data as the training task: mnli on xnli.\n" in said
+    assert f"- † {ORACLE}: none on pawsx, mnli on pawsx.\n" in said
+    xnli, classes = (re.search(rf"^{name} .*$", said, re.M) for name in ("xnli", "mean class.*"))
+    assert xnli and xnli[0].split() == ["xnli", "50.5", "±", "0.5", "50.5", "±", "0.5", "†"]
+    assert classes and classes[0].count("†") == 2
+    table = found.to_frame().set_index(["intermediate", "average"])
+    assert table.loc[("mnli", "xnli"), "overlap"] == "same data as the training task"
+    assert "xnli/test 3" in table.loc[("none", "tatoeba"), "limits"]
+
+
+def test_the_plain_matrix_tells_limits_and_oracle_too(limited: Store) -> None:
+    out = Console(file=io.StringIO(), width=1000)
+    print_matrix(out, limited.transfer())
+    said = out.file.getvalue()  # type: ignore[attr-defined]
+    assert f"- {LIMITS}" in said and f"- † {ORACLE}: none on pawsx, mnli on pawsx." in said
+    frame = limited.transfer().to_frame()
+    assert set(frame["limit"]) == {3}
+
+
+def test_an_average_of_one_computation_has_no_error(limited: Store) -> None:
+    cells = limited.aggregate().cells
+    assert cells["none", "tatoeba"].deterministic and not cells["none", "xnli"].deterministic
+    assert cells["none", "tatoeba"].standard_error is None
+    assert cells["mnli", "tatoeba"].standard_error == pytest.approx(0.5)
+    said = printed(limited)
+    assert "- none on tatoeba: every seed is the same computation" in said and "± 0.0" not in said
 
 
 def test_what_cannot_be_averaged(store: Store, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from helpers import (
     Cluster,
+    cards_like,
     commit_units,
     committed_units,
     files_at,
@@ -26,10 +27,12 @@ from hypothesis import strategies as st
 
 from sweeper.engine import dispatch
 from sweeper.errors import DataError
-from sweeper.graph import BASE
+from sweeper.graph import BASE, Plan
 from sweeper.inputs import Inputs
 from sweeper.jobs import JobSpec
+from sweeper.planning import plan
 from sweeper.progress import BLOCKED, DONE, FAILED
+from sweeper.store.commits import withdraw
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
 
@@ -44,7 +47,7 @@ def files(tmp_path: Path) -> StoreFiles:
     return files_at(tmp_path / "store")
 
 
-def _cluster(study: Study, files: StoreFiles, **options: Any) -> Cluster:
+def _cluster(study: Study | Plan, files: StoreFiles, **options: Any) -> Cluster:
     return Cluster(progress_of(study, files, failures=False), **options)
 
 
@@ -195,6 +198,59 @@ def _lives(name: str, files: StoreFiles, slots: int, chance: random.Random) -> s
     assert max(done.values()) == 1, "a unit was done twice"
     assert not progress_of(STUDIES[name], files).left
     return committed_units(files)
+
+
+def _twins() -> Plan:
+    """Two targets that are scored on the winners of one search."""
+    cards = cards_like("tagging", 0)
+    cards["twin"] = cards["tagging"].model_copy(update={"name": "twin"})
+    at = {"selection": {"task": "tagging", "split": "dev", "language": "qaa"}}
+    targets = {"tagging": at, "twin": at | {"training_task": "tagging"}}
+    said = {"intermediates": {"surface": None}, "seeds": [0], "targets": targets}
+    return plan(small_study(**said, task_limits={"twin": {"test": 5}}), cards=cards)
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 6), st.randoms(use_true_random=False))
+def test_damage_that_workers_find_is_made_again_whoever_else_is_at_work(
+    slots: int, chance: random.Random
+) -> None:
+    """A worker withdraws what it finds damaged; others that read the same may end well, or not."""
+    planned = _twins()
+    with quick_store() as files:
+        cluster = _cluster(planned, files, slots=slots, chance=chance)
+        left = 5
+        while True:
+            cluster.fill()
+            if not cluster.flying:
+                cluster.release_holds()
+                cluster.fill()
+            if not cluster.flying:
+                break
+            trial = cluster.any()
+            reads = cluster.flying[trial].reads
+            if left and reads and chance.random() < 0.3:
+                left -= 1
+                withdraw(files, chance.choice(reads), "damaged")
+                said = {
+                    "status": "failed",
+                    "error": "damaged",
+                    "message": "changed content",
+                }
+                cluster.end(trial, said, commits=False)
+            else:
+                cluster.end(trial)
+            cluster.release_holds()
+        failed = set(cluster.progress.failures)
+        assert not cluster.progress.left and not cluster.dispatcher.stopping
+        assert all("changed content" in why for why in cluster.progress.failures.values())
+        # A job that met damage again and again is given up; the next run makes it.
+        again = _cluster(planned, files)
+        again.run()
+        assert failed or not again.runs
+        assert not again.progress.left and not again.progress.failures
+        done = Counter(cluster.runs + again.runs)
+        assert sum(done.values()) <= len(done) + 2 * 5, "what is whole is not made again"
 
 
 def test_a_worker_that_dies_after_its_commit_did_its_job(files: StoreFiles) -> None:
@@ -471,12 +527,31 @@ def test_a_stop_hands_out_nothing_and_waits_for_what_runs(files: StoreFiles) -> 
 # -- slots and holds ----------------------------------------------------------------------------
 
 
-def test_no_more_jobs_than_slots_and_a_little_ahead(files: StoreFiles) -> None:
+def test_no_more_jobs_than_slots(files: StoreFiles) -> None:
     cluster = _cluster(small_study(), files, slots=2)
     cluster.run(most=4)
     given = [cluster.dispatcher.next(f"x{n}") for n in range(20)]
     running = [spec for spec in given if isinstance(spec, JobSpec)]
-    assert len(running) + len(cluster.flying) <= 2 + 1
+    assert len(running) + len(cluster.flying) == 2
+
+
+def test_a_job_that_waits_for_a_hold_to_end_gets_its_worker(files: StoreFiles) -> None:
+    cluster = _cluster(small_study(), files, slots=3)
+    dispatcher = cluster.dispatcher
+    cluster.fill()
+    one, two = cluster.holds
+    assert dispatcher.promoted() == "", "their own workers start"
+    cluster.end(cluster.any())
+    assert dispatcher.promoted() == "", "nobody waits for the worker of the job that ended"
+    given = [trial for trial in "abcd" if isinstance(dispatcher.next(trial), JobSpec)]
+    assert given == ["a", "b", "c"], "a takes the free worker; b and c wait for the holds'"
+    assert dispatcher.yields(one) and dispatcher.yields(two)
+    dispatcher.ended(two, None)
+    assert dispatcher.promoted() == "b"
+    assert dispatcher.promoted() == "", "told once"
+    dispatcher.ended("c", {"status": "stopped"})
+    dispatcher.ended(one, None)
+    assert dispatcher.promoted() == "", "c, which waited, is gone"
 
 
 def test_holds_keep_slots_warm_until_a_job_wants_them(files: StoreFiles) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 from collections.abc import Callable
@@ -9,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from analysis.world import Score, World
+from rich.console import Console
 
 from sweeper.graph import Job
+from sweeper.inputs import Inputs
+from sweeper.report.scores import print_scores
+from sweeper.report.submitted import FolderScores
 from sweeper.study import Study
 from sweeper.tasks import encoding, kinds, readers, tokenizers
 from sweeper.tasks.card import shipped_cards
@@ -210,17 +215,28 @@ class Predicted(World):
         if not folder.is_dir():
             found = self.progress.addressing.resolved.sources[f"{task}/{split}/{code}"]
             root = Path(str(self.study.data))
-            limit = self.study.limit(task, split)
+            limit = self._limit(task, split)
             skipped: list[str] | None = [] if self.study.keep_going else None
             rows = readers.read(card, split, code, found, root, limit, skipped)
             encoding.prepare_unit(card, split, code, rows, self.tokenizer, 48, folder)
         features, examples = encoding.open_unit(folder)
         return Unit(split, code, examples, features, [])
 
+    def _limit(self, task: str, split: str) -> int | None:
+        """The limit that the job has which prepares a split."""
+        asked = Inputs(self.progress.addressing)
+        found = {
+            asked.of(job.key, {})["limit"]
+            for job in self.plan.jobs.values()
+            if (job.declared.get("task"), job.declared.get("split")) == (task, split)
+        }
+        (limit,) = found
+        return limit
+
     def _scores(self, job: Job, name: str, unit: str, score: Score) -> list[dict[str, Any]]:
         split, language = job.declared["units"][name]
         examples, found = self.evaluated(job)[name]
-        main = kinds.get(self.plan.cards[job.target].kind).metric
+        main = Inputs(self.progress.addressing).of(job.key, {name: unit})["columns"]["main"]
         place = {
             "intermediate": job.intermediate, "target": job.target, "seed": job.seed,
             "unit": unit, "split": split, "language": language, "n": examples.num_rows,
@@ -287,3 +303,10 @@ def _outputs(card: Any, rows: list[dict[str, Any]], chance: random.Random, pool:
         logits = sorted((chance.random() for _ in range(4)), reverse=True)
         found.append((starts, logits, ends, logits, 0.0))
     return found
+
+
+def printed(scored: FolderScores) -> str:
+    """What a person sees of the scores of a folder."""
+    out = Console(file=io.StringIO(), width=1000)
+    print_scores(out, scored)
+    return out.file.getvalue()  # type: ignore[attr-defined,no-any-return]

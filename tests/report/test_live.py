@@ -93,9 +93,21 @@ def test_the_live_display_has_a_bar_and_the_running_jobs(world: World) -> None:
     assert isinstance(out.file, io.StringIO)
     said = out.file.getvalue()
     assert "workers are starting" in said
-    assert f"0/{len(world.progress.wanted)} jobs, estimating the time left" in said
+    assert f"0/{len(world.progress.wanted)} jobs, time left not known yet" in said
     assert f"{keys[3]}  " in said and "train 3/20" in said
     assert keys[9] not in said and "and 2 more" in said
+
+
+def test_jobs_of_other_drivers_are_counted(world: World) -> None:
+    watcher = Watcher(world.progress, Clock())
+    world.progress.claims.elsewhere["prepare/tokenizer"] = "a"
+    out = Console(file=io.StringIO(), width=80, highlight=False)
+    out.print(watcher.render())
+    assert isinstance(out.file, io.StringIO)
+    said = out.file.getvalue()
+    assert "at work with other drivers: 1" in said and "workers are starting" not in said
+    event = Event("elsewhere", "prepare/tokenizer", "another driver")
+    assert watcher.line(event).endswith("] elsewhere prepare/tokenizer: another driver")
 
 
 def test_a_terminal_gets_the_live_display(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from report.submission_world import write_data
-from sweeper.errors import DataError
+from report.submission_world import Predicted, study
+from sweeper import Store
+from sweeper.report.submission import export_predictions
 from sweeper.report.submitted import FileScore, score_folder
 from sweeper.tasks.card import Card, shipped_cards
 
@@ -91,13 +93,6 @@ def test_lareqa(tmp_path: Path, name: str) -> None:
 # ---- what others make -------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data")
-    write_data(root)
-    return root
-
-
 def score(folder: Path, data: Path, name: str, said: Any) -> FileScore:
     put(folder / name, said)
     (one,) = score_folder(folder, CARDS, data).files
@@ -112,6 +107,7 @@ def test_a_ranking_is_as_long_as_it_is(tmp_path: Path, data: Path) -> None:
     one = score(tmp_path, data, "lareqa/test-de.json", {"q00_de": [*RIGHT, "de_1_2"]})
     # The three other questions of the file have no ranking, and score 0.
     assert (one.metrics, one.n) == ({"map@20": 25.0, "mrr@20": 25.0}, 4)
+    assert one.notes == ("3 of 4 questions have no ranking, and score 0",)
     short = score(tmp_path, data, "lareqa/test-de.json", {"q00_de": ["de_1_2", "de_1_0"]})
     assert short.metrics == {"map@20": 25.0 / 2 / 11, "mrr@20": 12.5}
 
@@ -124,6 +120,7 @@ def test_a_candidate_named_again_is_no_second_hit(tmp_path: Path, data: Path) ->
 @pytest.mark.parametrize(
     ("name", "said", "wrong"),
     [
+        ("lareqa/test-de.json", {}, "must have the rankings by question id; it has none"),
         ("lareqa/test-de.json", {"q00_en": RIGHT}, "none of the 1 ids is one of lareqa's"),
         ("lareqa/test-de.json", {"q00_de": "de_1_0"}, "that of 'q00_de' is 'de_1_0'. Write it"),
         ("lareqa/test-de.json", {"q00_de": [1]}, r"a list of ids .* that of 'q00_de' is \[1\]"),
@@ -135,8 +132,9 @@ def test_a_candidate_named_again_is_no_second_hit(tmp_path: Path, data: Path) ->
 def test_what_does_not_fit_is_named(
     tmp_path: Path, data: Path, name: str, said: Any, wrong: str
 ) -> None:
-    with pytest.raises(DataError, match=f"{name}: .*{wrong}"):
-        score(tmp_path, data, name, said)
+    put(tmp_path / name, said)
+    (left,) = score_folder(tmp_path, CARDS, data).left_out
+    assert re.search(f"{name}: .*{wrong}", left.reason)
 
 
 def faq(**splits: list[str]) -> Card:
@@ -167,10 +165,25 @@ def test_candidates_in_a_split_of_their_own(tmp_path: Path) -> None:
     assert one.metrics == {"map@2": 25.0, "mrr@2": 50.0}
 
 
+def test_a_cutoff_of_ones_own_fills_the_matrix(tmp_path: Path) -> None:
+    put(tmp_path / "test-en.jsonl", row("q", "question", "k"), row("a", "candidate", "k"))
+    (tmp_path / "faq.json").write_text(faq(test=["en"]).model_dump_json(exclude_unset=True))
+    (tmp_path / "faq.json").rename(tmp_path / "faq.yaml")  # JSON is YAML
+    said = study(tmp_path, targets={"faq": {}}, intermediates={}, tasks_path=str(tmp_path))
+    Predicted(tmp_path / "s", said, tmp_path / "prepared").run()
+    store = Store(tmp_path / "s")
+    found = store.transfer()
+    assert found.columns[0].metric == "map@2" and found.complete
+    assert store.matrix().loc["none", "faq"] == 100.0
+    export_predictions(store.view(), tmp_path / "out")
+    (one,) = score_folder(tmp_path / "out", {"faq": faq(test=["en"])}, tmp_path).files
+    assert one.main == "map@2"
+
+
 def test_an_id_must_name_one_candidate(tmp_path: Path) -> None:
     for code in ("en", "de"):
         asked = row(f"q{code}", "question", "k")
         put(tmp_path / f"test-{code}.jsonl", asked, row("0", "candidate", "k"))
     put(tmp_path / "out/faq/test-en.json", {"qen": ["0"]})
-    with pytest.raises(DataError, match=r"an id of its own .* '0' has another .* test/de"):
-        score_folder(tmp_path / "out", {"faq": faq(test=["en", "de"])}, tmp_path)
+    (left,) = score_folder(tmp_path / "out", {"faq": faq(test=["en", "de"])}, tmp_path).left_out
+    assert re.search(r"an id of its own .* '0' has another .* test/de", left.reason)

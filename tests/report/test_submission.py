@@ -10,49 +10,17 @@ from typing import Any
 
 import pytest
 
-from report.submission_world import TARGETS, Predicted, study, write_data
+from report.submission_world import TARGETS, Predicted, printed, study
 from sweeper import Store
-from sweeper.errors import DataError, StoreError
+from sweeper.errors import StoreError
 from sweeper.graph import Job
-from sweeper.report.layout import MANIFEST, raw_labels
+from sweeper.report.layout import MANIFEST
 from sweeper.report.submission import export_predictions
-from sweeper.report.submitted import FolderScores, score_folder
+from sweeper.report.submitted import score_folder
 from sweeper.tasks.card import shipped_cards
-from sweeper.tasks.metrics.aggregate import XTREME
 
 CARDS = shipped_cards()
 RETRIEVAL = ("tatoeba", "bucc2018", "lareqa", "mewsli_x")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data")
-    write_data(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def world(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Predicted:
-    folder = tmp_path_factory.mktemp("store")
-    made = Predicted(folder / "s", study(data), folder / "prepared")
-
-    def dev(row: str, seed: int, trial: int) -> tuple[float, float, int]:
-        return {"none": 60.0, "mnli": 70.0}[row] + seed, 0.5, 1
-
-    made.run(dev=dev)
-    return made
-
-
-@pytest.fixture(scope="module")
-def exported(world: Predicted, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("predictions")
-    export_predictions(Store(world.files.root).view(), folder)
-    return folder
-
-
-@pytest.fixture
-def copy(exported: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(exported, tmp_path / "predictions")
 
 
 def test_exported_predictions_score_exactly_as_stored(
@@ -84,14 +52,14 @@ def test_the_layout_is_that_of_evaluate_py(exported: Path) -> None:
         "pawsx/test-fr.tsv", "panx/test-de.tsv", "udpos/test-fi.tsv", "udpos/test-th.tsv",
         "xquad/test-de.json", "xquad/test-zh.json", "mlqa/test-de.json", "mlqa/test-zh.json",
         "tydiqa/test-fi.json", "bucc2018/dev-de.tsv", "bucc2018/test-de.tsv",
-        "tatoeba/test-de.tsv", "tatoeba/test-fi.tsv", "xcopa/test-et.tsv",
+        "tatoeba/test-de.tsv", "tatoeba/test-fi.tsv", "xcopa/test-et.jsonl",
         "lareqa/test-de.json", "lareqa/test-zh.json", "mewslix/dev-de.json",
         "mewslix/dev-uk.json", "mewslix/test-de.json", "mewslix/test-uk.json",
     }  # fmt: skip
     lines = {name: (exported / name).read_text().split("\n") for name in names}
     assert set(lines["xnli/test-de.tsv"]) <= {"entailment", "neutral", "contradiction", ""}
     assert set(lines["pawsx/test-de.tsv"]) <= {"0", "1", ""}
-    assert set(lines["xcopa/test-et.tsv"]) <= {"0", "1", ""}
+    assert set(lines["xcopa/test-et.jsonl"]) == {'{"label": 0}', '{"label": 1}', ""}
     assert all(line.isdecimal() for line in lines["tatoeba/test-de.tsv"][:-1])
     first = lines["bucc2018/test-de.tsv"][0].split("\t")
     assert first[0].startswith("de-") and first[1].startswith("en-")
@@ -128,6 +96,55 @@ def test_a_named_row_and_seed(world: Predicted, data: Path, tmp_path: Path) -> N
     assert one.metrics == {"accuracy": wanted} and one.n == 13
 
 
+def test_a_folder_says_of_every_target_whose_it_is(
+    world: Predicted, data: Path, tmp_path: Path
+) -> None:
+    view = Store(world.files.root).view()
+    export_predictions(view, tmp_path, intermediate="mnli", seed=0)
+    export_predictions(view, tmp_path, targets=["xnli"], intermediate="none", seed=1)
+    told = json.loads((tmp_path / MANIFEST).read_text())["targets"]
+    assert set(told) == set(TARGETS)
+    whose = {target: (one["intermediate"], one["seed"]) for target, one in told.items()}
+    assert whose.pop("xnli") == ("none", 1) and set(whose.values()) == {("mnli", 0)}
+    said = printed(score_folder(tmp_path, CARDS, data))
+    assert "- xnli: predictions of none, seed 1, of the study made.\n" in said
+    assert "mewsli_x: predictions of mnli, seed 0, of the study made.\n" in said
+    assert "- xnli: same data" not in said and "does not say" not in said
+    del told["panx"]
+    (tmp_path / MANIFEST).write_text(json.dumps({"targets": told}))
+    assert f"- {MANIFEST} does not say whose these are: panx/test-de.tsv." in printed(
+        score_folder(tmp_path, CARDS, data)
+    )
+
+
+def test_an_export_leaves_nothing_of_the_one_before(
+    world: Predicted, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    export_predictions(Store(world.files.root).view(), out, targets=["xnli", "panx"])
+    fewer = study(data, name="fewer", targets={"xnli": {"languages": ["de"]}})
+    made = Predicted(tmp_path / "s", fewer, tmp_path / "prepared")
+    made.run(dev=lambda *_: (5.0, 1.0, 1))
+    told = json.loads((out / MANIFEST).read_text())
+    told["targets"]["xnli"]["files"] += ["../kept", "panx/test-de.tsv"]
+    (out / MANIFEST).write_text(json.dumps(told))
+    (tmp_path / "kept").touch()
+    view = Store(made.files.root).view()
+    export_predictions(view, out)
+    names = {str(path.relative_to(out)) for path in out.rglob("*.*")}
+    assert names == {MANIFEST, "xnli/test-de.tsv", "panx/test-de.tsv"}
+    assert (tmp_path / "kept").exists()
+    told = json.loads((out / MANIFEST).read_text())["targets"]
+    assert {target: one["study"] for target, one in told.items()} == {
+        "xnli": "fewer", "panx": "made"
+    }  # fmt: skip
+    (out / "xnli" / "test-fr.tsv").touch()
+    before = (out / "xnli" / "test-de.tsv").read_text()
+    with pytest.raises(StoreError, match=r"xnli/test-fr\.tsv is none that this export writes"):
+        export_predictions(view, out, intermediate="none", seed=0)
+    assert (out / "xnli" / "test-de.tsv").read_text() == before
+
+
 def test_what_is_not_scored_yet_is_left_out_and_named(data: Path, tmp_path: Path) -> None:
     targets = {"xnli": TARGETS["xnli"], "panx": TARGETS["panx"]}
     world = Predicted(tmp_path / "s", study(data, targets=targets), tmp_path / "prepared")
@@ -153,10 +170,23 @@ def test_limits_of_a_study_hold_for_its_predictions(data: Path, tmp_path: Path) 
         dev=lambda *_: (5.0, 1.0, 1)
     )
     export_predictions(Store(world.files.root).view(), tmp_path / "out")
-    (one,) = score_folder(tmp_path / "out", CARDS, data).files
+    scored = score_folder(tmp_path / "out", CARDS, data)
+    (one,) = scored.files
     assert (one.n, one.limit) == (4, 4)
-    with pytest.raises(DataError, match="as many lines as the data, 11; it has 4"):
-        score_folder(tmp_path / "out", CARDS, data, limits=False)
+    (left,) = score_folder(tmp_path / "out", CARDS, data, limits=False).left_out
+    assert "as many lines as the data, 11; it has 4" in left.reason
+
+
+def test_limits_are_told_in_one_line(data: Path, tmp_path: Path) -> None:
+    targets = {name: TARGETS[name] for name in ("xnli", "tatoeba")}
+    said = study(data, targets=targets, limits={"test": 4})
+    world = Predicted(tmp_path / "s", said, tmp_path / "prepared").run(
+        dev=lambda *_: (5.0, 1.0, 1)
+    )
+    export_predictions(Store(world.files.root).view(), tmp_path / "out")
+    lines = printed(score_folder(tmp_path / "out", CARDS, data)).splitlines()
+    told = [line for line in lines if "the study's limits" in line]
+    assert len(told) == 1 and told[0].endswith("of a language: 4 of tatoeba/test, xnli/test.")
 
 
 def test_limits_hold_for_the_candidates_too(data: Path, tmp_path: Path) -> None:
@@ -168,6 +198,26 @@ def test_limits_hold_for_the_candidates_too(data: Path, tmp_path: Path) -> None:
     stored = store.scores(intermediate="none", seed=0, metric="all")
     assert one.metrics == dict(zip(stored["metric"], stored["value"], strict=True))
     assert 0.0 < one.metrics["map@20"] < 100.0 and (one.n, one.limit) == (2, 2)
+
+
+def test_limits_leave_candidates_of_their_own_split_alone(data: Path, tmp_path: Path) -> None:
+    targets = {"mewsli_x": {"languages": ["uk"], "splits": ["test"]}}
+    said = study(data, targets=targets, limits={"test": 2})
+    world = Predicted(tmp_path / "s", said, tmp_path / "prepared").run()
+    store = Store(world.files.root)
+    export_predictions(store.view(), tmp_path / "out")
+    about = json.loads((tmp_path / "out" / MANIFEST).read_text())
+    assert about["targets"]["mewsli_x"]["limits"] == {"test": 2}
+    (one,) = score_folder(tmp_path / "out", CARDS, data).files
+    stored = store.scores(intermediate="none", seed=0)
+    assert (one.metrics["map@20"], one.n) == (stored["value"].iloc[0], 2)
+    whole = Predicted(tmp_path / "w", study(data, targets=targets), tmp_path / "all")
+    units = [
+        {job.key: made.progress.addressing.units(job.key) for job in made.plan.jobs.values()
+         if "candidates" in job.key}
+        for made in (world, whole)
+    ]  # fmt: skip
+    assert units[0] and units[0] == units[1]  # so the same work for both
 
 
 def test_limits_of_what_a_score_rests_on_are_told(data: Path, tmp_path: Path) -> None:
@@ -191,12 +241,13 @@ def test_rows_that_a_study_left_out_are_not_asked_for(data: Path, tmp_path: Path
     store = Store(world.files.root)
     export_predictions(store.view(), tmp_path / "out", intermediate="mnli", seed=0)
     (one,) = score_folder(tmp_path / "out", CARDS, root).files
-    assert (one.n, one.left_out) == (len(lines), 1)
+    assert one.n == len(lines)
+    assert one.notes == ("without 1 broken rows of the data, as the study had it",)
     stored = store.scores(intermediate="mnli", seed=0, metric="accuracy")
     assert one.metrics == {"accuracy": stored["value"].iloc[0]}
     (tmp_path / "out" / MANIFEST).unlink()
-    with pytest.raises(DataError, match="test-de.tsv:4: a row must have a column"):
-        score_folder(tmp_path / "out", CARDS, root)
+    (broken,) = score_folder(tmp_path / "out", CARDS, root).left_out
+    assert "test-de.tsv:4: a row must have a column" in broken.reason
 
 
 class Older(Predicted):
@@ -219,82 +270,3 @@ def test_scores_without_rankings_say_how_to_get_them(data: Path, tmp_path: Path)
     assert again.ran == ["score/none>lareqa/seed=0"]
     export_predictions(Store(folder).view(), tmp_path / "out", targets=["lareqa"])
     assert len(score_folder(tmp_path / "out", CARDS, data).files) == 4
-
-
-def test_averages_need_every_language(exported: Path, data: Path) -> None:
-    found = score_folder(exported, CARDS, data).averages(XTREME)
-    assert found.values == {} and found.lacking["tydiqa"][0] == "en"
-
-
-# ---- folders of others ------------------------------------------------------------------------
-
-
-def score(folder: Path, data: Path) -> FolderScores:
-    return score_folder(folder, CARDS, data)
-
-
-def test_xtremes_own_driver_writes_retrieval_in_brackets(copy: Path, data: Path) -> None:
-    file = copy / "tatoeba" / "test-de.tsv"
-    before = score(copy, data).rows()
-    file.write_text("".join(f"[{line}]\n" for line in file.read_text().split()))
-    assert score(copy, data).rows() == before
-
-
-def test_retrieval_is_in_the_order_of_the_english_text(tmp_path: Path) -> None:
-    root, folder = tmp_path / "data" / "tatoeba" / "v1", tmp_path / "out" / "tatoeba"
-    root.mkdir(parents=True)
-    folder.mkdir(parents=True)
-    (root / "tatoeba.deu-eng.deu").write_text("Birne\nKirsche\nApfel\n")
-    (root / "tatoeba.deu-eng.eng").write_text("pear\ncherry\napple\n")
-    for lines, right in (("2\n1\n0\n", 3), ("0\n1\n2\n", 1), ("2\n0\n1\n", 1)):
-        (folder / "test-de.tsv").write_text(lines)  # of apple, cherry, pear
-        (one,) = score(tmp_path / "out", tmp_path / "data").files
-        assert one.metrics["accuracy"] == pytest.approx(100 * right / 3)
-
-
-def test_a_question_without_an_answer_scores_0(copy: Path, data: Path) -> None:
-    file = copy / "tydiqa" / "test-fi.json"
-    file.write_text(json.dumps({"q0": "", "unknown": "x"}))
-    (one,) = (f for f in score(copy, data).files if f.task == "tydiqa")
-    assert one.metrics["exact_match"] == 0.0 and one.n == 9
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("xnli/test-de.tsv", "neutral\n", "as many lines as the data, 11; it has 1"),
-        ("xnli/test-de.tsv", "neutrl\n" + "neutral\n" * 10, "test-de.tsv:1: .*mean 'neutral'"),
-        ("panx/test-de.tsv", "O\n\n" * 7, "panx/test-de.tsv:1: a sentence must have a tag per"),
-        ("panx/test-de.tsv", "O\n", "as many sentences as the data, 7; it has 1"),
-        ("tatoeba/test-de.tsv", "99\n" * 13, "from 0 to 12; it is '99'"),
-        ("bucc2018/test-de.tsv", "de-001 en-001\n", "test-de.tsv:1: .*a tab between them"),
-        ("xquad/test-de.json", "{", "xquad/test-de.json:1: the file must be a JSON object"),
-        ("xquad/test-de.json", "[]", "it is a list"),
-        ("xquad/test-de.json", '{"no": "x"}', "none of the 1 ids is one of xquad's"),
-        ("xquad/test-de.json", '{"q1": 3}', "that of 'q1' is none"),
-        ("xquad/german.json", "{}", "is named <split>-<language>.tsv or .json"),
-        ("xquad/test-fi.json", "{}", "xquad has no test/fi"),
-        ("xnil/test-de.tsv", "", "'xnil' is none. Did you mean 'xnli'"),
-        ("mnli/dev-de.tsv", "", "mnli has no dev/de"),
-        (MANIFEST, "{}", "not as `sweeper export predictions` writes it"),
-    ],
-)
-def test_what_does_not_fit_is_named(
-    copy: Path, data: Path, name: str, content: str, said: str
-) -> None:
-    (copy / name).parent.mkdir(exist_ok=True)
-    (copy / name).write_text(content)
-    with pytest.raises(DataError, match=said):
-        score(copy, data)
-
-
-def test_folders_without_predictions(tmp_path: Path, data: Path) -> None:
-    with pytest.raises(DataError, match="has no predictions"):
-        score(tmp_path, data)
-    with pytest.raises(DataError, match="no folder of predictions"):
-        score(tmp_path / "no", data)
-
-
-def test_labels_go_back_to_what_the_files_have() -> None:
-    assert raw_labels(CARDS["pawsx"]) == {"different": "0", "paraphrase": "1"}
-    assert raw_labels(CARDS["xnli"]) == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from rich.console import Console
 from sweeper.errors import StudyError
 from sweeper.planning import cards_with
 from sweeper.report.taskcheck import Checked, check_tasks, print_check
+from sweeper.tasks.card import load_card
 
 CARD = """
 name: mine
@@ -104,6 +106,13 @@ def test_rows_that_were_left_out_are_a_mismatch(folder: Path) -> None:
     assert "de: left out: " in said
 
 
+def test_empty_texts_are_counted_and_no_fault(folder: Path) -> None:
+    (folder / "train.tsv").write_text(" \tgood\nb\tbad\n")
+    _, said = printed(folder, "mine")
+    assert "mine/train: 2 rows\n  en: 1 row has an empty text, the first is '0'\n" in said
+    assert checked(folder, "mine")["train/en"].good
+
+
 def test_a_fault_of_all_languages_is_told_once(folder: Path) -> None:
     for code in ("en", "de", "fi"):
         (folder / f"test-{code}.tsv").write_text("a\tgood\n")
@@ -134,6 +143,47 @@ def test_without_names_all_that_is_there_is_read(folder: Path) -> None:
     few = {name: cards[name] for name in ("mine", "mnli", "ccg", *made)}
     found = [units[0].task for units in check_tasks(few, [], folder)]
     assert set(found) == made | {"mine"}
+
+
+FAQ = """
+name: faq
+title: FAQ
+kind: answer_retrieval
+licence: our own
+splits:
+  test: {languages: [en, es]}
+sources:
+  local:
+    format: jsonl
+    files: {test: "faq-{language}.jsonl"}
+    columns: {id: id, text: text, role: role, key: key, answers: answers}
+"""
+
+
+def test_a_question_that_no_language_answers(folder: Path) -> None:
+    def write(code: str, *keys: str, answers: tuple[str, ...]) -> None:
+        asked = [
+            {"id": f"{code}-{key}", "text": "?", "role": "question", "key": key, "answers": []}
+            for key in keys
+        ]
+        told = {"id": f"a-{code}", "text": ".", "role": "candidate", "key": "", "answers": answers}
+        lines = (json.dumps(row) for row in [*asked, told])
+        (folder / f"faq-{code}.jsonl").write_text("\n".join(lines))
+
+    def faq() -> dict[str, Checked]:
+        found = check_tasks({"faq": load_card(folder / "faq.yaml")}, ["faq"], folder)
+        return {unit.language: unit for units in found for unit in units}
+
+    (folder / "faq.yaml").write_text(FAQ)
+    write("en", "hours", "price", answers=("hours",))
+    write("es", "hours", answers=("price",))
+    assert all(unit.good for unit in faq().values()), "answers are those of all languages"
+    write("en", "hours", "price", "place", "way", answers=("hours",))
+    en, es = faq()["en"], faq()["es"]
+    assert es.good and not en.good and en.rows == 5
+    assert "2 have none, the first is 'en-place'" in en.problem
+    (folder / "faq-es.jsonl").unlink()
+    assert not faq()["en"].problem, "what is not there may have the answers"
 
 
 def test_an_unknown_task(folder: Path) -> None:

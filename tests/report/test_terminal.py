@@ -83,6 +83,18 @@ def test_scores_per_language_mark_the_trained_one(done: World, out: Console) -> 
     assert "in brackets" in text(out)
 
 
+def test_a_split_that_no_table_shows_is_told(tmp_path: Path) -> None:
+    targets = {"tagging": {"splits": ["test", "dev"]}, "demo_retrieval": None}
+    World(tmp_path / "s", study(targets=targets, oracle=True)).run()
+    wide = Console(file=io.StringIO(), width=200, highlight=False)
+    print_results(wide, Store(tmp_path / "s").view())
+    said = (
+        "- tagging is scored on dev too, which is in no table here: see `sweeper export scores`."
+    )
+    assert said in text(wide) and "is scored on test too" not in text(wide)
+    assert text(wide).count("in no table") == 1
+
+
 def test_best_shows_path_unbroken_and_why(done: World, out: Console) -> None:
     best = Store(done.files.root).best("tagging")
     print_best(out, best)

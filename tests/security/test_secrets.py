@@ -148,7 +148,7 @@ def test_what_fails_in_the_driver_keeps_its_secrets(
         PlanSearcher(died.dispatcher, str(store), {}).suggest("t2")
     assert SAFE in died.dispatcher.stopping and SAFE in caplog.text
     assert not leaks(caplog.text)
-    assert SAFE in StoreFiles(store).read(died.dispatcher.stop_marker)["why"]
+    assert SAFE in StoreFiles(store).read(died.dispatcher.driver.stop_marker)["why"]
     assert [path for path, text in texts(store) if leaks(text)] == []
 
 
@@ -180,5 +180,5 @@ def test_a_worker_is_given_what_it_needs_of_them(monkeypatch: pytest.MonkeyPatch
     for name in ("CUDA_VISIBLE_DEVICES", "RAYON_NUM_THREADS"):
         monkeypatch.setenv(name, "")  # which the worker sets
     made = Worker.__new__(Worker)
-    made.setup({"threads": 1, "hold": True}, secrets=given)
+    made.setup({"threads": 1, "hold": True, "beat": 1.0}, secrets=given)
     assert {name: os.environ[name] for name in given} == given

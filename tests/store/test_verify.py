@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -17,8 +18,11 @@ from real_work import Run, small
 from typer.testing import CliRunner
 
 from sweeper import Store
+from sweeper.report import verify as report
+from sweeper.report.terminal import console
 from sweeper.report.verify import consequences
 from sweeper.store.commits import Commit, Commits, withdraw
+from sweeper.store.drivers import Driver
 from sweeper.store.files import StoreFiles, file_digest
 from sweeper.store.schema import TABLES
 from sweeper.store.verify import Verified, repair, verify
@@ -366,6 +370,30 @@ def test_leftovers_are_listed_and_stay(broken: Broken) -> None:
     }
     repair(broken.files, found)
     assert all((broken.root / name).exists() for name in left)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_the_attempts_of_living_drivers_are_no_leftovers(broken: Broken, ended: bool) -> None:
+    driver = Driver(broken.files, "small")
+    driver.running = {"train/x": {"attempt": "0-at-work"}}
+    driver.beat()
+    if ended:
+        driver.end()
+    broken.files.create(f"attempts/{A}/0-at-work/job.json", {})
+    broken.files.create(f"attempts/{A}/0-dead/job.json", {})
+    found = {one.name for one in broken.verify().leftovers}
+    dead = {f"attempts/{A}/0-dead"}
+    assert found == (dead | {f"attempts/{A}/0-at-work"} if ended else dead)
+
+
+def test_progress_is_told_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 100, 2))
+    monkeypatch.setattr(report.time, "monotonic", lambda: next(clock))
+    stream = io.StringIO()
+    with report.progress(console(stream)) as listener:
+        for done in range(1, 8):
+            listener(done * 1000, 7000)
+    assert stream.getvalue() == "3.0 kB of 7.0 kB read\n6.0 kB of 7.0 kB read\n"
 
 
 def test_a_table_of_examples_is_read_in_pieces(broken: Broken) -> None:

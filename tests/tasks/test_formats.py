@@ -43,7 +43,7 @@ def test_a_question_without_answer(read: Reader) -> None:
     plausible = {**WHERE, "is_impossible": True}
     (row,) = read(qa_card(metric="squad_v2"), squad(plausible))
     assert row["answers"] == []
-    with pytest.raises(DataError, match=r"question:1: a question .* must have an answer"):
+    with pytest.raises(DataError, match=r"question:1 \(id 'q1'\): a question .* must have"):
         read(qa_card(metric="squad"), squad(plausible))
 
 
@@ -51,13 +51,14 @@ def test_a_question_without_answer(read: Reader) -> None:
     "text, says",
     [
         (squad(WHERE)[:-3], r":1: the file must be a JSON document; .* at column"),
-        (json.dumps({"date": []}), r"question:0: 'data' must be there and be of the type list"),
+        (json.dumps({"date": []}), r"/de: 'data' must be there and be of the type list"),
         (squad(WHERE, {**WHERE, "id": None}), r"question:2: 'id' must be there"),
-        (squad(WHERE, WHERE), r"ids must be unique .*'q1' is not"),
+        (squad(WHERE, {**WHERE, "question": None}), r"question:2 \(id 'q1'\): 'question' must be"),
+        (squad(WHERE, WHERE), r"question:2 \(id 'q1'\): ids must .*'q1' is not. Mend the data\.$"),
         (
             squad({**WHERE, "answers": [{"text": "London", "answer_start": 12}]}),
-            r"question:1: an answer must stand in its text where it says: at character 12 there "
-            r"is ' Londo', not 'London'. Mend the offset",
+            r"question:1 \(id 'q1'\): an answer must stand in its text where it says: at "
+            r"character 12 there is ' Londo', not 'London'. Mend the offset",
         ),
         (squad({**WHERE, "answers": [{"text": "London"}]}), "must have a 'text' and an 'answer_s"),
         (squad({**WHERE, "answers": [{"text": "London", "answer_start": -7}]}), "-7 there is"),
@@ -127,6 +128,7 @@ def test_bucc(read: Reader) -> None:
         ((GERMAN + "de-3 Ja\n", ENGLISH, "de-1\ten-1"), r"de:3: a line must have an id and a sen"),
         ((GERMAN + "de-1\tJa\n", ENGLISH, "de-1\ten-1"), r"de:3: ids must be unique; 'de-1'"),
         ((GERMAN, ENGLISH, "de-1\ten-9"), r"gold:1: a pair must be of known sentences; .*'en-9'"),
+        ((GERMAN, ENGLISH, ""), r"/gold: a unit of a bitext_mining task needs at least one pair"),
         ((GERMAN, ENGLISH, "de-1\ten-1\nde-1\ten-2"), r"gold:2: 'de-1' must be in one pair only"),
     ],
 )
@@ -196,8 +198,8 @@ def test_parquet_rows_without_a_part_can_be_left_out(tmp_path: Path) -> None:
     skipped: list[str] = []
     kept = readers.read(task, "test", "de", found, tmp_path, skipped=skipped)
     assert [row["id"] for row in kept] == ["0", "2"]
-    assert len(skipped) == 1 and "de, row:1: a row must have the key 'choices.text'" in skipped[0]
-    with pytest.raises(DataError, match=r"row:1: a row must have the key"):
+    assert len(skipped) == 1 and "de, row:2: a row must have the key 'choices.text'" in skipped[0]
+    with pytest.raises(DataError, match=r"row:2: a row must have the key"):
         readers.read(task, "test", "de", found, tmp_path)
 
 

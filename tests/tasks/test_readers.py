@@ -117,7 +117,7 @@ IDS = card(local={"columns": {"id": 2, "text": 0, "label": 1}})
         (card(), "", None, "at least one row"),
         (card(), "\n\n", None, "at least one row"),
         (MAPPED, "a\tx\n", 1, "those in the card's `labels:`, it is 'x'"),
-        (IDS, "a\tyes\t1\nb\tno\t1\n", None, "ids must be unique"),
+        (IDS, "a\tyes\t1\nb\tno\t1\n", None, "or leave the `id` column out of the card"),
         (HEADER, "t\tlabel\na\tyes\n", 1, "the column 'l'"),
         (HEADER, "t\tl\na\tyes\nb\n", 3, "2 columns like the header, it has 1"),
         (HEADER, "t\tl\n", None, "at least one row"),

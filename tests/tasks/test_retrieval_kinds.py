@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from sweeper.errors import DataError, StudyError
 from sweeper.tasks import kinds, overlaps
-from sweeper.tasks.card import Card, shipped_cards
+from sweeper.tasks.card import shipped_cards
 from sweeper.tasks.kinds.base import Unit
 from sweeper.tasks.metrics import mining, neighbours
 from sweeper.tasks.overlaps import Part
@@ -193,55 +192,6 @@ def test_a_ranking_names_its_candidates_or_is_none(tokenizer: Any) -> None:
     # Rows without an id are numbered in each file anew: such a number names several candidates.
     assert evaluated("0").ranking is None
     assert evaluated("0").metrics == evaluated("1").metrics
-
-
-def mewsli() -> Card:
-    parts = {
-        "mentions": {"format": "mewsli_mentions", "files": {"test": "mentions"}},
-        "entities": {"format": "mewsli_entities", "files": {"candidates": "entities"}},
-    }
-    splits = {"test": {"languages": ["de"]}, "candidates": {"languages": ["de", "fr"]}}
-    return card("answer_retrieval", sources={"local": {"parts": parts}}, splits=splits)
-
-
-def test_mewsli_x(tmp_path: Path, tokenizer: Any) -> None:
-    from sweeper.tasks import readers, sources
-
-    spans = [{"start": 0, "end": 22}, {"start": 23, "end": 26}]
-    context = {"language": "de", "text": "Es hat Richter gebebt. So.", "sentence_spans": spans}
-    mention = {
-        "example_id": "m1",
-        "entity_id": "Q7",
-        "mention_span": {"text": "Richter", "start": 7, "end": 14},
-    }
-    lines = [
-        {"context": context, "mentions": [mention]},
-        {"context": {**context, "language": "en"}, "mentions": [mention]},
-    ]
-    (tmp_path / "mentions").write_text("\n".join(map(json.dumps, lines)))
-    entity = {"entity_id": "Q7", "title": "R", "description": "d", "description_language": "fr"}
-    (tmp_path / "entities").write_text(json.dumps(entity))
-    task = mewsli()
-
-    def rows(split: str, code: str) -> Any:
-        found = sources.resolve(task, split, [code], source="local", root=tmp_path)[code]
-        return readers.read(task, split, code, found, tmp_path)
-
-    (asked,) = rows("test", "de")
-    assert asked["text"] == "Es hat { Richter } gebebt." and asked["keys"] == ["Q7"]
-    (candidate,) = rows("candidates", "fr")
-    assert candidate["text"] == "R : d" and candidate["keys"] == ["Q7"]
-    kind = kinds.get("answer_retrieval")
-    assert kind.companions(task, "test", "de") == (("candidates", "de"), ("candidates", "fr"))
-    units = {
-        name: Unit(split, code, *reversed(encode(task, rows(split, code), tokenizer)), outputs)
-        for name, split, code, outputs in (
-            ("candidates/fr", "candidates", "fr", [None]),
-            ("test/de", "test", "de", [[0]]),
-        )
-    }
-    got = kind.evaluate_units(task, units)
-    assert got["test/de"].metrics["mrr@20"] == 100.0 and got["candidates/fr"].metrics == {}
 
 
 # ---- overlaps ---------------------------------------------------------------------------------

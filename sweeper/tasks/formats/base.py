@@ -24,7 +24,8 @@ class Record:
 
     ``step`` is 1 when the entries of a list field stand on consecutive lines, else 0. ``fault`` is
     what is wrong with a row that could not be parsed, and that can be left out without the others
-    changing their meaning; such a row has no values.
+    changing their meaning; such a row has no values. ``name`` is the row's id, for rows that are
+    not easily found by their number.
     """
 
     origin: str
@@ -32,10 +33,12 @@ class Record:
     values: Mapping[str, Any]
     step: int = 0
     fault: DataError | None = None
+    name: str = ""
 
     def where(self, index: int = 0) -> str:
         """``file:line`` of the row, or of an entry of its list fields."""
-        return f"{self.origin}:{self.line + index * self.step}"
+        named = f" (id {self.name!r})" if self.name else ""
+        return f"{self.origin}:{self.line + index * self.step}{named}"
 
 
 Parser: TypeAlias = "Callable[[Sequence[Path], LocalSource, str], Iterator[Record]]"

@@ -1,6 +1,7 @@
 """JSON documents of questions about texts: SQuAD's format, and XQuAD-R's that adds sentences.
 
-Such files have no useful lines: faults name the question by its number in the file, from 1.
+Such files have no useful lines: faults name the question by its number in the file, from 1, and
+by its id.
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ def parse_squad(paths: Sequence[Path], source: LocalSource, language: str) -> It
         for question in _get(path, number, paragraph, "qas", list):
             number += 1
             impossible = isinstance(question, Mapping) and question.get("is_impossible", False)
+            name = str(_get(path, number, question, "id", (str, int)))
             values = {
-                "id": str(_get(path, number, question, "id", (str, int))),
+                "id": name,
                 "question": _get(path, number, question, "question", str),
                 "context": context,
                 # The plausible answers of a question without answer are none.
                 "answers": [] if impossible else _get(path, number, question, "answers", list),
             }
-            yield Record(f"{path}, question", number, values)
+            yield Record(f"{path}, question", number, values, name=name)
 
 
 def parse_xquad_r(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
@@ -65,7 +67,7 @@ def parse_xquad_r(paths: Sequence[Path], source: LocalSource, language: str) -> 
             answered.setdefault(_sentence_of(path, number, begin, breaks), []).append(name)
             text = _get(path, number, question, "question", str)
             values = {"id": f"{name}_{language}", "text": text, "key": name, "role": "question"}
-            yield Record(f"{path}, question", number, values)
+            yield Record(f"{path}, question", number, values, name=name)
         for index, sentence in enumerate(sentences):
             values = {
                 "id": f"{language}_{place}_{index}",
@@ -92,11 +94,13 @@ def _paragraphs(path: Path) -> Iterator[Any]:
 def _get(path: Path, number: int, found: Any, key: str, kind: Any) -> Any:
     if not isinstance(found, Mapping) or not isinstance(found.get(key), kind):
         names = [one.__name__ for one in kind] if isinstance(kind, tuple) else [kind.__name__]
-        raise _fault(
-            path, number, f"{key!r} must be there and be of the type {' or '.join(names)}"
-        )
+        broken = f"{key!r} must be there and be of the type {' or '.join(names)}"
+        raise _fault(path, number, broken, found.get("id") if isinstance(found, Mapping) else None)
     return found[key]
 
 
-def _fault(path: Path, number: int, broken: str) -> DataError:
-    return DataError(f"{path}, question:{number}: {broken}. Get the file again.")
+def _fault(path: Path, number: int, broken: str, name: object = None) -> DataError:
+    """The error for a question, by its number and perhaps its id; of number 0 for the file."""
+    place = f"{path}, question:{number}" if number else f"{path}"
+    named = "" if name is None else f" (id {str(name)!r})"
+    return DataError(f"{place}{named}: {broken}. Get the file again.")

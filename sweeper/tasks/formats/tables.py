@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,14 +130,19 @@ def parse_csv(paths: Sequence[Path], source: LocalSource, language: str) -> Iter
     return _table(paths[0], _csv(paths[0]), source.columns)
 
 
-def parse_jsonl(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
-    """One JSON object per line."""
+def parse_jsonl(
+    paths: Sequence[Path],
+    source: LocalSource,
+    language: str,
+    wanted: Callable[[str], bool] = bool,
+) -> Iterator[Record]:
+    """One JSON object per line; those that are not ``wanted`` are passed over, not parsed."""
     path = paths[0]
     for number, line, ended in decoded(path):
         try:
             if isinstance(line, DataError):
                 raise line
-            if not line.strip():
+            if not line.strip() or not wanted(line):
                 continue
             found = _object(path, number, line, ended)
         except DataError as error:
@@ -168,7 +173,7 @@ def _object(path: Path, number: int, line: str, ended: bool) -> dict[str, Any]:
 
 
 def parse_parquet(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
-    """Rows of a Parquet file, numbered from 0."""
+    """Rows of a Parquet file, numbered from 1 as lines are."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -184,7 +189,7 @@ def parse_parquet(paths: Sequence[Path], source: LocalSource, language: str) -> 
                         f"{path}: the file must have the column {top!r}.{suggest(top, known)} "
                         "Mend the card's `columns:`."
                     )
-            number = 0
+            number = 1
             for batch in file.iter_batches(batch_size=1000, columns=tops):
                 for row in batch.to_pylist():
                     yield picked(row, source.columns, f"{path}, row", number)

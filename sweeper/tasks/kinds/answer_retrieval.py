@@ -6,14 +6,12 @@ a mention in a text means, by its description. Candidates are pooled over the un
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweeper.errors import DataError
-from sweeper.tasks.formats import Record
 from sweeper.tasks.formats.documents import parse_xquad_r
-from sweeper.tasks.formats.tables import parse_jsonl
+from sweeper.tasks.formats.mewsli import parse_entities, parse_mentions
 from sweeper.tasks.kinds.base import (
     Encoded,
     Evaluation,
@@ -34,7 +32,7 @@ from sweeper.tasks.metrics import ranking
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sweeper.tasks.card import Card, LocalSource
+    from sweeper.tasks.card import Card
 
 QUESTION, CANDIDATE = 0, 1
 """The two values of ``side``."""
@@ -43,56 +41,6 @@ ROLES = {"question": QUESTION, "candidate": CANDIDATE}
 
 POOL = "candidates"
 """The split of a card whose candidates are the same for every language's questions."""
-
-
-def parse_mentions(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
-    """Mewsli-X's mentions: articles (JSON lines) of one language, a question per mention.
-
-    The text of a question is the sentence around the mention, which stands in braces.
-    """
-    columns = {"context": "context", "mentions": "mentions"}
-    for record in parse_jsonl(paths, source.model_copy(update={"columns": columns}), language):
-        context = record.values["context"]
-        if context.get("language") != language:
-            continue
-        for mention in record.values["mentions"]:
-            values = {
-                "id": mention["example_id"],
-                "text": _marked(record, context, mention["mention_span"]),
-                "key": mention["entity_id"],
-                "role": "question",
-            }
-            yield Record(record.origin, record.line, values)
-
-
-def _marked(record: Record, context: Mapping[str, Any], span: Mapping[str, Any]) -> str:
-    text, begin, end = context["text"], span["start"], span["end"]
-    if text[begin:end] != span["text"]:
-        raise DataError(
-            f"{record.where()}: a mention must stand in its text where it says; at {begin} there "
-            f"is {shown(text[begin:end])}, not {shown(span['text'])}. Fill in the articles' text "
-            "by the data set's own script."
-        )
-    sentences = ((one["start"], one["end"]) for one in context["sentence_spans"])
-    first, last = next(((a, b) for a, b in sentences if a <= begin < b), (0, len(text)))
-    last = max(last, end)
-    return f"{text[first:begin]}{{ {span['text']} }}{text[end:last]}".strip()
-
-
-def parse_entities(paths: Sequence[Path], source: LocalSource, language: str) -> Iterator[Record]:
-    """Mewsli-X's candidates whose description is in one language (JSON lines)."""
-    columns = {
-        "id": "entity_id",
-        "text": "description",
-        "title": "title",
-        "language": "description_language",
-    }
-    for record in parse_jsonl(paths, source.model_copy(update={"columns": columns}), language):
-        if record.values["language"] == language:
-            name = record.values["id"]
-            text = f"{record.values['title']} : {record.values['text']}"
-            values = {"id": name, "text": text, "answers": [name], "role": "candidate"}
-            yield Record(record.origin, record.line, values)
 
 
 def named_by_key(card: Card) -> bool:
@@ -147,6 +95,10 @@ class AnswerRetrieval(Kind):
                 )
         return {"text": text_of(values, "text"), "role": role, "keys": keys}
 
+    def main_metric(self, card: Card) -> str:
+        """``map@20``, or at what the card's `cutoff` is."""
+        return f"map@{card.option('cutoff')}"
+
     def first(self, rows: Sequence[Row], count: int) -> list[Row]:
         """The first ``count`` questions, their answers, and others up to ``count`` candidates."""
         questions = [row for row in rows if row["role"] == "question"][:count]
@@ -156,6 +108,21 @@ class AnswerRetrieval(Kind):
         wrong = [row for row in candidates if not keys & set(row["keys"])]
         kept = {row["id"] for row in [*questions, *right, *wrong[: max(0, count - len(right))]]}
         return [row for row in rows if row["id"] in kept]
+
+    def asked(self, rows: Sequence[Row]) -> dict[str, str]:
+        """The questions' keys."""
+        return {row["id"]: row["keys"][0] for row in rows if row["role"] == "question"}
+
+    def answered(self, rows: Sequence[Row]) -> set[str]:
+        """The keys that candidates answer."""
+        return {key for row in rows if row["role"] == "candidate" for key in row["keys"]}
+
+    def limited(self, split: str) -> bool:
+        """Not for candidates in a split of their own, which hold the answers of all languages.
+
+        What the questions that a limit leaves ask for cannot be told from one language's.
+        """
+        return split != POOL
 
     def encode(
         self, rows: Sequence[Row], card: Card, tokenizer: Tokenizer, max_length: int
@@ -227,7 +194,8 @@ class AnswerRetrieval(Kind):
             if not golds:
                 raise DataError(
                     f"A question must have a right candidate in the pool; {names[at]!r} has none. "
-                    "Score all languages of the split, and its candidates, at once."
+                    "Score all languages of the split, and its candidates, at once; and if a "
+                    "limit cuts off candidates of another language, lift it."
                 )
             rankings.append(ranked)
             wanted.append(golds)
@@ -236,7 +204,7 @@ class AnswerRetrieval(Kind):
             correct[at] = ranked[0] in golds
             score[at] = 100.0 * ranking.average_precision(ranked, golds, cutoff)
         found = {
-            f"map@{cutoff}": ranking.mean_average_precision(rankings, wanted, cutoff),
+            self.main_metric(card): ranking.mean_average_precision(rankings, wanted, cutoff),
             f"mrr@{cutoff}": ranking.mean_reciprocal_rank(rankings, wanted, cutoff),
         } if rankings else {}  # fmt: skip
         return Evaluation(found, predicted, correct, score, best if pool.named else None)

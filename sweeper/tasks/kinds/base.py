@@ -23,6 +23,9 @@ Tokenizer: TypeAlias = Any
 CHUNK = 4096
 """Rows tokenised at once: enough to keep all threads busy, few enough to keep memory small."""
 
+TEXTS, LISTS = ("text", "pair", "question", "context", "prompt"), ("tokens", "choices")
+"""The fields of rows, of whatever kind, that are texts, or lists of texts."""
+
 IGNORED = -100
 """The label of a position that is not scored, as torch's cross entropy has it."""
 
@@ -91,7 +94,7 @@ class Kind(ABC):
     label_field: ClassVar[str | None] = None
     """The field that holds a label, or a list of labels, of the card."""
     metric: ClassVar[str]
-    """The metric by which a checkpoint is chosen and a cell of the matrix is filled."""
+    """The metric by which a checkpoint is chosen; see `main_metric` for what is shown."""
     higher_is_better: ClassVar[bool] = True
     needs_training: ClassVar[bool] = True
     """Whether a head has to be trained before the task can be scored."""
@@ -122,9 +125,29 @@ class Kind(ABC):
     ) -> Evaluation:
         """Scores of ``outputs``, which are aligned with the rows of ``features``."""
 
+    def main_metric(self, card: Card) -> str:
+        """The metric that a cell of the matrix is filled with, for a task of this kind."""
+        return self.metric
+
     def first(self, rows: Sequence[Row], count: int) -> list[Row]:
         """What a limit of ``count`` examples leaves of a unit's rows, in their order."""
         return list(rows[:count])
+
+    def lack(self, rows: Sequence[Row]) -> str:
+        """What the rows of a unit lack, taken together; empty if it can be scored with them."""
+        return ""
+
+    def asked(self, rows: Sequence[Row]) -> dict[str, str]:
+        """Of rows that ask for rows of this unit or its companions: id -> what they ask for."""
+        return {}
+
+    def answered(self, rows: Sequence[Row]) -> set[str]:
+        """What the rows of a unit are the answer to."""
+        return set()
+
+    def limited(self, split: str) -> bool:
+        """Whether a study's limits hold for a split of this name."""
+        return True
 
     def companions(self, card: Card, split: str, language: str) -> tuple[tuple[str, str], ...]:
         """The other units, as (split, language), without which a unit cannot be scored.
@@ -157,6 +180,12 @@ def text_of(values: Mapping[str, Any], field: str) -> str:
             "Mend the row, or name another column in the card's `columns:`",
         )
     return text
+
+
+def texts_of(row: Row) -> Iterator[list[str]]:
+    """The texts of a row, of whatever kind, field by field: one, or those of a list."""
+    yield from ([row[field]] for field in TEXTS if field in row)
+    yield from (list(row[field]) for field in LISTS if field in row)
 
 
 def label_of(values: Mapping[str, Any], card: Card, field: str = "label") -> str:

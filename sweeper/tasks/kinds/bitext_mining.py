@@ -80,6 +80,11 @@ class BitextMining(Kind):
             kept |= {(side, name) for name in alone[: count - len(pairs)]}
         return [row for row in rows if (row["side"], row["id"]) in kept]
 
+    def lack(self, rows: Sequence[Row]) -> str:
+        """Without a pair there is nothing to find, and no threshold to choose."""
+        paired = any(row["side"] == FOREIGN and row["partner"] for row in rows)
+        return "" if paired else "at least one pair of sentences that translate each other"
+
     def encode(
         self, rows: Sequence[Row], card: Card, tokenizer: Tokenizer, max_length: int
     ) -> Encoded:

@@ -154,6 +154,8 @@ def _wanted(task: str, scores: Scores, benchmark: Benchmark) -> tuple[str, ...]:
 
 
 def _ending(task: str) -> str:
+    if task == "xcopa":
+        return "jsonl"
     return "json" if task in ("xquad", "mlqa", "tydiqa", "mewslix") else "tsv"
 
 

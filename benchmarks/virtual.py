@@ -1,0 +1,304 @@
+"""Ten thousand jobs on 64 to 512 GPUs under a virtual clock, against list scheduling.
+
+    python -m benchmarks.virtual
+
+The engine's own planner, dispatcher, searches and store (files and all, in a temporary folder)
+run the study of `benchmarks.world`; only Ray and the work are made up. What stands for Ray does as
+Tune does: it asks for jobs until it gets none, starts them first come, first served, and lets a
+hold keep its slot until the dispatcher wants it. A job takes its planned cost times a factor that
+is drawn per job, and `START` seconds per attempt. Attempts fail and are preempted at the stated
+rates; a preempted training goes on from its last resume point.
+
+Compared with two bounds, both from the seconds that the jobs turned out to take, repeated work
+included: ``bound`` is the larger of work per slot and the longest chain, which no schedule beats;
+``list`` is plain list scheduling of the same jobs by the same priorities. ``overtaken`` is the
+most jobs that became ready after a job, with no higher a priority, and were started before it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import math
+import random
+import tempfile
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.bounds import list_schedule, lower_bound, pool_of
+from benchmarks.world import large_study, progress_of, work
+from sweeper.engine.dispatch import Dispatcher, Event
+from sweeper.jobs import JobSpec
+from sweeper.progress import Progress
+from sweeper.store.files import StoreFiles
+from sweeper.tuning.searches import Searches
+
+RATE = 250.0
+"""Examples per second that a GPU trains on: XLM-R Large, 256 subwords, one H100, or so."""
+START = 20.0
+"""Seconds per attempt to load a model and its data."""
+RESUME_EVERY = 300.0
+"""Seconds of training between two resume points, as the engine has them."""
+SPREAD = {"prepare": 0.5, "train": 0.15, "tune": 0.15, "score": 0.3}
+"""Standard deviation of the logarithm of what a job takes, over what the plan said."""
+
+
+@dataclass(frozen=True)
+class Faults:
+    """How often attempts end early: a share that fails, and preemptions per hour of running."""
+
+    failing: float = 0.0
+    preempted: float = 0.0
+
+
+@dataclass
+class Attempt:
+    """One attempt at a job, and the virtual seconds of its life."""
+
+    spec: JobSpec
+    priority: float
+    ready: float  # when its job first was
+    waits: float  # since when it could have been started
+    start: float = 0.0
+    fate: str = ""  # done, broken or preempted
+
+
+@dataclass
+class Slots:
+    """The slots of one pool: how many are free, and who waits for one."""
+
+    free: int
+    waiting: deque[str] = field(default_factory=deque)
+
+
+class Cluster:
+    """A cluster of one GPU and one core for data per slot, with a clock that only jumps.
+
+    Attributes:
+        now: Seconds since the start.
+        attempts: Every attempt that was handed out, by its trial's id.
+        spent: Seconds that each job was on a slot, all attempts together.
+        cpu: Seconds of processor time that the dispatcher took.
+    """
+
+    def __init__(self, progress: Progress, slots: int, *, seed: int, faults: Faults) -> None:
+        self.progress = progress
+        self.now = 0.0
+        self.attempts: dict[str, Attempt] = {}
+        self.spent: Counter[str] = Counter()
+        self.events: Counter[str] = Counter()
+        self.cpu = 0.0
+        self._seed = seed
+        self._faults = faults
+        self._saved: Counter[str] = Counter()  # job -> seconds of work in its resume point
+        self._holds: dict[str, str] = {}  # trial -> pool
+        self._ends: list[tuple[float, int, str]] = []
+        self._asked = 0
+        self.slots = slots
+        self._slots = {"training": Slots(slots), "data": Slots(slots)}
+        self._ready = {k: 0.0 for k, job in progress.plan.jobs.items() if not job.needs}
+        self._again: dict[str, float] = {}  # job -> when it was last given back
+        self.dispatcher = Dispatcher(
+            progress,
+            Searches(progress),
+            pool_of=pool_of,
+            slots=lambda: {"training": slots, "data": slots},
+            listener=self._hear,
+        )
+
+    def run(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Run until the dispatcher has no more, or ``until`` says so."""
+        while not until():
+            while self._fill() or self._let_holds_go():
+                pass
+            if not self._ends:
+                assert self._call(lambda: self.dispatcher.finished), "jobs left, and none runs"
+                break
+            self.now, _, trial = heapq.heappop(self._ends)
+            self._end(trial)
+
+    def _call(self, ask: Callable[[], Any]) -> Any:
+        began = time.thread_time()
+        try:
+            return ask()
+        finally:
+            self.cpu += time.thread_time() - began
+
+    def _hear(self, event: Event) -> None:
+        self.events[event.what] += 1
+
+    # -- starting ------------------------------------------------------------------------------
+
+    def _fill(self) -> bool:
+        """Ask for jobs and holds until there are none; whether there were any."""
+        before = self._asked
+        while True:
+            self._asked += 1
+            trial = f"trial-{self._asked}"
+            given = self._call(lambda name=trial: self.dispatcher.next(name))
+            if given is None:
+                return self._asked > before + 1
+            if isinstance(given, str):
+                self._holds[trial] = given
+                self._slots[given].free -= 1
+                assert self._slots[given].free >= 0, "a hold needs a free slot"
+                continue
+            key = given.key
+            ready = self._ready[key]
+            priority, again = self.progress.urgency[key], self._again.get(key, ready)
+            self.attempts[trial] = Attempt(given, priority, ready, again)
+            pool = pool_of(self.progress.plan.jobs[given.key])
+            self._slots[pool].waiting.append(trial)
+            self._start_waiting(pool)
+
+    def _start_waiting(self, pool: str) -> None:
+        slots = self._slots[pool]
+        while slots.free and slots.waiting:
+            slots.free -= 1
+            self._start(slots.waiting.popleft())
+
+    def _start(self, trial: str) -> None:
+        attempt = self.attempts[trial]
+        attempt.start = self.now
+        seconds, attempt.fate = self._drawn(attempt.spec)
+        self.spent[attempt.spec.key] += seconds
+        heapq.heappush(self._ends, (self.now + seconds, self._asked, trial))
+
+    def _drawn(self, spec: JobSpec) -> tuple[float, str]:
+        """How long an attempt is on its slot, and how it ends."""
+        cost = self.progress.plan.jobs[spec.key].cost
+        factor = random.Random(f"{self._seed}/{spec.key}").lognormvariate(0, SPREAD[spec.kind])
+        chance = random.Random(f"{self._seed}/{spec.key}/{self.spent[spec.key]}")
+        whole = START + cost / RATE * factor - self._saved[spec.key]
+        fails = chance.random() < self._faults.failing
+        broken = whole * chance.random() if fails else math.inf
+        rate = self._faults.preempted / 3600
+        called = chance.expovariate(rate) if rate else math.inf
+        ends, fate = min((whole, "done"), (broken, "broken"), (called, "preempted"))
+        if fate != "done" and spec.kind in ("train", "tune"):
+            worked = max(0.0, ends - START)
+            self._saved[spec.key] += worked // RESUME_EVERY * RESUME_EVERY
+        return ends, fate
+
+    # -- ending --------------------------------------------------------------------------------
+
+    def _end(self, trial: str) -> None:
+        attempt = self.attempts[trial]
+        spec = attempt.spec
+        pool = pool_of(self.progress.plan.jobs[spec.key])
+        self._slots[pool].free += 1
+        self.events[attempt.fate] += attempt.fate != "done"
+        said: dict[str, Any] | None = None  # the worker vanished
+        if attempt.fate == "done":
+            work(self.progress.files, spec)
+            said = {"status": "done", "error": "", "message": ""}
+        elif attempt.fate == "preempted":
+            said = {"status": "stopped"}
+        self._again[spec.key] = self.now
+        before = len(self.progress.done)
+        self._call(lambda: self.dispatcher.ended(trial, said))
+        if len(self.progress.done) > before:
+            self._note_ready(spec.key)
+        self._start_waiting(pool)
+
+    def _note_ready(self, key: str) -> None:
+        """Write down since when the jobs below a new commit are ready."""
+        jobs, todo = self.progress.plan.jobs, [key]
+        while todo:
+            for child in self.progress.children[todo.pop()]:
+                if child not in self._ready and self.progress.done.issuperset(jobs[child].needs):
+                    self._ready[child] = self.now
+                    todo.append(child)
+
+    def _let_holds_go(self) -> bool:
+        """End the holds that the dispatcher wants ended; whether there were any."""
+        going = [t for t in self._holds if self._call(lambda t=t: self.dispatcher.yields(t))]
+        for trial in going:
+            pool = self._holds.pop(trial)
+            self._slots[pool].free += 1
+            self._call(lambda t=trial: self.dispatcher.ended(t, None))
+            self._start_waiting(pool)
+        return bool(going)
+
+
+def overtaken(attempts: Iterable[Attempt]) -> int:
+    """How many later and no more urgent jobs were started while one waited, at most."""
+    rows = [(one.ready, one.waits, one.start, one.priority) for one in attempts]
+    ready, _, start, priority = np.array(rows).T
+    return max(
+        int(((ready > r) & (priority <= p) & (start >= waits) & (start < s)).sum())
+        for r, waits, s, p in rows
+    )
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one run of the cluster came to; times in virtual seconds, ``cpu`` in true ones."""
+
+    jobs: int
+    makespan: float
+    bound: float
+    list_: float
+    busy: float
+    overtaken: int
+    longest_wait: float
+    cpu: float
+    events: Counter[str]
+
+
+def figures(cluster: Cluster) -> Figures:
+    """The figures of a cluster that has run."""
+    planned, spent, slots = cluster.progress.plan, cluster.spent, cluster.slots
+    on_gpus = sum(spent[key] for key, job in planned.jobs.items() if pool_of(job) == "training")
+    attempts = [a for a in cluster.attempts.values() if a.spec.kind != "prepare"]
+    return Figures(
+        jobs=len(planned.jobs),
+        makespan=cluster.now,
+        bound=lower_bound(planned, spent, slots),
+        list_=list_schedule(planned, cluster.progress.urgency, spent, slots),
+        busy=on_gpus / cluster.now / slots,
+        overtaken=overtaken(attempts),
+        longest_wait=max(a.start - a.waits for a in attempts),
+        cpu=cluster.cpu,
+        events=cluster.events,
+    )
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=39, help="of the study: 259 jobs each")
+    parser.add_argument("--slots", type=int, nargs="+", default=[64, 128, 256, 512])
+    parser.add_argument("--seed", type=int, default=0, help="of durations and faults")
+    parser.add_argument("--failing", type=float, default=0.02, help="share of attempts that fail")
+    parser.add_argument("--preempted", type=float, default=0.05, help="preemptions per job-hour")
+    given = parser.parse_args()
+    print(f"seed {given.seed}; with faults: {given.failing:.1%} of the attempts fail, and "
+          f"{given.preempted:.1%} are preempted per hour")  # fmt: skip
+    print("GPUs  jobs    hours  /bound  /list   busy  CPU/job  overtaken  longest wait  faults")
+    for slots in given.slots:
+        for faults in (Faults(), Faults(given.failing, given.preempted)):
+            with tempfile.TemporaryDirectory() as folder:
+                files = StoreFiles(Path(folder) / "store", create=True)
+                progress = progress_of(large_study(given.seeds), files)
+                cluster = Cluster(progress, slots, seed=given.seed, faults=faults)
+                cluster.run()
+                f = figures(cluster)
+            print(
+                f"{slots:4d} {f.jobs:5d} {f.makespan / 3600:7.2f}h {f.makespan / f.bound:7.3f} "
+                f"{f.makespan / f.list_:6.3f} {f.busy:6.1%} {f.cpu / f.jobs * 1000:5.2f} ms "
+                f"{f.overtaken:9d} {f.longest_wait / 3600:12.2f}h  "
+                f"{f.events['broken']} failed, {f.events['preempted']} preempted, "
+                f"{f.events['failed']} jobs given up",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Where the data of a plan comes from, a line per task, and which files are not there."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from sweeper.graph import Plan
+from sweeper.needs import Need, data_root, missing_folder, needs
+from sweeper.report.terminal import print_path, say, table
+
+SOURCES = {"local": "files", "hub": "hub", "synthetic": "made by code"}
+
+
+def print_data(out: Console, planned: Plan) -> None:
+    """The tasks that a plan reads; nothing if all of them are made by code."""
+    found = needs(planned)
+    if all(need.source == "synthetic" for need in found):
+        return
+    made = table("data", "from", "rows", right=(2,))
+    for need in found:
+        made.add_row(Text(need.card.name), _source(need), _rows(need))
+    out.print()
+    out.print(made)
+    out.print()
+    for need in found:
+        if need.missing:
+            more = len(need.missing) - 1
+            say(out, f"Missing of {need.card.name}:")
+            print_path(out, f"{need.missing[0]}{f', and {more} more' if more else ''}")
+    root, lost = data_root(planned.study), missing_folder(planned.study)
+    if lost:
+        say(out, str(lost), "yellow")
+    elif root is None:
+        say(out, "No data folder is named (SWEEPER_DATA, or `data:` in the study).")
+
+
+def _source(need: Need) -> Text:
+    if not need.absence:
+        return Text(SOURCES[need.source])
+    count = len(need.missing)
+    files = f": {count} file{'' if count == 1 else 's'}" if count else ""
+    return Text(f"missing{files}", style="yellow")
+
+
+def _rows(need: Need) -> str:
+    if need.counted:
+        return f"{need.rows:,}"
+    return f"over {need.rows:,}" if need.rows else "unknown"

@@ -1,0 +1,109 @@
+"""Real drivers on one store: two at once, one of them killed; watched and stopped from outside."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sweeper import Store
+from sweeper.errors import StoreError
+from sweeper.store.files import StoreFiles
+from tests.end_to_end.conftest import TINY, sweeper
+
+Process = subprocess.Popen[bytes]
+
+
+def start(log: Path, *words: str | Path) -> Process:
+    """The command line, in the background."""
+    command = [sys.executable, "-m", "sweeper", *map(str, words)]
+    with log.open("wb") as output:
+        return subprocess.Popen(command, stdout=output, stderr=output)
+
+
+def until(there: Callable[[], object], *running: Process) -> None:
+    """Poll for something that running processes bring about."""
+    while not there():
+        assert all(process.poll() is None for process in running), "it ended before"
+        time.sleep(0.02)
+
+
+def read_all(files: StoreFiles, folder: str) -> list[dict[str, Any]]:
+    """The files of a folder, less those that go away meanwhile."""
+    found = []
+    for name in files.names(folder):
+        try:
+            found.append(files.read(f"{folder}/{name}"))
+        except StoreError:
+            assert not files.exists(f"{folder}/{name}")
+    return found
+
+
+def held(files: StoreFiles, process: Process) -> list[dict[str, Any]]:
+    """The leases of a driver; empty before it has a heartbeat."""
+    mine = {beat["driver"] for beat in read_all(files, "drivers") if beat["pid"] == process.pid}
+    return [lease for lease in read_all(files, "leases") if lease["driver"] in mine]
+
+
+def scores(store: Path) -> dict[tuple[str, ...], float]:
+    """The scores of seed 0."""
+    found = Store(store).scores(seed=0)
+    names = ["intermediate", "target", "split", "language"]
+    return dict(zip(found[names].itertuples(index=False, name=None), found["value"], strict=True))
+
+
+def test_two_drivers_share_a_sweep_and_one_survives_the_other(
+    tiny_store: Path, tmp_path: Path
+) -> None:
+    study = tmp_path / "tiny.yaml"
+    study.write_text(TINY.read_text().replace("seeds: [0, 1]", "seeds: [0]"))
+    store, log = tmp_path / "store", tmp_path / "two.log"
+    one = start(tmp_path / "one.log", "run", study, "--store", store)
+    until((store / "store.json").exists, one)
+    files = StoreFiles(store)
+    two = start(log, "run", study, "--store", store)
+    until(lambda: len(files.names("drivers")) == 2, one, two)
+    before = len(files.names("commits"))
+    until(lambda: len(files.names("commits")) >= before + 2 and held(files, one), one, two)
+    one.send_signal(signal.SIGKILL)
+    one.wait()
+    lost = held(files, one)
+    assert two.wait() == 0, log.read_text()
+
+    commits = files.names("commits")
+    assert set(commits) <= set(StoreFiles(tiny_store).names("commits"))
+    assert len(commits) == len({name.split(".")[0] for name in commits})
+    assert not Store(store).progress()[1].left
+    assert scores(store) == scores(tiny_store)
+    # Losers' attempts are deleted: one each.
+    begun = len(list(store.glob("attempts/*/*/job.json"))) + len(files.names("dropped"))
+    assert len(commits) <= begun <= len(commits) + len(lost)
+    assert files.names("leases") == []
+
+
+def test_a_sweep_is_watched_and_stopped_from_outside(tmp_path: Path) -> None:
+    study, store = tmp_path / "long.yaml", tmp_path / "store"
+    study.write_text(TINY.read_text().replace("steps: 30", "steps: 100000"))
+    driver = start(tmp_path / "run.log", "run", study, "--store", store)
+    until((store / "store.json").exists, driver)
+    files = StoreFiles(store)
+    until(lambda: any(beat["running"].get("train/base", {}).get("step")
+                      for beat in read_all(files, "drivers")), driver)  # fmt: skip
+    seen = tmp_path / "watch.log"
+    watching = start(seen, "status", "--watch", "tiny", "--store", store)
+    until(lambda: b"train/base" in seen.read_bytes(), driver, watching)
+
+    asked = sweeper("stop", "tiny", "--store", store)
+    assert asked.returncode == 0, asked.stderr
+    assert "Ended: driver" in asked.stdout and "stopped by `sweeper stop`" in asked.stdout
+    assert driver.wait() == 1
+    said = (tmp_path / "run.log").read_text()
+    assert "stopped by `sweeper stop` on" in said and "The same command goes on from here" in said
+    assert list((store / "resume").rglob("*.safetensors"))
+    assert watching.wait() == 0
+    assert "has ended: stopped by `sweeper stop`" in " ".join(seen.read_text().split())
+    assert "Nothing runs of tiny" in sweeper("stop", "tiny", "--store", store).stdout
