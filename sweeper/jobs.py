@@ -19,7 +19,8 @@ class JobSpec:
     """One attempt at one job: everything a worker needs, as JSON-able data.
 
     ``units`` are the parts of the job that the store lacks (name -> address); ``inputs`` depends
-    on ``kind`` (see `sweeper.inputs`).
+    on ``kind`` (see `sweeper.inputs`). ``reads`` names the markers that vouch for what the inputs
+    refer to in the store.
     """
 
     key: str
@@ -36,6 +37,7 @@ class JobSpec:
     parents: tuple[str, ...] = ()
     generation: int = 0
     released: float = 0.0
+    reads: tuple[str, ...] = ()
 
     def columns(self) -> dict[str, Any]:
         """The columns that name this job in every table of the store."""
@@ -49,7 +51,7 @@ class JobSpec:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> JobSpec:
         """The spec that `to_json` wrote."""
-        return cls(**{**data, "parents": tuple(data["parents"])})
+        return cls(**{**data, "parents": tuple(data["parents"]), "reads": tuple(data["reads"])})
 
 
 @dataclass(frozen=True)
