@@ -18,8 +18,9 @@ KINDS = ("prepare", "train", "tune", "score")
 class JobSpec:
     """One attempt at one job: everything a worker needs, as JSON-able data.
 
-    ``units`` are the parts of the job that the store lacks (name -> address); ``inputs`` depends
-    on ``kind`` (see `sweeper.inputs`). ``micro_batch`` is how many examples go through the device
+    ``units`` are the parts of the job that the store lacks (name -> address), ``made_from`` says
+    what each address is the digest of, to be kept with what is made. ``inputs`` depends on
+    ``kind`` (see `sweeper.inputs`). ``micro_batch`` is how many examples go through the device
     at once, after an earlier attempt ran out of memory: the effective batch stays as it was.
     """
 
@@ -35,6 +36,7 @@ class JobSpec:
     seed: int | None = None
     trial: int | None = None
     parents: tuple[str, ...] = ()
+    made_from: dict[str, dict[str, Any]] = field(default_factory=dict)
     generation: int = 0
     released: float = 0.0
     micro_batch: int | None = None
