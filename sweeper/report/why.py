@@ -71,7 +71,7 @@ class _Why:
             yield from running
         elif state == READY:
             yield f"{self.key} is ready: all that it needs is there."
-            yield "  A sweep that runs begins it with its next free worker; else `sweeper run` does."
+            yield "  The next free worker of a sweep that runs begins it, or `sweeper run`."
             yield from self._again()
         else:
             yield from self._waiting()
