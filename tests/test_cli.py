@@ -421,6 +421,7 @@ HEAVY = ("torch", "ray", "transformers", "datasets", "optuna")
         (["--help"], (*HEAVY, "pandas", "pyarrow", "numpy", "rich")),
         (["plan", "demo"], (*HEAVY, "pandas")),
         (["status"], (*HEAVY, "pandas")),
+        (["why", "train/base"], (*HEAVY, "pandas")),
         (["best"], HEAVY),
         (["matrix"], HEAVY),
         (["tasks"], (*HEAVY, "pandas")),

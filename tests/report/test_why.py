@@ -251,10 +251,11 @@ def test_another_mixture_names_the_tasks(place: Path) -> None:
 
 def test_another_study_s_job_of_the_same_key_comes_first(place: Path) -> None:
     World(place, small(name="first")).run()
-    rows = {"supersense": {"training": {"epochs": 7, "batch": 4}}}
-    world = World(place, small(name="second", intermediates=rows))
-    assert any("study first" in line for line in said(world, STAGE))
-    assert len(differing(world, STAGE)) == 2, "the control's trials differ in less"
+    space = {"training": {"epochs": 7}, "search": {"learning_rate": [1e-3, 7e-3]}}
+    world = World(place, small(name="second", spaces={"tagging": space}))
+    world.run(leave=lambda key: key == TRIAL)
+    assert any(line.endswith(", study first). What differs:") for line in said(world, TRIAL))
+    assert len(differing(world, TRIAL)) == 2, "its sibling in the same study differs in one"
 
 
 def test_a_job_of_no_namesake_is_compared_with_the_most_similar(
