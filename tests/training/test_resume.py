@@ -119,6 +119,23 @@ def test_a_damaged_slot_gives_way_to_the_other(files: StoreFiles, damage: str) -
     assert number(points) == 1
 
 
+def test_another_node_goes_on_from_a_bucket(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = ResumePoints(StoreFiles(address, create=True), "a")
+    best = {"w": torch.ones(2)}
+    for count in range(3):
+        here.save(Point({"number": count}, {"w": torch.full((3,), float(count))}, {"best": best}))
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "other"))
+    there = ResumePoints(StoreFiles(address), "a")
+    found = there.load()
+    assert found is not None and found.data == {"number": 2}
+    assert torch.equal(found.tensors["w"], torch.full((3,), 2.0))
+    assert torch.equal(found.kept["best"]["w"], best["w"])
+    there.save(point(3))
+    assert number(here) == 3, "and back"
+
+
 def test_points_of_another_job_are_not_taken(files: StoreFiles) -> None:
     ResumePoints(files, "a").save(point(1))
     for name, content in [(n, files.content(f"resume/a/{n}")) for n in files.names("resume/a")]:
