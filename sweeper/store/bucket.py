@@ -157,20 +157,22 @@ class Bucket:
         found = self._call.each(self.sizes, several)
         return {folder for folder, files in zip(several, found, strict=True) if files}
 
+    def delete(self, relative: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._call("rm_file", self._path(relative))
+
     def remove(self, relative: str) -> None:
+        # A service may fail to delete some of many files without saying so: look again.
         for _ in range(3):
             found = [
                 name
                 for name in self._listed(relative)
                 if name == relative or name.startswith(f"{relative}/")
             ]
+            if not found:
+                return
             with contextlib.suppress(FileNotFoundError):
-                if len(found) > 1:
-                    self._call("rm", [self._path(name) for name in found])
-                    continue  # a service may fail to delete some of many without saying so
-                if found:
-                    self._call("rm_file", self._path(found[0]))
-            return
+                self._call("rm", [self._path(name) for name in found])
         raise StoreError(
             f"{self.where(found[0])} could not be deleted: the service keeps it. See that its "
             "credentials may delete, then start the same run again."

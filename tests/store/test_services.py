@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -197,3 +198,17 @@ def test_a_service_that_overwrites_is_refused(files: StoreFiles, faults: Flaky) 
     with pytest.raises(StoreError, match="does not overwrite on request"):
         StoreFiles(files.address, create=True)
     assert files.content("store.json") == before
+
+
+def test_a_fork_has_a_client_of_its_own(anywhere: str) -> None:
+    files = StoreFiles(anywhere, create=True)
+    child = os.fork()
+    if not child:
+        # Whatever happens here, pytest must not go on in two processes.
+        try:
+            code = 0 if files.create("from/child", {}) and files.read("store.json") else 1
+        except BaseException:
+            code = 2
+        os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert files.names("from") == ["child"]
