@@ -19,8 +19,7 @@ class JobSpec:
     """One attempt at one job: everything a worker needs, as JSON-able data.
 
     ``units`` are the parts of the job that the store lacks (name -> address); ``inputs`` depends
-    on ``kind`` (see `sweeper.inputs`). ``micro_batch`` is how many examples go through the device
-    at once, after an earlier attempt ran out of memory: the effective batch stays as it was.
+    on ``kind`` (see `sweeper.inputs`).
     """
 
     key: str
@@ -37,7 +36,6 @@ class JobSpec:
     parents: tuple[str, ...] = ()
     generation: int = 0
     released: float = 0.0
-    micro_batch: int | None = None
 
     def columns(self) -> dict[str, Any]:
         """The columns that name this job in every table of the store."""
@@ -87,6 +85,7 @@ class Outcome:
     "value" (percent), "loss" (nats), "checkpoint" (folder inside the attempt)}}``; ``scores`` and
     ``examples`` (score only) are rows of the store's tables without the columns that name the job.
     ``skipped`` (prepare only) counts, per unit, the broken rows that were left out.
+    ``micro_batch`` is how many examples were on the device at once, where a batch did not fit it.
     """
 
     status: str = "done"
@@ -97,6 +96,7 @@ class Outcome:
     examples: list[dict[str, Any]] = field(default_factory=list)
     steps: int = 0
     examples_seen: int = 0
+    micro_batch: int | None = None
     loss: float | None = None
     curve: list[dict[str, Any]] = field(default_factory=list)
 

@@ -33,7 +33,7 @@ LIMITS = {
     "data": 1,  # what the job reads is missing or breaks a rule: repeating it only repeats it
     "model": 1,  # the same of a base model or checkpoint
     "bug": 1,  # the same of our code
-    "out_of_memory": 6,  # each time with half as many examples on the device at once
+    "out_of_memory": 20,  # each time with half as much on the device at once: it ends by itself
     "infrastructure": 3,  # system, network, or a worker that vanished: passes, or the job's doing
     "preempted": 100,  # the process or its host was taken away: says nothing about the job
 }
@@ -98,7 +98,6 @@ class Dispatcher:
         self._queued: dict[str, list[tuple[float, int, str]]] = {}
         self._turn: dict[str, int] = {}  # job -> when it was first ready, counted
         self._attempts: Counter[tuple[str, str]] = Counter()
-        self._micro_batch: dict[str, int] = {}
         self._released: dict[str, float] = {}
         self._promoted = ""  # see `promoted`
         self._deaths: dict[str, Death] = {}  # trial id -> what Ray says of its worker's death
@@ -251,7 +250,6 @@ class Dispatcher:
             parents=tuple(self.progress.addressing.parents(job.key)),
             generation=self.progress.generation(address),
             released=self._released[job.key],
-            micro_batch=self._micro_batch.get(job.key),
         )
         self.progress.files.create(f"attempts/{address}/{spec.attempt}/job.json", spec.to_json())
         return spec
@@ -342,11 +340,8 @@ class Dispatcher:
             self.stop(message)
             self.progress.give_back(spec.key)
             return
-        if kind == "out_of_memory":
-            batch = spec.micro_batch or spec.inputs.get("training", {}).get("batch", 32)
-            self._micro_batch[spec.key] = max(1, batch // 2)
         tried = self._attempts[spec.key, kind]
-        if tried >= LIMITS[kind] or (kind == "out_of_memory" and spec.micro_batch == 1):
+        if tried >= LIMITS[kind]:
             failures.give_up(files, spec, message)
             self._fail(spec.key, message)
             return

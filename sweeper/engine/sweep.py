@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.disk import check_disk
+from sweeper.engine.daemons import apart, missed
 from sweeper.engine.dispatch import Dispatcher
 from sweeper.engine.environment import TUNE_PASSES_ON, hidden, passed_on, runtime_env
 from sweeper.engine.events import Event
@@ -284,23 +285,27 @@ def _connected(address: str | None) -> Iterator[None]:
     import ray
 
     ours = not ray.is_initialized()
+    alone = ours and address is None
     if ours and address:
         _check_reachable(address)
     if ours:
         try:
-            ray.init(
-                # "local": a cluster that this host belongs to is used only when it is named.
-                address=address or "local",
-                num_cpus=None if address else cores_here(),
-                include_dashboard=None if address else False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                runtime_env=runtime_env() if address else None,
-            )
+            with apart() if alone else contextlib.nullcontext():
+                ray.init(
+                    # "local": a cluster that this host belongs to is used only when it is named.
+                    address=address or "local",
+                    num_cpus=None if address else cores_here(),
+                    include_dashboard=None if address else False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    runtime_env=runtime_env() if address else None,
+                )
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             raise EngineError(_unreachable(address, error)) from error
     try:
-        yield
+        here = ray.get_runtime_context().gcs_address
+        with missed(here) if alone else contextlib.nullcontext():
+            yield
     finally:
         if ours:
             ray.shutdown()

@@ -78,15 +78,15 @@ class Worker(tune.Trainable):
             item = next(self._items)
             if not isinstance(item, Progress):
                 return self._end(item)
+            why = self._notice()
+            if why:
+                return self._end(self._items.throw(Preempted(f"preempted: {why}")))
             if time.monotonic() >= speaks:
                 break
         if self._is_stopped():
             # However long the saving takes, the driver waits for this result.
             self.cleanup()
             return {"done": True, "status": "stopped"}
-        why = self._notice()
-        if why:
-            return self._end(self._items.throw(Preempted(f"preempted: {why}")))
         return {"done": False, **asdict(item)}
 
     def _is_stopped(self) -> bool:

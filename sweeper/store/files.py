@@ -11,6 +11,7 @@ failures/<address>/<attempt>.json       an attempt that died, and why
 failed/<address>/<attempt>.json         the job was given up after that attempt
 resume/<address>/                       resume points of a job in flight
 stops/<run>.json                        a run is to save and stop
+limits/<shape>/<device>.<size>          so much at once ran out of a device's memory
 logs/<job key>/<attempt>.log
 
 A store is a folder (`sweeper.store.folder`) or lies in a bucket (`sweeper.store.bucket`): the

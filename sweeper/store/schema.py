@@ -30,6 +30,7 @@ TRIALS = pa.schema(
         ("loss", _REAL),  # last training loss, nats
         ("steps", _WHOLE),
         ("examples", _WHOLE),  # examples seen
+        ("micro_batch", _WHOLE),  # examples on the device at once; null: the whole batch
         ("released", _TIME),  # when its inputs were all there; times are seconds since 1970, UTC
         ("started", _TIME),
         ("first_batch", _TIME),

@@ -280,8 +280,8 @@ def epoch_order(
     return [batches[index] for index in draws.permutation(len(batches))] if group else batches
 
 
-def by_length(lengths: Ints, tokens: int, most: int | None = None) -> list[Ints]:
-    """All rows, longest first, in batches of at most ``tokens`` padded subwords and ``most`` rows.
+def by_length(lengths: Ints, tokens: int) -> list[Ints]:
+    """All rows, longest first, in batches of at most ``tokens`` padded subwords, or of one row.
 
     Where a row is several sequences, ``lengths`` are the rows' `sizes`, and ``tokens`` is exact
     only for rows of equally many sequences.
@@ -293,7 +293,6 @@ def by_length(lengths: Ints, tokens: int, most: int | None = None) -> list[Ints]
     start = 0
     while start < len(order):
         size = max(1, tokens // max(1, int(lengths[order[start]])))
-        size = min(size, most) if most else size
         batches.append(order[start : start + size])
         start += size
     return batches

@@ -45,10 +45,15 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def precision(where: torch.device) -> str:
+    """The arithmetic of a model on a device; its weights are always float32."""
+    return "bfloat16" if where.type == "cuda" else "float32"
+
+
 def autocast(where: torch.device) -> AbstractContextManager[Any]:
-    """bfloat16 arithmetic on a GPU (weights stay float32); float32 on the CPU."""
-    if where.type == "cuda":
-        return torch.autocast("cuda", torch.bfloat16)
+    """The arithmetic of `precision`, while the context lasts."""
+    if precision(where) == "bfloat16":
+        return torch.autocast(where.type, torch.bfloat16)
     return nullcontext()
 
 

@@ -23,6 +23,7 @@ from sweeper.training import checkpoints, forward, scoring
 from sweeper.training import kinds as torch_kinds
 from sweeper.training.batches import draw
 from sweeper.training.loop import Pace, Task, Trainer
+from sweeper.training.memory import Limits
 from sweeper.training.models import Head, Heads, build, load
 from sweeper.training.prepare import prepare
 from sweeper.training.references import (
@@ -91,7 +92,7 @@ def tune(spec: JobSpec, files: Files, folder: Path, clock: Clock, *, pace: Pace 
     yield Progress("load", message="the model and its data")
     with clock("setup"):
         trainer, tokenizer = _trainer(spec, files, clock)
-        runner = scoring.Runner(tokenizer, trainer.where, spec.micro_batch, pace.progress)
+        runner = scoring.Runner(tokenizer, trainer.where, Limits(files.names), pace.progress)
     with clock("data"):
         selections = {
             name: Selection(card_of(one["card"]), *unit_of(one["data"], files))
@@ -131,9 +132,8 @@ def _trainer(spec: JobSpec, files: Files, clock: Clock) -> tuple[Trainer, Any]:
         ]
     sizes = [len(task.rows) for task in tasks]
     schedule = Schedule(sizes, inputs["sampler"], settings, inputs["rng"])
-    trainer = Trainer(
-        model, tasks, schedule, settings, tokenizer, inputs["rng"], micro=spec.micro_batch
-    )
+    limit = Limits(files.names).training(model, settings)
+    trainer = Trainer(model, tasks, schedule, settings, tokenizer, inputs["rng"], limit)
     return trainer, tokenizer
 
 
@@ -172,6 +172,7 @@ def _outcome(trainer: Trainer, trouble: str | None) -> Outcome:
         examples_seen=state.seen,
         loss=state.loss,
         curve=state.curve,
+        micro_batch=size if (size := trainer.limit.size) < trainer.settings["batch"] else None,
     )
 
 
@@ -196,7 +197,7 @@ def score(spec: JobSpec, files: Files, folder: Path, clock: Clock) -> Run:
         # A layer and a pooling are a choice: what is comparable everywhere stands beside it.
         beside = REFERENCE if torch_kinds.get(card.kind).bare and how != REFERENCE else None
         runner = scoring.Runner(
-            tokenizer, where, spec.micro_batch, representation=how, beside=beside
+            tokenizer, where, Limits(files.names), representation=how, beside=beside
         )
     wanted = [name for name in inputs["data"] if not spec.units or name in spec.units]
     with clock("data"):

@@ -21,6 +21,7 @@ from sweeper.errors import StoreError
 from sweeper.jobs import Clock, Interrupted, Progress
 from sweeper.training import forward, kinds, seeds
 from sweeper.training.batches import Collated, Ints, Rows, epoch_order, mask
+from sweeper.training.memory import Limit
 from sweeper.training.models import Heads
 from sweeper.training.resume import Point, ResumePoints, Tensors
 from sweeper.training.schedule import Schedule
@@ -82,8 +83,8 @@ class Diverged(Exception):
 class Trainer:
     """One training of ``model`` (already on its device) on ``tasks``, in the order of its heads.
 
-    ``settings`` are the fields of `sweeper.study.Training`; ``micro`` is how many rows the device
-    takes at once (None: the whole batch).
+    ``settings`` are the fields of `sweeper.study.Training`; ``limit`` says how many rows the
+    device takes at once: gradients of a batch's pieces add up to those of the batch.
     """
 
     def __init__(
@@ -94,15 +95,14 @@ class Trainer:
         settings: Mapping[str, Any],
         tokenizer: Any,
         rng: int,
-        *,
-        micro: int | None = None,
+        limit: Limit,
     ) -> None:
         self.model = model
         self.tasks = tasks
         self.schedule = schedule
         self.settings = settings
         self.rng = rng
-        self.micro = micro
+        self.limit = limit
         self.where = model.encoder.device
         self.state = State(sums=[0.0] * len(tasks), counts=[0] * len(tasks))
         self.optimizer = _optimizer(model, settings)
@@ -155,32 +155,39 @@ class Trainer:
         step = self.state.step
         place = self.schedule.place(step)
         collated = self._batch(step)
-        kind, model = self._kinds[place.task], self.model.model(place.task)
         if not self.model.training:  # an evaluation came between; it asks every module
             self.model.train()
-        total = torch.zeros((), device=self.where)
-        size = self.micro or len(collated)
-        divisor = max(1, collated.items)
-        for number, start in enumerate(range(0, len(collated), size)):
-            seeds.seed_torch(seeds.seed(self.rng, seeds.STEP, step, number), self.where)
-            piece = collated.piece(start, start + size) if self.micro else collated
-            batch = forward.to_device(piece, self.where)
-            with forward.autocast(self.where):
-                loss = kind.loss(model, batch) / divisor
-            loss.backward()
-            total += loss.detach()
-        norm = torch.nn.utils.clip_grad_norm_(
-            self._parameters, self.settings["clip"], foreach=True
-        )
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate(step)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        with self.limit.trying(min(self.limit.size, len(collated))):
+            total = self._gradient(collated, place.task)
+            norm = torch.nn.utils.clip_grad_norm_(
+                self._parameters, self.settings["clip"], foreach=True
+            )
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
         self.state.step += 1
         self.state.seen += len(collated)
         self._unread.append((step, place.task, total, norm))
         if len(self._unread) >= UNREAD[self.where.type]:
             self._read()
+
+    def _gradient(self, collated: Collated, task: int) -> Tensor:
+        """Add a batch's gradient, piece by piece, to the parameters' own; returns its loss."""
+        kind, model = self._kinds[task], self.model.model(task)
+        total = torch.zeros((), device=self.where)
+        size = self.limit.size
+        divisor = max(1, collated.items)
+        for number, start in enumerate(range(0, len(collated), size)):
+            place = seeds.seed(self.rng, seeds.STEP, self.state.step, number)
+            seeds.seed_torch(place, self.where)
+            piece = collated if len(collated) <= size else collated.piece(start, start + size)
+            batch = forward.to_device(piece, self.where)
+            with forward.autocast(self.where):
+                loss = kind.loss(model, batch) / divisor
+            loss.backward()
+            total += loss.detach()
+        return total
 
     def _batch(self, step: int) -> Collated:
         """The padded (and masked) batch of ``step``: a function of (rng, step)."""

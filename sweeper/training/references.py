@@ -23,6 +23,9 @@ class Files(PointFiles, Protocol):
     def local(self, relative: str) -> Path:
         """The local path of a committed attempt's file or folder."""
 
+    def names(self, folder: str) -> list[str]:
+        """The names in one of the store's folders."""
+
 
 Run: TypeAlias = Generator[Progress, None, Outcome]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from sweeper.jobs import Progress
 from sweeper.training import forward, kinds, seeds
 from sweeper.training.batches import Collated, Ints, Rows, by_length, mask
 from sweeper.training.kinds import Scored as Scored
+from sweeper.training.memory import Limits
 from sweeper.training.models import Heads
 from sweeper.training.retrieval import Representation
 
@@ -29,14 +30,14 @@ TOKENS = {"cpu": 4096, "cuda": 65536}
 class Runner:
     """How a model is run over data: what does not change from unit to unit.
 
-    ``rows`` limits the rows of a batch (None: `TOKENS` alone limits it); ``every`` is the time
-    between two `Progress` in seconds. Retrieval uses ``representation``, and makes the outputs of
-    a second one, ``beside``, in the same pass.
+    A batch has at most `TOKENS` padded subwords, or fewer by one of ``limits``; ``every`` is the
+    time between two `Progress` in seconds. Retrieval uses ``representation``, and makes the
+    outputs of a second one, ``beside``, in the same pass.
     """
 
     tokenizer: Any
     where: torch.device
-    rows: int | None = None
+    limits: Limits = field(default_factory=Limits)
     every: float = 1.0
     representation: Representation | None = None
     beside: Representation | None = None
@@ -53,15 +54,19 @@ def run(
     head = model.heads[0]
     kind = kinds.get(head.kind)
     stream = _Stream(kind, kind.rows(list(units.values())), runner.tokenizer)
-    batches = by_length(stream.features.sizes, TOKENS[runner.where.type], runner.rows)
+    sizes = stream.features.sizes
+    most, longest = TOKENS[runner.where.type], int(sizes.max(initial=1))
+    limit = runner.limits.scoring(model, most, longest)
+    batches = by_length(sizes, limit.size)
     how = runner.representation or Representation()
     collector = kind.collector(head, model.model(0), stream.features, how, runner.beside)
     last = time.monotonic()
     model.eval()
     for number, rows in enumerate(batches):
         collated = stream.collate(rows)
+        count = len(rows) * int(sizes[rows].max())
         # Not around the yield: inference mode would leak into whoever runs the generator.
-        with torch.inference_mode(), forward.autocast(runner.where):
+        with limit.trying(count), torch.inference_mode(), forward.autocast(runner.where):
             collector.add(rows, collated, forward.to_device(collated, runner.where))
         if time.monotonic() - last >= runner.every:
             last = time.monotonic()

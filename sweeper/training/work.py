@@ -29,6 +29,7 @@ from sweeper.store import tables
 from sweeper.store.commits import commit
 from sweeper.store.files import StoreFiles
 from sweeper.training.jobs import handler
+from sweeper.training.memory import OutOfMemory, ran_out
 from sweeper.training.references import points_of
 
 log = logging.getLogger("sweeper")
@@ -65,13 +66,14 @@ def classify(error: BaseException) -> str:
     """The class of an error, which decides whether its job is tried again.
 
     ``data`` and ``model``: what the job reads is missing or wrong. ``store``: the store cannot be
-    written, so no job can end. ``out_of_memory``: the device's. ``preempted``: the process is
-    taken away. ``infrastructure``: the system's or the network's, likely to pass. ``bug``:
-    everything else.
+    written, so no job can end. ``out_of_memory``: a smaller piece may fit the device.
+    ``preempted``: the process is taken away. ``infrastructure``: the system's or the network's,
+    likely to pass, or memory that ran out where nothing can be made smaller. ``bug``: everything
+    else.
     """
     if isinstance(error, Preempted):
         return "preempted"
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "ALLOC_FAILED" in str(error):
+    if isinstance(error, OutOfMemory):
         return "out_of_memory"
     if isinstance(error, DataError):
         return "data"
@@ -79,7 +81,7 @@ def classify(error: BaseException) -> str:
         return "store"
     if isinstance(error, ModelError):
         return "model"
-    if isinstance(error, OSError | SafetensorError | torch.AcceleratorError):
+    if isinstance(error, OSError | SafetensorError | torch.AcceleratorError) or ran_out(error):
         return "infrastructure"
     return "bug"
 
@@ -126,24 +128,32 @@ def _commit(spec: JobSpec, files: StoreFiles, clock: Clock, outcome: Outcome) ->
 
 def _failed(spec: JobSpec, files: StoreFiles, clock: Clock, error: Exception) -> Result:
     kind = classify(error)
-    spoken = isinstance(error, SweeperError | Interrupted)
+    spoken = isinstance(error, SweeperError | Interrupted | OutOfMemory)
     message = str(error) if spoken else f"{type(error).__name__}: {error}"
     full = files.full()
     if full:  # what failed to be written names its cause in many ways, or in none
         kind, message = "store", full
-    # After a fault of the device even asking it for its memory may raise; so may any job on it.
-    tainted = isinstance(error, MemoryError)
-    tainted |= torch.cuda.is_available() and isinstance(error, RuntimeError)
+    tainted = _taints(error)
     reached = error.reached if isinstance(error, Interrupted) else None
     row = None if tainted else _trial_row(spec, clock, "failed", message, reached or Outcome())
     try:
         failures.record(files, spec, kind, message, row)
+        if isinstance(error, OutOfMemory):
+            files.create(error.name, {**error.record, "job": spec.key, "attempt": spec.attempt})
     except (SweeperError, OSError) as second:
         # The store itself fails: the driver hears of it, and stops.
         log.error("the failure of %s could not be recorded: %s", spec.key, second)
         kind, message = "store", str(second)
     leaves = tainted or isinstance(error, Preempted)
     return Result("failed", kind, message, time.time() - clock.started, leaves)
+
+
+def _taints(error: BaseException | None) -> bool:
+    """Whether no more should be done here: any job may fail, and so may a look at the memory."""
+    if error is None:
+        return False
+    device = torch.cuda.is_available() and isinstance(error, RuntimeError)
+    return device or ran_out(error) or _taints(error.__cause__)
 
 
 def _score_rows(spec: JobSpec, outcome: Outcome) -> list[dict[str, Any]]:
@@ -187,6 +197,7 @@ def _trial_row(
         "loss": outcome.loss,
         "steps": outcome.steps,
         "examples": outcome.examples_seen,
+        "micro_batch": outcome.micro_batch,
         "released": spec.released,
         "started": clock.started,
         "first_batch": clock.first_batch,

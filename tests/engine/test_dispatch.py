@@ -258,7 +258,15 @@ def _fail(cluster: Cluster, culprit: str, result: dict[str, Any] | None, most: i
 
 @pytest.mark.parametrize(
     ("error", "attempts"),
-    [("bug", 1), ("data", 1), ("model", 1), ("infrastructure", 3), (None, 3), ("preempted", 100)],
+    [
+        ("bug", 1),
+        ("data", 1),
+        ("model", 1),
+        ("infrastructure", 3),
+        (None, 3),
+        ("out_of_memory", 20),
+        ("preempted", 100),
+    ],
 )
 def test_a_job_is_tried_as_its_error_deserves(
     files: StoreFiles, error: str | None, attempts: int
@@ -337,31 +345,6 @@ def test_the_last_words_of_a_worker_that_threw_itself_away(files: StoreFiles) ->
     files.create(f"failures/{spec.address}/{spec.attempt}.json", record)
     cluster.end(trial, None, commits=False)
     assert cluster.progress.failures == {spec.key: "CUDA error: illegal access"}
-
-
-def test_out_of_memory_halves_the_batch_on_the_device(files: StoreFiles) -> None:
-    study = small_study(seeds=[0], training={"max_length": 48, "batch": 16})
-    cluster = _cluster(study, files)
-    culprit = "train/surface/seed=0"
-    result = {"status": "failed", "error": "out_of_memory", "message": "no memory"}
-    _fail(cluster, culprit, result, most=3)
-    tried = [spec for spec in cluster.specs if spec.key == culprit]
-    assert [spec.micro_batch for spec in tried] == [None, 8, 4, 2]
-    assert {spec.address for spec in tried} == {tried[0].address}, "the result is the same"
-    assert {spec.inputs["training"]["batch"] for spec in tried} == {16}
-    assert not cluster.progress.left
-    assert all(spec.micro_batch is None for spec in cluster.specs if spec.key != culprit)
-
-
-def test_out_of_memory_ends_at_one(files: StoreFiles) -> None:
-    study = small_study(**SMALLEST, training={"max_length": 48, "batch": 4})
-    cluster = _cluster(study, files)
-    result = {"status": "failed", "error": "out_of_memory", "message": "no memory"}
-    culprit = "tune/none>tagging/seed=0/trial=0"
-    _fail(cluster, culprit, result)
-    tried = [spec.micro_batch for spec in cluster.specs if spec.key == culprit]
-    assert tried == [None, 2, 1]
-    assert cluster.progress.failures == {culprit: "no memory"}
 
 
 def test_a_diverged_trial_is_said_and_its_search_goes_on(files: StoreFiles) -> None:

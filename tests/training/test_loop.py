@@ -27,17 +27,20 @@ def trained(world: World, folder: str, *tasks: Card, **changes: Any) -> Any:
 
 
 @pytest.mark.parametrize("task", TRAINED, ids=lambda task: task.kind)
-def test_accumulation_gives_the_gradient_of_the_whole_batch(world: World, task: Card) -> None:
+def test_accumulation_gives_the_gradient_of_the_whole_batch(
+    world: World, task: Card, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Adam would blow up rounding where a gradient is zero, so its first moment is compared.
-    def gradients(address: str, micro: int | None) -> dict[str, torch.Tensor]:
+    def gradients(address: str) -> dict[str, torch.Tensor]:
         inputs = world.training(task, batch=20, dropout=0.0)
-        spec = world.spec("train", inputs, address=address, micro_batch=micro)
-        world.stop(spec, 1)
+        world.stop(world.spec("train", inputs, address=address), 1)
         point = ResumePoints(world, address).load()
         assert point is not None
         return {n: t for n, t in point.tensors.items() if n.startswith("optimizer.exp_avg.")}
 
-    whole, pieces = gradients("whole", None), gradients("pieces", 3)
+    whole = gradients("whole")
+    monkeypatch.setattr(world, "names", lambda folder: ["cpu.6"])  # six at once ran out of memory
+    pieces = gradients("pieces")
     assert len(whole) > 30
     for name, tensor in whole.items():
         torch.testing.assert_close(pieces[name], tensor, rtol=1e-4, atol=1e-7)
