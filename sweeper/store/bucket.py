@@ -259,11 +259,7 @@ class Bucket:
         return made
 
     def discard(self, relative: str) -> None:
-        path = self.workspace(relative)
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        nodecache.away(self.workspace(relative))
 
     def sweep_drafts(self, folder: str) -> None:
         """Nothing: an upload that was not finished leaves no file."""
@@ -288,7 +284,7 @@ class Bucket:
                     self._fetch_checked(one, Path(f"{draft}{one.name[len(relative) :]}"))
                 nodecache.keep(draft, kept)
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            nodecache.away(draft)
 
     def _fetch_checked(self, one: Stored, place: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
