@@ -76,7 +76,7 @@ class Leases:
             # Its own last: without it the address is free. A higher one is of a driver that took
             # this one for dead.
             for number in range(own + 1):
-                self.files.remove(f"leases/{address}.{number}")
+                self.files.delete(f"leases/{address}.{number}")
         except StoreError as error:  # then it is free when this driver ends
             log.warning("the lease of %s is kept: %s", address, error)
 
@@ -85,7 +85,7 @@ class Leases:
         try:
             if not self.others():
                 for name in self.files.names("leases"):
-                    self.files.remove(f"leases/{name}")
+                    self.files.delete(f"leases/{name}")
         except StoreError as error:  # they are in nobody's way
             log.warning("the leases of dead drivers are kept: %s", error)
 
