@@ -89,6 +89,6 @@ def test_answers_are_looked_up_in_the_pool_of_all_languages(world: World) -> Non
         assert len(set(row["ranking"])) == 3 and set(row["ranking"]) <= pool
     spec = world.spec("score", {}, units={"test/de": "x"})
     files = StoreFiles(world.path("store"), create=True)
-    name = tables.write(files, "examples", "a", work._example_rows(spec, outcome))
+    name = tables.write(files, "examples", "a", work._example_rows(spec, outcome)).name
     kept = tables.read(files, "examples", [name])["ranking"].to_pylist()
     assert kept == [row["ranking"] for row in outcome.examples]
