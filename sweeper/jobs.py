@@ -18,9 +18,9 @@ KINDS = ("prepare", "train", "tune", "score")
 class JobSpec:
     """One attempt at one job: everything a worker needs, as JSON-able data.
 
-    ``units`` are the parts of the job that the store lacks (name -> address); ``inputs`` depends
-    on ``kind`` (see `sweeper.inputs`). ``reads`` names the markers that vouch for what the inputs
-    refer to in the store.
+    ``units`` are the parts of the job that the store lacks (name -> address), ``made_from`` says
+    what each address is the digest of, to be kept with what is made. ``inputs`` depends on
+    ``kind`` (see `sweeper.inputs`), ``reads`` names the markers that vouch for what they refer to.
     """
 
     key: str
@@ -35,6 +35,7 @@ class JobSpec:
     seed: int | None = None
     trial: int | None = None
     parents: tuple[str, ...] = ()
+    made_from: dict[str, dict[str, Any]] = field(default_factory=dict)
     generation: int = 0
     released: float = 0.0
     reads: tuple[str, ...] = ()

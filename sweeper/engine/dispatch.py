@@ -237,6 +237,7 @@ class Dispatcher:
     def _spec(self, job: Job, attempt: str) -> JobSpec:
         missing = self.progress.missing(job.key)
         address = self.progress.attempt_address(job.key)
+        made_from = self.progress.addressing.made_from(job.key) or {}
         inputs = Inputs(self.progress.addressing)
         spec = JobSpec(
             key=job.key,
@@ -251,6 +252,7 @@ class Dispatcher:
             seed=job.seed,
             trial=job.trial,
             parents=tuple(self.progress.addressing.parents(job.key)),
+            made_from={name: made_from[name] for name in missing},
             generation=self.progress.generation(address),
             released=self._released[job.key],
             reads=tuple(sorted(inputs.reads)),

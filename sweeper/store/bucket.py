@@ -160,20 +160,22 @@ class Bucket:
         found = self._call.each(self.sizes, several)
         return {folder for folder, files in zip(several, found, strict=True) if files}
 
+    def delete(self, relative: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._call("rm_file", self._path(relative))
+
     def remove(self, relative: str) -> None:
+        # A service may fail to delete some of many files without saying so: look again.
         for _ in range(3):
             found = [
                 name
                 for name in self._listed(relative)
                 if name == relative or name.startswith(f"{relative}/")
             ]
+            if not found:
+                return
             with contextlib.suppress(FileNotFoundError):
-                if len(found) > 1:
-                    self._call("rm", [self._path(name) for name in found])
-                    continue  # a service may fail to delete some of many without saying so
-                if found:
-                    self._call("rm_file", self._path(found[0]))
-            return
+                self._call("rm", [self._path(name) for name in found])
         raise StoreError(
             f"{self.where(found[0])} could not be deleted: the service keeps it. See that its "
             "credentials may delete, then start the same run again."
@@ -260,11 +262,7 @@ class Bucket:
         return made
 
     def discard(self, relative: str) -> None:
-        path = self.workspace(relative)
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        nodecache.away(self.workspace(relative))
 
     def sweep_drafts(self, folder: str) -> None:
         """Nothing: an upload that was not finished leaves no file."""
@@ -291,7 +289,7 @@ class Bucket:
                     self._fetch_checked(marker, one, place)
                 nodecache.keep(draft, kept)
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            nodecache.away(draft)
 
     def _fetch_checked(self, marker: str, one: Stored, place: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)

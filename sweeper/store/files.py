@@ -166,6 +166,10 @@ class StoreFiles:
         """Which of some folders exist."""
         return self._place.there(folders)
 
+    def delete(self, relative: str) -> None:
+        """Delete a file, if it is there: in a bucket one request."""
+        self._place.delete(relative)
+
     def remove(self, relative: str) -> None:
         """Delete a file or a folder, if it is there."""
         self._place.remove(relative)

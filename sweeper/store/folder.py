@@ -148,14 +148,19 @@ class Folder:
     def there(self, folders: Iterable[str]) -> set[str]:
         return {folder for folder in folders if self.path(folder).is_dir()}
 
+    def delete(self, relative: str) -> None:
+        path = self.path(relative)
+        with explained(path):
+            path.unlink(missing_ok=True)
+
     def remove(self, relative: str) -> None:
         path = self.path(relative)
+        if not path.is_dir():
+            self.delete(relative)
+            return
         # Two drivers may delete the same loser at once.
         with explained(path), contextlib.suppress(FileNotFoundError):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            shutil.rmtree(path)
 
     def full(self) -> str:
         return "" if shutil.disk_usage(self.root).free >= LEAST_FREE else full_disk(self.root)

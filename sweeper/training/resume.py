@@ -51,8 +51,11 @@ class PointFiles(Protocol):
     def sizes(self, folder: str) -> dict[str, int]:
         """The files in a folder and their bytes."""
 
+    def delete(self, relative: str) -> None:
+        """Delete a file, if it is there."""
+
     def remove(self, relative: str) -> None:
-        """Delete a file or folder, if it is there."""
+        """Delete a folder, if it is there."""
 
     def sweep_drafts(self, folder: str) -> None:
         """Delete what killed processes were writing."""
@@ -71,7 +74,7 @@ class ResumePoints:
         newest = self._manifests()[:1]
         slot = SLOTS[0] if not newest or newest[0]["slot"] == SLOTS[1] else SLOTS[1]
         # From here on this slot is not whole.
-        self.files.remove(self._manifest(slot))
+        self.files.delete(self._manifest(slot))
         known = newest[0]["kept"] if newest else {}
         there = self.files.sizes(self.folder)
         kept = {
@@ -102,7 +105,7 @@ class ResumePoints:
             if tensors is not None and len(found) == len(kept):
                 return Point(manifest["data"], tensors, found)
             # Else the next save would take the damaged slot for the newest and spare it.
-            self.files.remove(self._manifest(manifest["slot"]))
+            self.files.delete(self._manifest(manifest["slot"]))
         return None
 
     def remove(self) -> None:
@@ -151,7 +154,7 @@ class ResumePoints:
             named |= {entry["file"] for entry in manifest["kept"].values()}
         for name in self.files.sizes(self.folder):
             if name.endswith(".safetensors") and name not in named:
-                self.files.remove(f"{self.folder}/{name}")
+                self.files.delete(f"{self.folder}/{name}")
 
 
 def _text(manifest: Mapping[str, Any]) -> bytes:

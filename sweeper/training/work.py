@@ -218,6 +218,7 @@ def _trial_row(
         "worker": f"{platform.node()}:{os.getpid()}",
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "parents": json.dumps(spec.parents),
+        "made_from": json.dumps(spec.made_from, sort_keys=True),
         "versions": json.dumps({name: version(name) for name in _LIBRARIES}),
     }
 

@@ -34,7 +34,7 @@ from sweeper.jobs import JobSpec
 from sweeper.planning import plan
 from sweeper.progress import BLOCKED, DONE, FAILED
 from sweeper.store.commits import withdraw
-from sweeper.store.files import StoreFiles
+from sweeper.store.files import StoreFiles, digest
 from sweeper.study import Study
 
 SMALLEST: dict[str, Any] = {"intermediates": {}, "seeds": [0], "targets": {"tagging": None}}
@@ -86,6 +86,7 @@ def test_an_attempt_has_its_spec_in_the_store(files: StoreFiles) -> None:
             continue
         kept = JobSpec.from_json(files.read(f"attempts/{spec.address}/{spec.attempt}/job.json"))
         assert kept == spec
+        assert {name: digest(said) for name, said in kept.made_from.items()} == spec.units
     trial = next(s for s in cluster.specs if s.key == "tune/surface>tagging/seed=0/trial=1")
     assert (trial.intermediate, trial.target, trial.seed, trial.trial) == (
         "surface", "tagging", 0, 1

@@ -276,7 +276,7 @@ def test_a_resume_point_that_is_a_pickle_is_none(
         }  # fmt: skip
         text = json.dumps(manifest, sort_keys=True).encode()
         own = hashlib.sha256(text).hexdigest()
-        (tmp_path / f"slot-{slot}.json").write_text(json.dumps({**manifest, "sha256": own}))
+        (folder / f"slot-{slot}.json").write_text(json.dumps({**manifest, "sha256": own}))
     assert points.load() is None
 
 

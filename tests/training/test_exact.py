@@ -26,7 +26,7 @@ def single(world: World) -> JobSpec:
 
 
 def masked(world: World) -> JobSpec:
-    """An epoch that ends early, half of the examples, and batches in pieces."""
+    """An epoch that ends early, half of the examples."""
     inputs = world.training(TEXT, batch=3, steps=7, examples=11, dropout=0.2)
     return world.spec("train", inputs)
 
