@@ -214,6 +214,7 @@ class Progress:
 
     def _finish(self, key: str) -> None:
         self.done.add(key)
+        self._intact.add(key)  # committed a moment ago: no need to look
         self._leave(key)
         if key in self._redo:
             self._redo.discard(key)

@@ -305,13 +305,18 @@ class Bucket:
         """An attempt's marker, and what it says of the files at and below a name."""
         _, address, attempt, *_ = [*relative.split("/"), "", ""]
         for name in self._listed(f"commits/{address}."):
-            marker = json.loads(self.content(name) or b"{}")
-            found = [
-                Stored(file, said["size"], said["sha256"])
-                for file, said in marker.get("files", {}).items()
-                if file == relative or file.startswith(f"{relative}/")
-            ]
-            if found and marker["attempt"] == attempt:
+            try:
+                marker = json.loads(self.content(name) or b"")
+                found = [
+                    Stored(file, said["size"], said["sha256"])
+                    for file, said in marker["files"].items()
+                    if file == relative or file.startswith(f"{relative}/")
+                ]
+                mine = marker["attempt"] == attempt
+            except (ValueError, KeyError, TypeError, AttributeError):
+                told = f"The marker {self.where(name)} is damaged."
+                raise DamageError(name.removeprefix("commits/"), told) from None
+            if found and mine:
                 return name.removeprefix("commits/"), found
         raise StoreError(
             f"Only what a marker in {self.where('commits')} names can be fetched, and none names "

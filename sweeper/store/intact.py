@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,11 @@ from sweeper.store.folder import file_digest
 
 
 def fault(files: StoreFiles, name: str, said: Mapping[str, Any]) -> str:
-    """What is wrong with a file whose size and SHA-256 a marker says; "" if nothing is."""
+    """What is wrong with a file whose size and SHA-256 a marker says; "" if nothing is.
+
+    Raises:
+        OSError, StoreError: it cannot be read now, which says nothing of what it holds.
+    """
     try:
         with files.reading(name) as path:
             size = path.stat().st_size
@@ -22,8 +27,6 @@ def fault(files: StoreFiles, name: str, said: Mapping[str, Any]) -> str:
             return "" if file_digest(path) == said["sha256"] else "its content has changed"
     except FileNotFoundError:
         return "it is not there"
-    except OSError as error:
-        return f"it cannot be read ({error.strerror})"
 
 
 _INTACT: set[tuple[str, int, int, int, str]] = set()
@@ -51,11 +54,12 @@ class Checked(StoreFiles):
 
         Raises:
             DamageError: a file is gone, or is not what was committed, or the marker is so.
+            OSError, StoreError: something cannot be read now, which may pass.
         """
-        path = super().local(relative)
         address = relative.split("/")[1] if relative.startswith("attempts/") else ""
-        if address in self._markers and folder_of(self.address):
-            commit = self._commit(address)
+        commit = self._commit(address) if address in self._markers else None
+        path = super().local(relative)
+        if commit and folder_of(self.address):
             for name, said in commit.files.items():
                 if name == relative or name.startswith(f"{relative}/"):
                     self._hold(commit, name, said)
@@ -64,10 +68,11 @@ class Checked(StoreFiles):
     def _commit(self, address: str) -> Commit:
         if address not in self._commits:
             name = self._markers[address]
+            content = self.content(f"commits/{name}")
             try:
-                self._commits[address] = parsed(name, self.read(f"commits/{name}"))
-            except StoreError as error:
-                raise DamageError(name, str(error)) from None
+                self._commits[address] = parsed(name, json.loads(content or b""))
+            except (ValueError, StoreError) as error:
+                raise DamageError(name, f"The marker commits/{name} is damaged: {error}") from None
         return self._commits[address]
 
     def _hold(self, commit: Commit, name: str, said: Mapping[str, Any]) -> None:

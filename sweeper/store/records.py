@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -16,9 +17,8 @@ _NAME = re.compile(r"[0-9a-f]{32}\.[0-9]+")
 
 MOVE = "Move it away: a store has no such file."
 RESTORE = "Put it back from a copy, or delete this one file."
-
-
-_UNREADABLE = "it cannot be read, or is no JSON"
+MEND = "Mend its permissions, the disk or the network, and verify again."
+_NO_JSON = "it is no JSON"
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,22 @@ class Records:
         if not _NAME.fullmatch(name):
             self._add(f"commits/{name}", "it bears no marker's name", MOVE)
             return
-        data = self._read(f"commits/{name}")
+        self.named[name] = None
         try:
-            commit = None if data is None else parsed(name, data)
-            problem = _problem(commit) if commit else _UNREADABLE
+            content = self.files.content(f"commits/{name}")
+        except StoreError as error:  # which says nothing of what it holds
+            self._add(f"commits/{name}", str(error), MEND)
+            return
+        if content is None:  # deleted since it was listed
+            return
+        job = ""
+        try:
+            commit = parsed(name, json.loads(content))
+            self.named[name], problem, job = commit, _problem(commit), commit.job
+        except ValueError:
+            problem = _NO_JSON
         except StoreError as error:
-            commit, problem = None, str(error)
-        self.named[name] = commit
-        job = commit.job if commit else ""
+            problem = str(error)
         if problem and name not in self.withdrawn:
             self.faults.append(Fault(f"commits/{name}", problem, name, job))
 
@@ -131,17 +139,15 @@ class Records:
                 self.counts[top] += 1
                 yield f"{top}/{folder}/{name}"
 
-    def _read(self, path: str) -> Any:
-        try:
-            return self.files.read(path)
-        except StoreError:
-            return None
-
     def _json(self, path: str, keys: Mapping[str, type]) -> dict[str, Any] | None:
         """A JSON file with (at least) these keys; else a fault and None."""
-        data = self._read(path)
-        if data is None:
-            self._add(path, _UNREADABLE, RESTORE)
+        try:
+            data: Any = json.loads(self.files.content(path) or b"")
+        except ValueError:
+            self._add(path, _NO_JSON, RESTORE)
+            return None
+        except StoreError as error:
+            self._add(path, str(error), MEND)
             return None
         for key, kind in keys.items():
             if not isinstance(data, dict) or not isinstance(data.get(key), kind):

@@ -17,7 +17,7 @@ from sweeper.errors import StoreError
 from sweeper.store import tables
 from sweeper.store.commits import Commit
 from sweeper.store.files import StoreFiles
-from sweeper.store.records import RESTORE, Fault, Records
+from sweeper.store.records import MEND, RESTORE, Fault, Records
 
 Place = tuple[str, str, str]
 """Unit, split and language."""
@@ -47,8 +47,19 @@ def rows_of(files: StoreFiles, commit: Commit) -> Rows:
         except (StoreError, ValueError) as error:
             table = check.__name__.strip("_")
             name = commit.table(table) or f"commits/{commit.name}"
-            found.faults.append(Fault(name, str(error), commit.name, commit.job))
+            now = _can_be_read(files, name)
+            withdraws, remedy = (commit.name, "") if now else ("", MEND)
+            found.faults.append(Fault(name, str(error), withdraws, commit.job, remedy))
     return found
+
+
+def _can_be_read(files: StoreFiles, name: str) -> bool:
+    """Whether a file is within reach: else what it holds is unknown, and no reason to withdraw."""
+    try:
+        with files.reading(name):
+            return True
+    except (OSError, StoreError):
+        return False
 
 
 def _trials(files: StoreFiles, commit: Commit, found: Rows) -> Iterator[tuple[str, str]]:

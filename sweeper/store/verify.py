@@ -9,17 +9,19 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import Any
 
+from sweeper.errors import StoreError
 from sweeper.store import intact, relations
 from sweeper.store.commits import Commit, withdraw
 from sweeper.store.drivers import Drivers
 from sweeper.store.files import StoreFiles
 from sweeper.store.folder import DRAFT
-from sweeper.store.records import Fault, Records
+from sweeper.store.records import MEND, Fault, Records
 from sweeper.store.relations import Rows
 
 Listener = Callable[[int, int], None]
@@ -120,14 +122,14 @@ class _Look:
         for name, said in commit.files.items():
             if not _expected(commit, name):
                 continue
-            problem = intact.fault(self.files, name, said)
+            found = self._fault(commit, name, said)
             with self._lock:
-                if problem:
-                    self.faults.append(Fault(name, problem, commit.name, commit.job))
+                if found:
+                    self.faults.append(found)
                 self.counts["files"] += 1
                 self.counts["bytes"] += said["size"]
                 self._listener(self.counts["bytes"], self._total)
-            damaged |= bool(problem) and name.startswith("tables/")
+            damaged |= bool(found) and name.startswith("tables/")
         if damaged:
             return None
         rows = relations.rows_of(self.files, commit)
@@ -135,6 +137,13 @@ class _Look:
             self.counts += rows.counts
             self.faults += rows.faults
         return rows
+
+    def _fault(self, commit: Commit, name: str, said: Mapping[str, Any]) -> Fault | None:
+        try:
+            problem = intact.fault(self.files, name, said)
+        except (OSError, StoreError) as error:
+            return Fault(name, f"it cannot be read: {error}", "", commit.job, MEND)
+        return Fault(name, problem, commit.name, commit.job) if problem else None
 
 
 def _expected(commit: Commit, name: str) -> bool:

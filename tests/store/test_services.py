@@ -23,6 +23,9 @@ SEED = 11
 QUICK = json.dumps({"config_kwargs": {"read_timeout": 1}})
 
 
+OUTCOME = {"status": "done", "message": "", "selections": {}}
+
+
 @pytest.fixture(scope="module")
 def proxy(s3: str) -> Iterator[tuple[str, Flaky]]:
     with flaky(s3, share=0.0, seed=SEED, hang=4.0) as made:
@@ -140,7 +143,7 @@ def test_a_whole_commit_under_faults(files: StoreFiles, faults: Flaky) -> None:
         tables.write(files, "scores", "a-1", [{"job": "j", "value": 1.0}]),
     ]
     assert commit(files, address="a" * 32, generation=0, attempt="1", job="j", kind="train",
-                  units={"all": "u"}, made=made, outcome={"status": "done"})  # fmt: skip
+                  units={"all": "u"}, made=made, outcome=OUTCOME)  # fmt: skip
     found = Commits(StoreFiles(files.address)).by_unit["u"]
     assert len(found.files) == 11
     local = files.local(found.folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import re
@@ -13,11 +14,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers import unrelated
+from helpers import put, unrelated
 from real_work import Run, small
 from typer.testing import CliRunner
 
 from sweeper import Store
+from sweeper.engine.dispatch import LIMITS
 from sweeper.report import verify as report
 from sweeper.report.terminal import console
 from sweeper.report.verify import consequences
@@ -328,6 +330,36 @@ def test_what_no_repair_mends_says_what_a_person_can_do(
     assert fault.remedy and not found.withdrawing
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "trials"])
+def test_what_cannot_be_read_now_is_not_given_up(
+    broken: Broken, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A disk or a network that fails says nothing of what the files hold."""
+    lost, reading = str(broken.file(WINNER, name)), StoreFiles.reading
+
+    def failing(files: StoreFiles, relative: str) -> Any:
+        if files.where(relative) == lost:
+            raise OSError(errno.EIO, "Input/output error")
+        return reading(files, relative)
+
+    monkeypatch.setattr(StoreFiles, "reading", failing)
+    found = broken.verify()
+    (fault,) = found.faults
+    assert "Input/output error" in fault.problem and "verify again" in fault.remedy
+    assert repair(broken.files, found) == 0
+    # A worker that meets it tries again, and withdraws nothing.
+    withdraw(broken.files, broken.commit(SCORE).name, "for this test")
+    run = Run(small(), broken.root).go()
+    if name == "trials":  # which no job reads
+        assert run.ran == [SCORE]
+    else:
+        assert run.ran == [SCORE] * LIMITS["infrastructure"]
+        assert "Input/output error" in run.said("failed")[0]
+    assert len(broken.files.names("withdrawn")) == 1
+    monkeypatch.undo()
+    assert broken.verify().faults == []
+
+
 # -- a store in use, and what lies about ---------------------------------------------------------
 
 
@@ -404,6 +436,34 @@ def test_a_table_of_examples_is_read_in_pieces(broken: Broken) -> None:
         [next(row for row in rows if row["language"] == "qaa")] * (count - 12)))  # fmt: skip
     (fault,) = broken.verify().faults
     assert f"it has {count} examples of test/qaa, its scores say [12]" in fault.problem
+
+
+def test_a_store_in_a_bucket_is_verified_and_repaired(broken: Broken, address: str) -> None:
+    """The same store, copied file by file."""
+    files = StoreFiles(address, create=True)
+    for path in broken.root.rglob("*"):
+        name = path.relative_to(broken.root).as_posix()
+        if path.is_file() and not name.startswith(("logs/", "store.json")):
+            put(files, name, path.read_bytes())
+    whole = verify(files)
+    assert (whole.faults, whole.leftovers) == ([], [])
+    assert whole.counts == broken.verify().counts
+    trial, marker = broken.key(WINNER), broken.commit(WINNER).name
+    weights = broken.file(WINNER, "model.safetensors")
+    flip(weights)
+    put(files, weights.relative_to(broken.root).as_posix(), weights.read_bytes())
+    put(files, f"commits/{broken.commit(SCORE).name}", "{")
+    found = verify(files)
+    assert set(found.withdrawing) == {marker, broken.commit(SCORE).name}
+    repair(files, found)
+    assert verify(files).faults == []
+    # What a worker meets in a bucket is withdrawn and made again as well.
+    prepared = broken.commit(DATA)
+    put(files, f"{prepared.folder}/qab/features.arrow", b"x")
+    run = Run(small(), address).go()
+    assert run.ran == [trial, SCORE, DATA, SCORE]
+    assert sorted(files.names("withdrawn")) == sorted([*found.withdrawing, prepared.name])
+    assert verify(files).faults == []
 
 
 # -- the command ---------------------------------------------------------------------------------
