@@ -95,7 +95,7 @@ def test_a_loser_and_a_diverged_trial(place: Path) -> None:
 def test_a_waiting_score_names_what_is_missing_and_the_first_of_the_chain(place: Path) -> None:
     world = World(place, small()).run(leave=lambda key: key == STAGE)
     lines = said(world, SCORE)
-    assert lines[0] == f"{SCORE} is waiting for 2 of the 3 jobs that it needs:"
+    assert lines[0] == f"{SCORE} is waiting for 2 of the 4 jobs that it needs:"
     assert lines[1:4] == [
         "  tune/supersense>tagging/seed=0/trial=0 (waiting)",
         f"  {TRIAL} (waiting)",
