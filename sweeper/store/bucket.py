@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sweeper.errors import StoreError
+from sweeper.errors import DamageError, StoreError
 from sweeper.store import nodecache
 from sweeper.store.folder import (
     LEAST_FREE,
@@ -146,6 +146,9 @@ class Bucket:
     def sizes(self, folder: str) -> dict[str, int]:
         prefix = f"{folder}/" if folder else ""
         return {name[len(prefix) :]: size for name, size in self._listed(prefix).items()}
+
+    def drafts(self) -> dict[str, int]:
+        return {}  # they lie on the hosts' own disks
 
     def names(self, folder: str) -> list[str]:
         if not folder:
@@ -280,24 +283,26 @@ class Bucket:
         draft = self._draft()
         try:
             with nodecache.explained(draft):
-                for one in self._vouched(relative):
-                    self._fetch_checked(one, Path(f"{draft}{one.name[len(relative) :]}"))
+                marker, files = self._vouched(relative)
+                for one in files:
+                    place = Path(f"{draft}{one.name[len(relative) :]}")
+                    self._fetch_checked(marker, one, place)
                 nodecache.keep(draft, kept)
         finally:
             nodecache.away(draft)
 
-    def _fetch_checked(self, one: Stored, place: Path) -> None:
+    def _fetch_checked(self, marker: str, one: Stored, place: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._fetch(one.name, one.size, place)
         except (FileNotFoundError, NoSuchRange):
-            raise self._damaged(one.name, "is gone or too short") from None
+            raise self._damaged(marker, one.name, "is gone or too short") from None
         if file_digest(place) != one.sha256:
-            raise self._damaged(one.name, "has another SHA-256")
+            raise self._damaged(marker, one.name, "has another SHA-256")
         sync_file(place)
 
-    def _vouched(self, relative: str) -> list[Stored]:
-        """What the marker of an attempt says of its files at and below a name."""
+    def _vouched(self, relative: str) -> tuple[str, list[Stored]]:
+        """An attempt's marker, and what it says of the files at and below a name."""
         _, address, attempt, *_ = [*relative.split("/"), "", ""]
         for name in self._listed(f"commits/{address}."):
             marker = json.loads(self.content(name) or b"{}")
@@ -307,15 +312,16 @@ class Bucket:
                 if file == relative or file.startswith(f"{relative}/")
             ]
             if found and marker["attempt"] == attempt:
-                return found
+                return name.removeprefix("commits/"), found
         raise StoreError(
             f"Only what a marker in {self.where('commits')} names can be fetched, and none names "
             f"{self.where(relative)}. Restore the marker, or start the run again: it makes anew "
             "what it lacks."
         )
 
-    def _damaged(self, name: str, how: str) -> StoreError:
-        return StoreError(
-            f"{self.where(name)} must be what was committed, and {how}. Restore the file, or "
-            "delete the marker under commits/ that names it to have its job done again."
+    def _damaged(self, marker: str, name: str, how: str) -> DamageError:
+        return DamageError(
+            marker,
+            f"{self.where(name)} must be what was committed, and {how}. It is made again; "
+            "`sweeper store verify` looks for more.",
         )

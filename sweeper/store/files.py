@@ -7,6 +7,7 @@ attempts/<address>/<attempt>/           what one attempt made: data, checkpoints
 tables/<table>/<address>-<attempt>.parquet
 commits/<address>.<generation>          the marker that makes one attempt the job's outcome
 dropped/<address>.<generation>          its checkpoint was deleted, having lost its search
+withdrawn/<address>.<generation>        the marker counts as not there: what it names is damaged
 failures/<address>/<attempt>.json       an attempt that died, and why
 failed/<address>/<attempt>.json         the job was given up after that attempt
 resume/<address>/                       resume points of a job in flight
@@ -156,6 +157,10 @@ class StoreFiles:
     def sizes(self, folder: str) -> dict[str, int]:
         """All files below a folder, by their names relative to it, sorted, and their bytes."""
         return self._place.sizes(folder)
+
+    def drafts(self) -> dict[str, int]:
+        """Files that living or dead processes were writing into a folder, and their bytes."""
+        return self._place.drafts()
 
     def there(self, folders: Iterable[str]) -> set[str]:
         """Which of some folders exist."""

@@ -145,3 +145,13 @@ class Leases:
             return self.files.read(f"leases/{name}")
         except StoreError:
             return {}
+
+
+def holder(files: StoreFiles, address: str) -> dict[str, Any]:
+    """The newest lease of an address: ``driver``, ``job``, ``attempt``; empty if there is none."""
+    numbers = [
+        int(number)
+        for name in files.names("leases")
+        if (parts := name.rpartition("."))[0] == address and (number := parts[2]).isdigit()
+    ]
+    return (files.find(f"leases/{address}.{max(numbers)}") or {}) if numbers else {}

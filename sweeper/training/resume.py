@@ -1,12 +1,13 @@
 """Resume points: where a job goes on after its worker or driver died.
 
 Two slots are written in turn, so that one is whole at any time; a slot counts once its JSON,
-written last, names the hash of its tensors. Tensors that do not change (the best epochs of a
-search) are kept beside the slots and written once. Nothing is a pickle.
+written last, names the hash of its tensors and its own. Tensors that do not change (the best
+epochs of a search) are kept beside the slots and written once. Nothing is a pickle.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from sweeper.store.folder import Draft, file_digest
 
-FORMAT = 1
+FORMAT = 2
 SLOTS = ("a", "b")
 
 Tensors = dict[str, Tensor]
@@ -89,8 +90,9 @@ class ResumePoints:
             "kept": kept,
             "data": point.data,
         }
+        # A flipped bit may leave JSON that is JSON still, with another step or loss in it.
         with self.files.writing(self._manifest(slot)) as draft:
-            draft.path.write_text(json.dumps(manifest), encoding="utf-8")
+            draft.path.write_bytes(_text({**manifest, "sha256": _own_hash(manifest)}))
         self._sweep()
 
     def load(self) -> Point | None:
@@ -114,14 +116,17 @@ class ResumePoints:
         return f"{self.folder}/slot-{slot}.json"
 
     def _manifests(self) -> list[dict[str, Any]]:
-        """The readable manifests of this job, newest first."""
+        """The whole manifests of this job, newest first."""
         found = []
         for slot in SLOTS:
             try:
                 manifest = json.loads(self.files.content(self._manifest(slot)) or b"")
             except ValueError:
                 continue
-            if manifest.get("format") == FORMAT and manifest.get("address") == self.address:
+            whole = isinstance(manifest, dict) and manifest.pop("sha256", "") == _own_hash(
+                manifest
+            )
+            if whole and (manifest["format"], manifest["address"]) == (FORMAT, self.address):
                 found.append(manifest)
         return sorted(found, key=lambda manifest: -manifest["number"])
 
@@ -150,3 +155,11 @@ class ResumePoints:
         for name in self.files.sizes(self.folder):
             if name.endswith(".safetensors") and name not in named:
                 self.files.delete(f"{self.folder}/{name}")
+
+
+def _text(manifest: Mapping[str, Any]) -> bytes:
+    return json.dumps(manifest, sort_keys=True).encode()
+
+
+def _own_hash(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_text(manifest)).hexdigest()

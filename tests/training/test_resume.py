@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -162,12 +163,18 @@ def test_kept_tensors_are_written_once_and_swept(files: StoreFiles) -> None:
     assert files.names("resume/a") == []
 
 
-def test_what_a_killed_attempt_was_writing_is_swept_when_it_is_old(world: World) -> None:
+@pytest.mark.parametrize("hours", [-2, 0, 2])
+def test_what_a_killed_attempt_was_writing_is_swept_when_it_is_old(
+    world: World, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """Old by the clock of the disk: that of this host may be hours off."""
     ResumePoints(world, "a").save(point(1))
     folder = world.path("resume/a")
     for name, age in ((".draft-old", LEFT_OVER + 60), (".draft-new", 0.0)):
         (folder / name).write_text("half")
         then = (folder / name).stat().st_mtime - age
         os.utime(folder / name, (then, then))
+    here = time.time
+    monkeypatch.setattr(time, "time", lambda: here() + 3600 * hours)
     assert number(ResumePoints(world, "a")) == 1
     assert [path.name for path in folder.glob(".draft-*")] == [".draft-new"]
