@@ -78,6 +78,8 @@ def test_every_command_reads_it(store: str, study: Path) -> None:
     plan = sweeper("plan", study, "--store", store)
     assert "18 of 18 jobs" in plan.stdout
     assert "Complete" in sweeper("status", store).stdout
+    assert "mixture" in sweeper("status", "--watch", store).stdout
+    assert "Nothing runs" in sweeper("stop", "tiny", "--store", store).stdout
     assert "mixture" in sweeper("matrix", store).stdout
     assert "demo_retrieval" in sweeper("export", "scores", store).stdout
     job = "train/mixture/seed=0"
