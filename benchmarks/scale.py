@@ -64,7 +64,7 @@ def report(watch: Watch, slots: int, seconds: float, cpu: float) -> None:
     first, last = ends[part - 1] - began, ends[-1] - ends[-part - 1]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     ideal, late = seconds / slots, watch.up - began
-    print(f"{jobs} jobs in {whole:.1f} s: {jobs * ideal / whole:.1%} busy; the first worker was up "
+    print(f"{jobs} jobs in {whole:.1f} s: {jobs * ideal / whole:.1%} busy; a worker was up "
           f"after {late:.1f} s, from then {jobs * ideal / (whole - late):.1%}")  # fmt: skip
     commit, idle = watch.worked / jobs - seconds, slots * whole / jobs - watch.worked / jobs
     print(f"per job: {commit * 1000:.0f} ms to commit, {idle * 1000:.0f} ms between two jobs")
