@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.virtual import Cluster, Faults
-from benchmarks.world import large_study, progress_of, size
+from benchmarks.world import large_study, size, started
 from sweeper.errors import EngineError
 from sweeper.planning import plan
 from sweeper.progress import Progress
@@ -41,8 +41,8 @@ def make(folder: Path, seeds: int) -> None:
     """A study file, and a store in which all but the last jobs of the study are committed."""
     study = large_study(seeds)
     (folder / "study.yaml").write_text(study.model_dump_json(exclude_unset=True))
-    progress = progress_of(study, StoreFiles(folder / "store", create=True))
-    cluster = Cluster(progress, 64, seed=0, faults=Faults(), rows=True)
+    progress, driver = started(study, StoreFiles(folder / "store", create=True))
+    cluster = Cluster(progress, driver, 64, seed=0, faults=Faults(), rows=True)
     cluster.run(until=lambda: len(progress.left) <= _LEFT)
 
 

@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from unittest import mock
 
-from benchmarks.world import SLEEP, large_study, progress_of, size
+from benchmarks.world import SLEEP, large_study, size, started
 from sweeper.engine.dispatch import Event
 from sweeper.engine.sweep import RAY_SETTINGS, execute
 from sweeper.store.files import StoreFiles
@@ -90,13 +90,13 @@ def main() -> None:
     watch, profile = Watch(), cProfile.Profile(time.thread_time)
     with tempfile.TemporaryDirectory() as folder:
         files = StoreFiles(Path(folder) / "store", create=True)
-        progress = progress_of(large_study(given.seeds), files)
+        progress, driver = started(large_study(given.seeds), files)
         print(f"{size(progress.plan)} of {given.seconds} s on {given.slots} slots")
         cpu = time.process_time()
         with mock.patch("sweeper.engine.sweep.cores_here", return_value=given.slots):
             if given.profile:
                 profile.enable()
-            execute(progress, files, listener=watch.hear, worker=Sleeper)
+            execute(progress, driver, listener=watch.hear, worker=Sleeper)
             profile.disable()
         report(watch, given.slots, given.seconds, time.process_time() - cpu)
     if given.profile:

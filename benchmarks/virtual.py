@@ -32,10 +32,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.bounds import list_schedule, lower_bound, pool_of
-from benchmarks.world import large_study, progress_of, work
+from benchmarks.world import large_study, started, work
 from sweeper.engine.dispatch import Dispatcher, Event
 from sweeper.jobs import JobSpec
 from sweeper.progress import Progress
+from sweeper.store.drivers import Driver
 from sweeper.store.files import StoreFiles
 from sweeper.tuning.searches import Searches
 
@@ -88,8 +89,9 @@ class Cluster:
     """
 
     def __init__(
-        self, progress: Progress, slots: int, *, seed: int, faults: Faults, rows: bool = False
-    ) -> None:
+        self, progress: Progress, driver: Driver, slots: int, *, seed: int, faults: Faults,
+        rows: bool = False,
+    ) -> None:  # fmt: skip
         """``rows``: let the workers write tables, too."""
         self.progress = progress
         self.now = 0.0
@@ -113,6 +115,7 @@ class Cluster:
             Searches(progress),
             pool_of=pool_of,
             slots=lambda: {"training": slots, "data": slots},
+            driver=driver,
             listener=self._hear,
         )
 
@@ -290,8 +293,8 @@ def main() -> None:
         for faults in (Faults(), Faults(given.failing, given.preempted)):
             with tempfile.TemporaryDirectory() as folder:
                 files = StoreFiles(Path(folder) / "store", create=True)
-                progress = progress_of(large_study(given.seeds), files)
-                cluster = Cluster(progress, slots, seed=given.seed, faults=faults)
+                progress, driver = started(large_study(given.seeds), files)
+                cluster = Cluster(progress, driver, slots, seed=given.seed, faults=faults)
                 cluster.run()
                 f = figures(cluster)
             print(

@@ -23,7 +23,9 @@ from sweeper.progress import Progress
 from sweeper.resolving import resolve
 from sweeper.store import tables
 from sweeper.store.commits import commit
+from sweeper.store.drivers import Driver, Drivers
 from sweeper.store.files import StoreFiles
+from sweeper.store.leases import Leases
 from sweeper.study import Study
 
 _NOT_ON_THE_HUB = ("ccg", "bucc2018")
@@ -47,11 +49,13 @@ def large_study(seeds: int) -> Study:
     return Study.model_validate(said | changes)
 
 
-def progress_of(study: Study, files: StoreFiles) -> Progress:
-    """The progress of a study with its snapshot in the store, as `sweeper run` has it."""
-    planned = plan(study)
+def started(study: Study, files: StoreFiles) -> tuple[Progress, Driver]:
+    """A driver and the progress of its study, the snapshot in the store, as in `sweeper run`."""
+    planned, driver = plan(study), Driver(files, study.name)
+    leases = Leases(driver, Drivers(files))
     with _hub_of_one_commit():
-        return Progress(planned, resolve(planned, files), files, failures=False)
+        resolved = resolve(planned, files)
+    return Progress(planned, resolved, files, failures=False, leases=leases), driver
 
 
 @contextmanager

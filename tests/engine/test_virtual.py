@@ -6,15 +6,15 @@ import pytest
 from helpers import quick_store
 
 from benchmarks.virtual import Cluster, Faults, figures
-from benchmarks.world import large_study, progress_of
+from benchmarks.world import large_study, started
 
 
 @pytest.mark.parametrize("faults", [Faults(), Faults(failing=0.02, preempted=0.05)])
 @pytest.mark.parametrize("slots", [16, 64])  # bound by the slots, and by the longest chain
 def test_a_thousand_jobs_end_within_a_twentieth_of_the_bound(slots: int, faults: Faults) -> None:
     with quick_store() as files:
-        progress = progress_of(large_study(seeds=4), files)
-        cluster = Cluster(progress, slots, seed=0, faults=faults)
+        progress, driver = started(large_study(seeds=4), files)
+        cluster = Cluster(progress, driver, slots, seed=0, faults=faults)
         cluster.run()
         found = figures(cluster)
     assert found.jobs > 1000
@@ -28,8 +28,8 @@ def test_a_thousand_jobs_end_within_a_twentieth_of_the_bound(slots: int, faults:
 def test_a_narrow_place_holds_no_slot_that_a_job_wants() -> None:
     """Ten times the slots that the plan's jobs can fill: holds come and go."""
     with quick_store() as files:
-        progress = progress_of(large_study(seeds=1), files)
-        cluster = Cluster(progress, 512, seed=0, faults=Faults())
+        progress, driver = started(large_study(seeds=1), files)
+        cluster = Cluster(progress, driver, 512, seed=0, faults=Faults())
         cluster.run()
         found = figures(cluster)
     assert not progress.left

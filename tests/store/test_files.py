@@ -32,6 +32,16 @@ def test_a_store_is_made_once_and_opened_again(anywhere: str) -> None:
     assert has_store(anywhere)
 
 
+def test_many_files_are_read_in_the_order_asked_for(on_disk: StoreFiles) -> None:
+    """More than one thread reads; a name that is not there is none of theirs to hide."""
+    for number in range(150):
+        put(on_disk, f"asks/search/{number}.json", canonical({"number": number}))
+    asked = [f"asks/search/{number}.json" for number in reversed(range(150))]
+    assert [one["number"] for one in on_disk.read_all(asked)] == list(reversed(range(150)))
+    with pytest.raises(StoreError, match=r"asks/search/150\.json"):
+        on_disk.read_all([*asked, "asks/search/150.json"])
+
+
 def test_no_store_says_what_to_do(anywhere: str) -> None:
     with pytest.raises(StoreError, match=r"no store in .*Run a study first"):
         StoreFiles(anywhere)
