@@ -9,7 +9,8 @@ is killed, so that the store stays as it is), ``sweeper status`` and ``sweeper m
 the time of ``sweeper run`` goes. ``--cold`` has the kernel forget the disk's content first (as
 root).
 
-Wanted: the first job within 10 s.
+Wanted: the first job within 10 s. Measured on two shared cores: 5.7 s, of which Ray's start takes
+3.9 s and reading and deriving 1.4 s; cold 9.4 s. Status 2.3 s, matrix 6.4 s; cold 3.6 s and 9.0 s.
 """
 
 from __future__ import annotations

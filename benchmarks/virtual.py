@@ -13,6 +13,15 @@ Compared with two bounds, both from the seconds that the jobs turned out to take
 included: ``bound`` is the larger of work per slot and the longest chain, which no schedule beats;
 ``list`` is plain list scheduling of the same jobs by the same priorities. ``overtaken`` is the
 most jobs that became ready after a job, with no higher a priority, and were started before it.
+
+Wanted: within 5 % of the bound, and nothing overtaken without end. Measured, 10,133 jobs::
+
+    GPUs   hours  /bound  /list   busy  CPU/job  overtaken
+      64  44.47h   1.000  1.000  100.0%  1.06 ms         0
+      64  44.67h   1.000  1.000  100.0%  1.22 ms         0   with 213 failures, 141 preemptions
+     256  11.19h   1.007  0.997   99.3%  1.17 ms         0
+     512   9.39h   1.000  1.000   59.2%  1.27 ms         0   (the longest chain is the bound)
+     512   9.39h   1.000  1.000   59.5%  1.32 ms         0   with 213 failures, 141 preemptions
 """
 
 from __future__ import annotations
