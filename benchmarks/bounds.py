@@ -1,10 +1,12 @@
-"""What a plan's makespan is held against: a bound that nothing beats, and list scheduling."""
+"""What a schedule is held against: a bound that nothing beats, list scheduling, and fairness."""
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping
+
+import numpy as np
 
 from sweeper.graph import Job, Plan
 
@@ -52,3 +54,18 @@ def list_schedule(
             lacking[child] -= 1
         release(child for child in children[key] if not lacking[child])
     return now
+
+
+def overtaken(attempts: Iterable[tuple[float, float, float, float]]) -> int:
+    """How many later and no more urgent jobs were started while one waited, at most.
+
+    Args:
+        attempts: Of each: when its job was first ready, since when this attempt could have been
+            started, when it was, and its job's priority.
+    """
+    rows = list(attempts)
+    ready, _, start, priority = np.array(rows).T
+    return max(
+        int(((ready > since) & (priority <= urgency) & (start >= waits) & (start < begun)).sum())
+        for since, waits, begun, urgency in rows
+    )

@@ -33,14 +33,12 @@ import random
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarks.bounds import list_schedule, lower_bound, pool_of
+from benchmarks.bounds import list_schedule, lower_bound, overtaken, pool_of
 from benchmarks.world import large_study, started, work
 from sweeper.engine.dispatch import Dispatcher, Event
 from sweeper.jobs import JobSpec
@@ -243,16 +241,6 @@ class Cluster:
         return bool(going)
 
 
-def overtaken(attempts: Iterable[Attempt]) -> int:
-    """How many later and no more urgent jobs were started while one waited, at most."""
-    rows = [(one.ready, one.waits, one.start, one.priority) for one in attempts]
-    ready, _, start, priority = np.array(rows).T
-    return max(
-        int(((ready > r) & (priority <= p) & (start >= waits) & (start < s)).sum())
-        for r, waits, s, p in rows
-    )
-
-
 @dataclass(frozen=True)
 class Figures:
     """What one run of the cluster came to; times in virtual seconds, ``cpu`` in true ones."""
@@ -279,7 +267,7 @@ def figures(cluster: Cluster) -> Figures:
         bound=lower_bound(planned, spent, slots),
         list_=list_schedule(planned, cluster.progress.urgency, spent, slots),
         busy=on_gpus / cluster.now / slots,
-        overtaken=overtaken(attempts),
+        overtaken=overtaken((a.ready, a.waits, a.start, a.priority) for a in attempts),
         longest_wait=max(a.start - a.waits for a in attempts),
         cpu=cluster.cpu,
         events=cluster.events,
