@@ -1,7 +1,7 @@
 """What a node keeps of stores in buckets: files that were fetched, and those in the making.
 
-<cache>/<store>/<name in the store>     fetched and checked; immutable, as attempts are
-<cache>/work/<process>/                 of one process: it holds a lock while it lives
+<cache>/STORE/NAME      fetched and checked, by store and name there; immutable, as attempts are
+in <cache>: work/PROCESS/  of one process, which holds a lock on it while it lives
 """
 
 from __future__ import annotations
