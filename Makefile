@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SWEEPER_DATA ?= ../shared/data
-export SWEEPER_DATA
+# The real data files, where they lie beside the checkout; absolute, since tests change folders.
+ifneq ($(wildcard ../shared/data),)
+export SWEEPER_DATA ?= $(abspath ../shared/data)
+endif
 
 .PHONY: demo test real lint schema clean
 .DEFAULT_GOAL := help

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -436,9 +437,11 @@ def test_commands_import_nothing_heavy(
         "try: main()\n"
         "finally: print('\\nloaded', *sys.modules, file=sys.stderr)"
     )
+    env = {name: value for name, value in os.environ.items() if name != "SWEEPER_DATA"}
     found = subprocess.run(
-        [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True
-    )
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path, env=env, capture_output=True, text=True,
+    )  # fmt: skip
     assert found.returncode == 0, found.stderr
     loaded = set(found.stderr.rpartition("\nloaded ")[2].split())
     assert not loaded & set(unwanted)

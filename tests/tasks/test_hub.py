@@ -150,7 +150,7 @@ def test_rows_without_a_part_can_be_left_out(dataset: Path) -> None:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None]]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str | None]]]:
     """The hub's answer to every question is COMMIT; what was asked is noted."""
     import huggingface_hub
 
@@ -163,7 +163,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None]]:
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
     hub.look_up.cache_clear()
-    return questions
+    yield questions
+    hub.look_up.cache_clear()  # or other tests would be told COMMIT
 
 
 def test_the_newest_commit_is_looked_up_once(asked: list[Any]) -> None:
