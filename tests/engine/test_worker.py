@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -17,9 +18,12 @@ from safetensors.torch import load_file
 
 from sweeper.analysis.store import Store
 from sweeper.engine import notice, worker
+from sweeper.graph import Job
 from sweeper.jobs import JobSpec
+from sweeper.study import Study
 from sweeper.training import jobs
 from sweeper.training.loop import Pace
+from sweeper.tuning.pruning import Prunings
 from tests.inprocess import BASE, Driver, small
 
 
@@ -166,3 +170,76 @@ def test_a_worker_that_is_to_go_takes_no_further_job(driver: Driver) -> None:
         process.step()
     died = driver.files.read(f"failures/{again.address}/{again.attempt}.json")
     assert died["error"] == "preempted"
+
+
+def tuned(pruning: dict[str, Any] | None) -> Study:
+    """A search of three trials of three epochs."""
+    space = {
+        "search": {"learning_rate": [1e-4, 1e-3, 3e-3]},
+        "training": {"epochs": 3, "examples": 40},
+        **({"pruning": pruning} if pruning else {}),
+    }
+    return small(
+        targets={"topic": {"languages": ["qaa"]}},
+        spaces={"topic": space},
+        training={"max_length": 48, "batch": 16, "epochs": 1},
+    )
+
+
+def as_tune_does(driver: Driver, given: tuple[str, JobSpec]) -> dict[str, Any]:
+    """Run a worker, telling the driver of every result before the next step; the last one."""
+    trial, spec = given
+    process = worker.Worker(config(driver, spec))
+    while not (result := process.step())["done"]:
+        driver.dispatcher.progressed(trial, result)
+    driver.dispatcher.ended(trial, result)
+    return result
+
+
+def test_a_pruned_trial_stops_after_its_epoch_and_goes_on_where_nothing_prunes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(jobs.tune.__kwdefaults__, "pace", Pace(progress=1e9, resume=1e9))
+    heard: list[tuple[float, ...]] = []
+
+    def verdict(self: Prunings, job: Job, values: list[float]) -> str:
+        heard.append(tuple(values))
+        return "not good enough" if len(values) == 2 else ""
+
+    monkeypatch.setattr(Prunings, "verdict", verdict)
+    pruning = {"rule": "median", "startup": 1}
+    first, second, _ = (f"tune/none>topic/seed=0/trial={number}" for number in range(3))
+
+    calm = Driver(tuned(None), tmp_path / "calm")
+    given = calm.give(first)
+    copied(tmp_path / "calm", tmp_path / "store")
+    assert as_tune_does(calm, given)["status"] == "done"
+    assert heard == [], "nobody asks what it was worth after an epoch"
+
+    driver = Driver(tuned(pruning), tmp_path / "store")
+    given = driver.give(first)
+    result = as_tune_does(driver, given)
+    assert (result["status"], result["message"]) == ("pruned", "not good enough")
+    assert [len(values) for values in heard] == [1, 2]
+    assert driver.progress.state(first) == "pruned"
+    (row,) = Store(driver.files.address).trials(status="pruned").to_dict("records")
+    curve = json.loads(row["curve"])
+    assert [epoch["selections"]["topic/dev/qaa"]["value"] for epoch in curve] == [*heard[1]]
+    assert row["steps"] == 2 * 3 and row["message"] == "not good enough"
+    assert driver.next() and driver.specs[-1].key == second, "its search goes on"
+
+    later = Driver(tuned(None), tmp_path / "store")
+    again = later.give(first)
+    assert again[1].address == given[1].address
+    assert as_tune_does(later, again)["status"] == "done"
+    log = later.files.local(f"logs/{first}/{again[1].attempt}.log").read_text()
+    assert "resumes at step 6" in log
+    one, two = (d.progress.addressing.commit(first) for d in (calm, later))
+    assert one and two and one.outcome == two.outcome and len(one.outcome["values"]) == 3
+    assert {
+        name.rpartition("/")[2]: said["sha256"]
+        for name, said in one.files.items() if name.endswith("safetensors")
+    } == {
+        name.rpartition("/")[2]: said["sha256"]
+        for name, said in two.files.items() if name.endswith("safetensors")
+    }  # fmt: skip
