@@ -23,14 +23,13 @@ from collections import Counter
 from pathlib import Path
 from unittest.mock import patch
 
+from benchmarks.compare import faults
 from benchmarks.flaky import flaky
 from benchmarks.s3 import new_address, s3_server
-from sweeper.analysis.store import Store
 from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles
 
 TINY = Path(__file__).parent.parent / "tests" / "end_to_end" / "tiny.yaml"
-KEYS = ["intermediate", "target", "seed", "split", "language", "metric"]
 
 
 def run(study: str, store: str, log: Path) -> float:
@@ -64,18 +63,6 @@ def wrong_with(store: str) -> list[str]:
     return found
 
 
-def differences(here: str, there: str) -> list[str]:
-    """In what the results of two finished stores of one study differ."""
-    want, have = (set(StoreFiles(store).names("commits")) for store in (here, there))
-    found = [f"not committed: {name}" for name in sorted(want - have)]
-    found += [f"not to be committed: {name}" for name in sorted(have - want)]
-    one, other = Store(here), Store(there)
-    if not one.matrix().equals(other.matrix()):
-        found.append("the matrices differ")
-    values = [s.scores(metric="all").set_index(KEYS).sort_index()["value"] for s in (one, other)]
-    return found if values[0].equals(values[1]) else [*found, "the scores differ"]
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -89,14 +76,14 @@ def main() -> None:
     disk, bucket = str(work / "store"), new_address()
     print(f"on disk: {run(given.study, disk, work / 'disk.log'):.1f} s", flush=True)
     with s3_server(work / "cache") as url:
-        with flaky(url, given.share, given.seed, 2 * given.hang) as (proxy, faults):
+        with flaky(url, given.share, given.seed, 2 * given.hang) as (proxy, broken):
             impatient = json.dumps({"config_kwargs": {"read_timeout": given.hang}})
             with patch.dict(os.environ, AWS_ENDPOINT_URL_S3=proxy, FSSPEC_S3=impatient):
                 seconds = run(given.study, bucket, work / "bucket.log")
         print(f"in a bucket that fails: {seconds:.1f} s", flush=True)
-        made = dict(sorted(faults.made.items()))
-        print(f"{faults.made.total()} of {faults.seen} requests failed: {made}")
-        wrong = [*wrong_with(bucket), *differences(disk, bucket)]
+        made = dict(sorted(broken.made.items()))
+        print(f"{broken.made.total()} of {broken.seen} requests failed: {made}")
+        wrong = [*wrong_with(bucket), *faults(disk, bucket)]
         files = StoreFiles(bucket)
         print(f"{len(files.names('commits'))} commits, {len(files.sizes('failures'))} failed "
               f"attempts; {len(wrong)} faults", *wrong, sep="\n")  # fmt: skip

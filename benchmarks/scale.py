@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import cProfile
+import math
 import os
 import pstats
 import resource
@@ -27,12 +28,16 @@ from sweeper.engine.dispatch import Event
 from sweeper.engine.sweep import RAY_SETTINGS, execute
 from sweeper.store.files import StoreFiles
 
+WORD_SECONDS = 1.0
+"""How old a job is when its worker first speaks."""
+
 
 class Watch:
     """Listens to a run, and keeps when jobs started and ended."""
 
     def __init__(self) -> None:
         self.started: list[float] = []
+        self.up = math.inf  # when the first worker was
         self.ended: list[float] = []
         self.worked = 0.0  # seconds that the workers say their jobs took, commits included
         self.faults: list[str] = []
@@ -42,6 +47,8 @@ class Watch:
         now = time.monotonic()
         if event.what == "started":
             self.started.append(now)
+        elif event.what == "progress":
+            self.up = min(self.up, now - WORD_SECONDS)
         elif event.what == "done":
             self.ended.append(now)
             self.worked += event.seconds
@@ -56,12 +63,15 @@ def report(watch: Watch, slots: int, seconds: float, cpu: float) -> None:
     part = min(500, jobs // 2)
     first, last = ends[part - 1] - began, ends[-1] - ends[-part - 1]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{jobs} jobs in {whole:.1f} s: {jobs * seconds / slots / whole:.1%} busy")
+    ideal, late = seconds / slots, watch.up - began
+    print(f"{jobs} jobs in {whole:.1f} s: {jobs * ideal / whole:.1%} busy; a worker was up "
+          f"after {late:.1f} s, from then {jobs * ideal / (whole - late):.1%}")  # fmt: skip
     commit, idle = watch.worked / jobs - seconds, slots * whole / jobs - watch.worked / jobs
     print(f"per job: {commit * 1000:.0f} ms to commit, {idle * 1000:.0f} ms between two jobs")
     print(f"driver: {cpu / jobs * 1000:.1f} ms CPU per job, {memory:.0f} MB at most")
-    print(f"first {part} jobs {first:.1f} s, last {part} {last:.1f} s: {last / first:.2f}")
-    print(f"load {' '.join(f'{load:.1f}' for load in os.getloadavg())}")
+    print(f"first {part} jobs {first:.1f} s, last {part} {last:.1f} s ({part * ideal / last:.1%} "
+          f"busy): {last / first:.2f}")  # fmt: skip
+    print(f"load of the machine {' '.join(f'{load:.1f}' for load in os.getloadavg())}")
     print(*watch.faults, sep="\n")
 
 

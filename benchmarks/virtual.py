@@ -87,7 +87,10 @@ class Cluster:
         cpu: Seconds of processor time that the dispatcher took.
     """
 
-    def __init__(self, progress: Progress, slots: int, *, seed: int, faults: Faults) -> None:
+    def __init__(
+        self, progress: Progress, slots: int, *, seed: int, faults: Faults, rows: bool = False
+    ) -> None:
+        """``rows``: let the workers write tables, too."""
         self.progress = progress
         self.now = 0.0
         self.attempts: dict[str, Attempt] = {}
@@ -96,6 +99,7 @@ class Cluster:
         self.cpu = 0.0
         self._seed = seed
         self._faults = faults
+        self._rows = rows
         self._saved: Counter[str] = Counter()  # job -> seconds of work in its resume point
         self._holds: dict[str, str] = {}  # trial -> pool
         self._ends: list[tuple[float, int, str]] = []
@@ -196,7 +200,7 @@ class Cluster:
         self.events[attempt.fate] += attempt.fate != "done"
         said: dict[str, Any] | None = None  # the worker vanished
         if attempt.fate == "done":
-            work(self.progress.files, spec)
+            work(self.progress.files, spec, rows=self._rows)
             said = {"status": "done", "error": "", "message": ""}
         elif attempt.fate == "preempted":
             said = {"status": "failed", "error": "preempted", "message": "preempted"}

@@ -86,12 +86,17 @@ class Addressing:
     def units(self, key: str) -> dict[str, str] | None:
         """Unit name -> address; None while a selection or a search has yet to decide."""
         if key not in self._units:
-            job = self.plan.jobs[key]
-            found = getattr(self, f"_{job.kind}_units")(job)
+            found = self.made_from(key)
             if found is None:
                 return None
-            self._units[key] = found
+            self._units[key] = {name: digest(said) for name, said in found.items()}
         return self._units[key]
+
+    def made_from(self, key: str) -> dict[str, dict[str, Any]] | None:
+        """Unit name -> what its address is the digest of; None while that is undecided."""
+        job = self.plan.jobs[key]
+        found: dict[str, dict[str, Any]] | None = getattr(self, f"_{job.kind}_units")(job)
+        return found
 
     def forget(self, key: str) -> None:
         """Work a job's units out anew: an outcome that they rest on was replaced."""
@@ -225,14 +230,14 @@ class Addressing:
 
     # -- units, by kind ------------------------------------------------------------------------
 
-    def _prepare_units(self, job: Job) -> dict[str, str]:
+    def _prepare_units(self, job: Job) -> dict[str, dict[str, Any]]:
         if job.declared["do"] == "tokenizer":
             text = job.declared["text"]
             sources = {c: self._source(text["task"], "train", c) for c in text["languages"]}
-            return {ONLY: digest({"tokenizer": sources, "size": job.declared["vocabulary"]})}
+            return {ONLY: {"tokenizer": sources, "size": job.declared["vocabulary"]}}
         task, split = job.declared["task"], job.declared["split"]
         return {
-            code: self.data_unit(task, split, code, job.declared["length"])
+            code: self._data(task, split, code, job.declared["length"])
             for code in job.declared["languages"]
         }
 
@@ -240,14 +245,16 @@ class Addressing:
         """The address of one language of a split, prepared for inputs of a length."""
         place = (task, split, code, length)
         if place not in self._data_units:
-            said = {
-                "data": self._source(task, split, code),
-                "length": length,
-                "tokenizer": self._tokenizer_identity(),
-                "version": ENCODING_VERSION,
-            }
-            self._data_units[place] = digest(said)
+            self._data_units[place] = digest(self._data(task, split, code, length))
         return self._data_units[place]
+
+    def _data(self, task: str, split: str, code: str, length: int) -> dict[str, Any]:
+        return {
+            "data": self._source(task, split, code),
+            "length": length,
+            "tokenizer": self._tokenizer_identity(),
+            "version": ENCODING_VERSION,
+        }
 
     def _source(self, task: str, split: str, code: str) -> dict[str, Any]:
         """What decides the rows of a split in a language: content, reading rules, limit."""
@@ -272,19 +279,17 @@ class Addressing:
         assert self.resolved.base is not None
         return self.resolved.base["tokenizer"]
 
-    def _train_units(self, job: Job) -> dict[str, str]:
+    def _train_units(self, job: Job) -> dict[str, dict[str, Any]]:
         declared = job.declared
         return {
-            ONLY: digest(
-                {
-                    "train": [self._train_data(t, declared) for t in declared["tasks"]],
-                    "sampler": declared["sampler"],
-                    "parent": self._parent_identity(declared["parent"]),
-                    "training": self.training(job),
-                    "random": derived_seed(declared["place"]),
-                    "version": TRAINING_VERSION,
-                }
-            )
+            ONLY: {
+                "train": [self._train_data(t, declared) for t in declared["tasks"]],
+                "sampler": declared["sampler"],
+                "parent": self._parent_identity(declared["parent"]),
+                "training": self.training(job),
+                "random": derived_seed(declared["place"]),
+                "version": TRAINING_VERSION,
+            }
         }
 
     def _train_data(self, task: str, declared: Mapping[str, Any]) -> dict[str, Any]:
@@ -304,11 +309,11 @@ class Addressing:
         assert scratch is not None
         return {"scratch": architecture(scratch), "tokenizer": self._tokenizer_identity()}
 
-    def _tune_units(self, job: Job) -> dict[str, str] | None:
+    def _tune_units(self, job: Job) -> dict[str, dict[str, Any]] | None:
         parameters = self.parameters(job)
         if parameters is None:
             return None
-        return {ONLY: digest({"tune": self._tune_identity(job, parameters)})}
+        return {ONLY: {"tune": self._tune_identity(job, parameters)}}
 
     def _tune_identity(self, job: Job, parameters: dict[str, Any]) -> dict[str, Any]:
         declared = job.declared
@@ -328,7 +333,7 @@ class Addressing:
             "versions": [TRAINING_VERSION, METRIC_VERSION],
         }
 
-    def _score_units(self, job: Job) -> dict[str, str] | None:
+    def _score_units(self, job: Job) -> dict[str, dict[str, Any]] | None:
         checkpoint = self.checkpoint(job)
         if checkpoint is None:
             return None
@@ -344,11 +349,11 @@ class Addressing:
         length = job.declared["length"]
         found = {}
         for name, (split, code) in job.declared["units"].items():
-            said = {"data": self.data_unit(target, split, code, length), **shared}
+            said: dict[str, Any] = {"data": self.data_unit(target, split, code, length), **shared}
             others = kinds.get(card.kind).companions(card, split, code)
             if others:  # a threshold or a pool of candidates comes from them
                 said["companions"] = [self.data_unit(target, *other, length) for other in others]
-            found[name] = digest(said)
+            found[name] = said
         return found
 
     def representation(self, job: Job) -> dict[str, Any] | None:

@@ -26,6 +26,17 @@ class StoreError(SweeperError):
     """The store cannot be read or written as asked."""
 
 
+class DamageError(StoreError):
+    """What a marker names is gone or is not what was committed.
+
+    ``marker`` is its name, ``<address>.<generation>``.
+    """
+
+    def __init__(self, marker: str, message: str) -> None:
+        super().__init__(message)
+        self.marker = marker
+
+
 class ModelError(SweeperError):
     """The base model or a checkpoint cannot be used."""
 

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from sweeper.jobs import JobSpec
+from sweeper.redaction import redacted
 from sweeper.store import tables
 from sweeper.store.files import StoreFiles
 
@@ -22,6 +23,7 @@ def record(
         message: What is said of it.
         row: Its row, where the worker lived to write one.
     """
+    message = redacted(message)
     now = time.time()
     handed_out = int(spec.attempt.split("-")[0], 16) / 1000  # attempts are named by their start
     died = {
@@ -46,7 +48,7 @@ def last_words(files: StoreFiles, spec: JobSpec) -> dict[str, Any]:
 
 def give_up(files: StoreFiles, spec: JobSpec, message: str) -> None:
     """Mark a job as failed for everyone who looks: it is not tried again by this run."""
-    data = {"job": spec.key, "message": message, "failed": time.time()}
+    data = {"job": spec.key, "message": redacted(message), "failed": time.time()}
     files.create(f"failed/{spec.address}/{spec.attempt}.json", data)
 
 

@@ -12,9 +12,14 @@ from sweeper.tasks import kinds
 
 
 class Inputs:
-    """Makes `JobSpec.inputs` of jobs whose needs are all committed."""
+    """Makes `JobSpec.inputs` of a job whose needs are all committed.
+
+    Attributes:
+        reads: The markers of all that the inputs refer to in the store.
+    """
 
     def __init__(self, addressing: Addressing) -> None:
+        self.reads: set[str] = set()
         self.addressing = addressing
         self.plan = addressing.plan
         self.resolved = addressing.resolved
@@ -135,6 +140,7 @@ class Inputs:
         if made_by:
             commit = self.addressing.commit(made_by)
             assert commit is not None, made_by
+            self.reads.add(commit.name)
             return {"path": f"{commit.folder}/{folder}"}
         if self.resolved.base is not None:
             ref: dict[str, Any] = self.resolved.base["ref"]
@@ -150,4 +156,6 @@ class Inputs:
     def _data(self, task: str, split: str, code: str, length: int) -> str:
         """The folder of one language's prepared data."""
         unit = self.addressing.data_unit(task, split, code, length)
-        return f"{self.addressing.commits.by_unit[unit].folder}/{code}"
+        commit = self.addressing.commits.by_unit[unit]
+        self.reads.add(commit.name)
+        return f"{commit.folder}/{code}"

@@ -18,9 +18,11 @@ KINDS = ("prepare", "train", "tune", "score")
 class JobSpec:
     """One attempt at one job: everything a worker needs, as JSON-able data.
 
-    ``units`` are the parts of the job that the store lacks (name -> address); ``inputs`` depends
-    on ``kind`` (see `sweeper.inputs`). ``pruned`` names the record that stops a trial early, if it
-    comes to be in the store; empty where nothing does.
+    ``units`` are the parts of the job that the store lacks (name -> address), ``made_from`` says
+    what each address is the digest of, to be kept with what is made. ``inputs`` depends on
+    ``kind`` (see `sweeper.inputs`), ``reads`` names the markers that vouch for what they refer to.
+    ``pruned`` names the record that stops a trial early, if it comes to be in the store; empty
+    where nothing does.
     """
 
     key: str
@@ -35,9 +37,11 @@ class JobSpec:
     seed: int | None = None
     trial: int | None = None
     parents: tuple[str, ...] = ()
+    made_from: dict[str, dict[str, Any]] = field(default_factory=dict)
     generation: int = 0
     released: float = 0.0
     pruned: str = ""
+    reads: tuple[str, ...] = ()
 
     def columns(self) -> dict[str, Any]:
         """The columns that name this job in every table of the store."""
@@ -51,7 +55,7 @@ class JobSpec:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> JobSpec:
         """The spec that `to_json` wrote."""
-        return cls(**{**data, "parents": tuple(data["parents"])})
+        return cls(**{**data, "parents": tuple(data["parents"]), "reads": tuple(data["reads"])})
 
 
 @dataclass(frozen=True)

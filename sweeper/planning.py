@@ -8,6 +8,7 @@ share its job: stages are told apart by what they train, not by the row that nam
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -274,9 +275,8 @@ class _Planner:
         self._languages.setdefault((task, split, length), set()).update(there)
         key = f"prepare/{task}/{split}/{length}"
         if key not in self.plan_.jobs:
-            needs = (TOKENIZER,) if self.study.base.scratch else ()
             declared = {"do": "data", "task": task, "split": split, "length": length}
-            self._add(Job(key, "prepare", needs, declared, 0.0))
+            self._add(Job(key, "prepare", (), declared, 0.0))
         return key
 
     def _finish_preparation(self) -> None:
@@ -298,6 +298,9 @@ class _Planner:
         self.plan_.jobs = {job.key: job for job in _parents_first(self.plan_.jobs)}
 
     def _add(self, job: Job) -> None:
+        """Add a job, unless it is there; every job reads the tokenizer where that is made."""
+        if self.study.base.scratch and job.key != TOKENIZER:
+            job = replace(job, needs=(*job.needs, TOKENIZER))
         self.plan_.jobs.setdefault(job.key, job)
 
     def _examples(self, task: str, split: str) -> int:

@@ -60,7 +60,7 @@ class Progress:
         self.left_by_kind: Counter[str] = Counter()
         self._left: set[str] = set()
         self._blocked: dict[str, str] = {}
-        self._redo: set[str] = set()  # done, but their checkpoints are gone and needed again
+        self._redo: set[str] = set()  # committed, but their files are gone and needed again
         self._lacking: dict[str, int] = {}  # wanted job -> how many of its needs are not done
         self._ready: list[tuple[float, str]] = []
         self._intact: set[str] = set()  # jobs whose files were seen: on NFS a look costs
@@ -96,15 +96,11 @@ class Progress:
                 continue
             self.wanted.add(key)
             new.append(key)
-            dropped = self._dropped_checkpoint(key)
-            if dropped:
-                self._mark_redo(dropped)
-            for need in self.plan.jobs[key].needs:
-                if need in self.done and self._lost(need):
-                    self._mark_redo(need)
+            for need in self._undone(key):
+                self._mark_redo(need)
             todo += self.plan.jobs[key].needs
         for key in new:
-            self._lacking[key] = sum(not self._settled(n) for n in self.plan.jobs[key].needs)
+            self._count_lacking(key)
             if key not in self.failures and key not in self._blocked:
                 self._left.add(key)
                 self.left_by_kind[self.plan.jobs[key].kind] += 1
@@ -114,6 +110,30 @@ class Progress:
     def _settled(self, key: str) -> bool:
         """Whether those below a job need not wait for it any more."""
         return key in self.done or key in self.pruned
+
+    def _count_lacking(self, key: str) -> None:
+        self._lacking[key] = sum(not self._settled(need) for need in self.plan.jobs[key].needs)
+
+    def _undone(self, key: str) -> list[str]:
+        """What a job needs that was done and must be done again: its files are gone or damaged."""
+        dropped = self._dropped_checkpoint(key)
+        return [
+            need
+            for need in self.plan.jobs[key].needs
+            if need in self.done and (need == dropped or self._lost(need))
+        ]
+
+    def _put_off(self, key: str) -> bool:
+        """Whether a job must wait, since what it needs must be done again."""
+        undone = self._undone(key)
+        if not undone and all(map(self._settled, self.plan.jobs[key].needs)):
+            return False
+        for need in undone:
+            self._mark_redo(need)
+        self._count_lacking(key)
+        self._want(undone)
+        self.addressing.forget(key)  # decided, perhaps, by what is there no longer
+        return True
 
     def _dropped_checkpoint(self, key: str) -> str | None:
         """The trial whose checkpoint a score needs, if that was dropped after it lost."""
@@ -125,7 +145,12 @@ class Progress:
         return source if commit and commit.dropped else None
 
     def _lost(self, key: str) -> bool:
-        """Whether prepared data or a stage's checkpoint was deleted behind its marker's back."""
+        """Whether a done job's commit was withdrawn, or its files deleted behind its back.
+
+        Only for prepared data and stages: a winner that was deleted is found out when it is read.
+        """
+        if not self._has(key):
+            return True
         if not self._leaves_files(key) or key in self._intact:
             return False
         self._look_at([key])
@@ -146,10 +171,10 @@ class Progress:
         return {self.commits.by_unit[unit].folder for unit in units.values()}
 
     def _mark_redo(self, key: str) -> None:
-        if key not in self._redo:
+        if self._has(key):  # else its commit was withdrawn, and what is missing says itself
             self._redo.add(key)
-            self.done.discard(key)
-            self.wanted.discard(key)
+        self.done.discard(key)
+        self.wanted.discard(key)
 
     def _has(self, key: str) -> bool:
         units = self.addressing.units(key)
@@ -173,21 +198,17 @@ class Progress:
         """A job whose needs are all done is ready, or done already, or cannot be done at all."""
         if key in self.failures:
             return
+        if self._made(key):
+            self._settle(key)
+            return
+        if self._put_off(key):
+            return
         job = self.plan.jobs[key]
         if job.kind == "score" and self.addressing.units(key) is None:
             self._release_without_winner(key)
             return
         if self.addressing.pruned(key):
             self._prune(key)
-            return
-        if self._made(key):
-            self._settle(key)
-            return
-        dropped = self._dropped_checkpoint(key)
-        if dropped:
-            self._lacking[key] = 1
-            self._mark_redo(dropped)
-            self._want([dropped])
             return
         self._offer(key)
 
@@ -198,11 +219,11 @@ class Progress:
         if revived is None:
             self.fail(key, f"no trial of the search {search.key} finished: all diverged")
             return
-        self._lacking[key] = 1
         if revived in self.pruned:
             self.pruned.discard(revived)
             self.wanted.discard(revived)
             self._want([revived])
+        self._count_lacking(key)
 
     def _offer(self, key: str) -> None:
         heapq.heappush(self._ready, (-self.urgency[key], key))
@@ -224,6 +245,7 @@ class Progress:
 
     def _finish(self, key: str) -> None:
         self.done.add(key)
+        self.pruned.discard(key)
         self._leave(key)
         if key in self._redo:
             self._redo.discard(key)
@@ -236,7 +258,7 @@ class Progress:
         """One job less to wait for."""
         for child in self.children[key]:
             if child not in self.done and self._lacking.get(child):
-                self._lacking[child] -= 1
+                self._count_lacking(child)
                 if not self._lacking[child]:
                     self._release(child)
 
@@ -272,8 +294,11 @@ class Progress:
 
         False if its units are in the store by now (then it is done), or if another job makes one
         of them, be it this driver's or another's: then it is done, or ready again, with that one.
+        False also if what it needs was withdrawn meanwhile: then it waits for that.
         """
         if not self._made(key):
+            if self._put_off(key):
+                return False
             units = self.missing(key).values()
             lease = self.addressing.shared_address(key)
             reads = self.addressing.parents(key)
@@ -283,7 +308,7 @@ class Progress:
             # look who reads it. The worker of a driver that was killed may have ended its job.
             self._read_again(key)
             ended = self._made(key) or self.addressing.pruned(key)
-            if not (ended or self._dropped_checkpoint(key)):
+            if not (ended or self._undone(key)):
                 return True
         for other in [key, *self.claims.land(key)]:
             self._release(other)
@@ -397,9 +422,8 @@ class Progress:
         return digest(sorted(missing.values()))
 
     def generation(self, address: str) -> int:
-        """The number that the next marker of an address bears: 0, unless its files were lost."""
-        old = self.commits.by_address.get(address)
-        return old.generation + 1 if old else 0
+        """The number that the next marker of an address bears: 0, unless there was one."""
+        return self.commits.next_generation(address)
 
     # -- answers -------------------------------------------------------------------------------
 

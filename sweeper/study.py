@@ -12,7 +12,6 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
-    StringConstraints,
     ValidationError,
     field_validator,
     model_validator,
@@ -20,13 +19,8 @@ from pydantic import (
 
 from sweeper import yamlfile
 from sweeper.errors import StudyError, suggest
+from sweeper.yamlfile import Name
 
-LONGEST_NAME = 60
-"""Characters: names become folders and columns."""
-
-Name = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=LONGEST_NAME)
-]
 Positive = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 

@@ -8,15 +8,23 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, StringConstraints, ValidationError
 
 from sweeper.errors import StudyError, suggest
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = Sequence[str | int]
+
+LONGEST_NAME = 60
+"""Characters: names become folders and columns."""
+
+Name = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=LONGEST_NAME)
+]
+"""A name that people give: a study's, a row's, a task's, a split's. It is one part of a path."""
 
 _MOST_SHOWN = 60  # characters of a faulty value in a message
 

@@ -78,6 +78,16 @@ def test_a_finished_store_answers_every_command(folder: Path, capsys: Capture) -
         assert said in capsys.readouterr().out, words
 
 
+def test_a_job_s_state_is_explained(folder: Path, capsys: Capture) -> None:
+    World(Path("runs/tiny")).run(leave=lambda key: key == "train/supersense/seed=1")
+    assert sweeper("why", "train/supersense/seed=1", "--store", "runs/tiny") == 0
+    said = capsys.readouterr().out
+    assert "train/supersense/seed=1 is ready" in said
+    assert "The nearest done job is train/supersense/seed=" in said
+    assert sweeper("why", "train/supersens/seed=1") == 1
+    assert "Did you mean 'train/supersense/seed=1'?" in capsys.readouterr().err
+
+
 def test_a_sweep_is_watched_by_its_store(folder: Path, capsys: Capture) -> None:
     world = World(Path("runs/tiny")).run(leave=lambda key: key.startswith("score/"))
     driver = Driver(world.files, "tiny")
@@ -411,6 +421,7 @@ HEAVY = ("torch", "ray", "transformers", "datasets", "optuna")
         (["--help"], (*HEAVY, "pandas", "pyarrow", "numpy", "rich")),
         (["plan", "demo"], (*HEAVY, "pandas")),
         (["status"], (*HEAVY, "pandas")),
+        (["why", "train/base"], (*HEAVY, "pandas")),
         (["best"], HEAVY),
         (["matrix"], HEAVY),
         (["tasks"], (*HEAVY, "pandas")),

@@ -128,11 +128,12 @@ def test_the_small_study() -> None:
     assert next(iter(planned.jobs)) == TOKENIZER
     trial = planned.jobs["tune/surface>tagging/seed=1/trial=1"]
     assert trial.needs == (
-        "train/surface/seed=1", "prepare/tagging/train/48", "prepare/tagging/dev/48"
+        "train/surface/seed=1", "prepare/tagging/train/48", "prepare/tagging/dev/48", TOKENIZER
     )  # fmt: skip
-    assert planned.jobs["train/surface/seed=1"].needs == (BASE, "prepare/surface/train/48")
+    stage = planned.jobs["train/surface/seed=1"]
+    assert stage.needs == (BASE, "prepare/surface/train/48", TOKENIZER)
     score = planned.jobs["score/none>demo_retrieval/seed=0"]
-    assert score.needs == (BASE, "prepare/demo_retrieval/test/48")
+    assert score.needs == (BASE, "prepare/demo_retrieval/test/48", TOKENIZER)
 
 
 def test_a_pretrained_base_needs_no_job() -> None:

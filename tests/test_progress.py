@@ -27,6 +27,7 @@ from sweeper.graph import BASE, TOKENIZER
 from sweeper.inputs import Inputs
 from sweeper.planning import plan
 from sweeper.progress import BLOCKED, DONE, FAILED, READY, UNNEEDED, WAITING, Progress
+from sweeper.store.commits import withdraw
 from sweeper.store.files import StoreFiles
 
 DIVERGED = {"status": "diverged", "message": "loss is nan", "selections": {}}
@@ -259,6 +260,74 @@ def test_what_was_deleted_behind_its_marker_is_made_again_when_it_is_needed(
     for unit in units.values():
         files.remove(again.commits.by_unit[unit].folder)
     assert not progress_of(study, files).left
+
+
+@pytest.mark.parametrize(
+    "lost",
+    ["prepare/tagging/test/48", "tune/surface>tagging/seed=0/trial=1", "train/surface/seed=0"],
+)
+def test_what_is_withdrawn_while_a_sweep_runs_is_made_again(files: StoreFiles, lost: str) -> None:
+    """By verify in another process, or by a worker that found the damage."""
+    score = "score/surface>tagging/seed=0"
+    needed_by = "tune/surface>tagging/seed=0/trial=0" if lost.startswith("train") else score
+    progress = progress_of(small_study(seeds=[0]), files)
+    finish(progress, until=lambda key: key == needed_by)
+    units = progress.addressing.units(lost) or {}
+    addresses = {progress.commits.by_unit[unit].address for unit in units.values()}
+    for address in addresses:
+        withdraw(files, f"{address}.0", "damaged")
+    progress.commits.refresh()
+    assert not progress.claim(needed_by), "what it needs is not there"
+    assert progress.state(needed_by) == WAITING
+    ran = finish(progress)
+    assert (ran[0], ran.count(lost)) == (lost, 1) and needed_by in ran
+    assert not progress.left and progress.done == set(progress.plan.jobs)
+    for address in addresses:
+        assert f"{address}.1" in files.names("commits")
+
+
+def test_what_is_withdrawn_of_a_finished_store_is_made_again_and_nothing_else(
+    files: StoreFiles,
+) -> None:
+    study = small_study(seeds=[0])
+    finish(progress_of(study, files))
+    for lost, left in (
+        ("score/surface>tagging/seed=0", {"score/surface>tagging/seed=0"}),
+        # Its search is not whole without it; the scores of the winner are there.
+        ("tune/surface>tagging/seed=0/trial=1", {"tune/surface>tagging/seed=0/trial=1"}),
+        # Nothing needs it any more.
+        ("train/surface/seed=0", set()),
+    ):
+        progress = progress_of(study, files)
+        unit = next(iter((progress.addressing.units(lost) or {}).values()))
+        withdraw(files, progress.commits.by_unit[unit].name, "damaged")
+        again = progress_of(study, files)
+        assert again.left >= left
+        assert set(finish(again)) == left
+        assert not progress_of(study, files).left
+
+
+@settings(max_examples=60)
+@given(st.randoms(use_true_random=False))
+def test_withdrawals_at_any_time_lose_nothing(chance: random.Random) -> None:
+    """Whatever is withdrawn and whenever: the plan is finished, each job with what it needs."""
+    with quick_store() as files:
+        progress = progress_of(small_study(seeds=[0], intermediates={"surface": None}), files)
+        left = 6
+        while (key := progress.take()) is not None:
+            if left and chance.random() < 0.2 and progress.commits.by_address:
+                left -= 1
+                lost = chance.choice(sorted(progress.commits.by_address.values(), key=str))
+                withdraw(files, lost.name, "damaged")
+                progress.commits.refresh()
+            if progress.claim(key):
+                needs = progress.plan.jobs[key].needs
+                assert all(progress._has(need) for need in needs), key
+                commit_job(progress, key)
+        assert not progress.left
+        again = progress_of(progress.plan, files)
+        finish(again)
+        assert not again.left and not progress_of(progress.plan, files).left
 
 
 def test_a_diverged_trial_fails_no_search(files: StoreFiles) -> None:

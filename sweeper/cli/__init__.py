@@ -13,10 +13,11 @@ import typer
 
 from sweeper.cli.words import app
 from sweeper.errors import SweeperError
+from sweeper.redaction import redacted
 
-from sweeper.cli import sweeps, answers, tasks  # isort: skip  (the order of the commands in --help)
+from sweeper.cli import sweeps, answers, tasks, stores  # isort: skip  (the order in --help)
 
-__all__ = ["answers", "app", "main", "sweeps", "tasks"]
+__all__ = ["answers", "app", "main", "stores", "sweeps", "tasks"]
 
 
 def main() -> NoReturn:
@@ -27,7 +28,7 @@ def main() -> NoReturn:
     try:
         app()
     except SweeperError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {redacted(str(error))}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)

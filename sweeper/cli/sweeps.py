@@ -186,17 +186,31 @@ def status(
         print_status(out, opened.view(name))
 
 
+JobArgument = Annotated[str, typer.Argument(help="A job's key, as `run` prints it.")]
+
+
 @app.command()
-def logs(
-    job: Annotated[str, typer.Argument(help="A job's key, as `run` prints it.")],
-    store: StoreOption = None,
-    study: StudyOption = None,
-) -> None:
-    """Print the log of a job's newest attempt."""
+def why(job: JobArgument, store: StoreOption = None, study: StudyOption = None) -> None:
+    """Say why a job is done or not, and in which inputs it differs from the nearest done one."""
+    from sweeper.report.terminal import console
+    from sweeper.report.why import print_why
+
     view = view_of(store, study)
+    print_why(console(), view, _key(view, job))
+
+
+def _key(view: View, job: str) -> str:
     key = job.strip("/")
     if key not in view.plan.jobs:
         raise StoreError(f"There is no job {job!r}.{suggest(job, view.plan.jobs, most=8)}")
+    return key
+
+
+@app.command()
+def logs(job: JobArgument, store: StoreOption = None, study: StudyOption = None) -> None:
+    """Print the log of a job's newest attempt."""
+    view = view_of(store, study)
+    key = _key(view, job)
     name = view.newest_log(key)
     if name is None:
         state = view.progress.state(key)

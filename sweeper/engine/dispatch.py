@@ -24,6 +24,7 @@ from sweeper.graph import Job
 from sweeper.inputs import Inputs
 from sweeper.jobs import JobSpec
 from sweeper.progress import Progress
+from sweeper.redaction import redacted
 from sweeper.store.drivers import Driver
 from sweeper.tuning.pruning import Prunings
 from sweeper.tuning.searches import Searches
@@ -35,6 +36,7 @@ LIMITS = {
     "model": 1,  # the same of a base model or checkpoint
     "bug": 1,  # the same of our code
     "out_of_memory": 20,  # each time with half as much on the device at once: it ends by itself
+    "damaged": 3,  # what another job made is not what was committed: it is made again first
     "infrastructure": 3,  # system, network, or a worker that vanished: passes, or the job's doing
     "preempted": 100,  # the process or its host was taken away: says nothing about the job
 }
@@ -231,12 +233,14 @@ class Dispatcher:
             self.stop(str(error))
             self.progress.give_back(key)
         except SweeperError as error:
-            self._fail(key, str(error))
+            self._fail(key, redacted(str(error)))
         return None
 
     def _spec(self, job: Job, attempt: str) -> JobSpec:
         missing = self.progress.missing(job.key)
         address = self.progress.attempt_address(job.key)
+        made_from = self.progress.addressing.made_from(job.key) or {}
+        inputs = Inputs(self.progress.addressing)
         spec = JobSpec(
             key=job.key,
             kind=job.kind,
@@ -244,15 +248,17 @@ class Dispatcher:
             attempt=attempt,
             study=self.progress.plan.study.name,
             units=missing,
-            inputs=Inputs(self.progress.addressing).of(job.key, missing),
+            inputs=inputs.of(job.key, missing),
             intermediate=job.intermediate,
             target=job.target,
             seed=job.seed,
             trial=job.trial,
             parents=tuple(self.progress.addressing.parents(job.key)),
+            made_from={name: made_from[name] for name in missing},
             generation=self.progress.generation(address),
             released=self._released[job.key],
             pruned=self.progress.stop_record(job.key),
+            reads=tuple(sorted(inputs.reads)),
         )
         self.progress.files.create(f"attempts/{address}/{spec.attempt}/job.json", spec.to_json())
         return spec
@@ -355,7 +361,7 @@ class Dispatcher:
             return
         said = result or failures.last_words(files, spec)
         kind = said.get("error") or ("preempted" if death.preempted else "infrastructure")
-        message = said.get("message") or f"its worker died: {death.message}"
+        message = redacted(said.get("message") or f"its worker died: {death.message}")
         if not said:
             failures.record(files, spec, kind, message)
         self._attempts[spec.key, kind] += 1
@@ -363,6 +369,8 @@ class Dispatcher:
             self.stop(message)
             self.progress.give_back(spec.key)
             return
+        if kind == "damaged":  # the worker withdrew what it found
+            self.progress.commits.refresh()
         tried = self._attempts[spec.key, kind]
         if tried >= LIMITS[kind]:
             failures.give_up(files, spec, message)
@@ -386,9 +394,9 @@ class Dispatcher:
         """Hand out nothing more; what runs saves, as soon as it next looks."""
         if self.stopping:
             return
-        self.stopping = self.driver.why = why
+        self.stopping = self.driver.why = redacted(why)
         try:
-            self.progress.files.create(self.driver.stop_marker, {"why": why})
+            self.progress.files.create(self.driver.stop_marker, {"why": self.stopping})
         except StoreError as error:  # what runs then goes on to its end, or fails as this did
             log.error("%s", error)
 

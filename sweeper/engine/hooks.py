@@ -19,6 +19,7 @@ from ray.tune.search import Searcher
 
 from sweeper.engine.deaths import death_of
 from sweeper.engine.dispatch import Dispatcher
+from sweeper.redaction import redacted
 
 log = logging.getLogger("sweeper")
 Answer = TypeVar("Answer")
@@ -33,7 +34,7 @@ def guarded(default: Answer) -> Callable[[Callable[..., Answer]], Callable[..., 
             try:
                 return hook(self, *args, **kwargs)
             except Exception as error:  # noqa: BLE001  (Tune would end without saving anything)
-                log.error("the engine failed:\n%s", traceback.format_exc())
+                log.error("the engine failed:\n%s", redacted(traceback.format_exc()))
                 self.dispatcher.stop(f"the engine failed: {type(error).__name__}: {error}")
                 return default
 

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sweeper.errors import StoreError
+from sweeper.errors import DamageError, StoreError
 from sweeper.store import nodecache
 from sweeper.store.folder import (
     LEAST_FREE,
@@ -147,6 +147,9 @@ class Bucket:
         prefix = f"{folder}/" if folder else ""
         return {name[len(prefix) :]: size for name, size in self._listed(prefix).items()}
 
+    def drafts(self) -> dict[str, int]:
+        return {}  # they lie on the hosts' own disks
+
     def names(self, folder: str) -> list[str]:
         if not folder:
             return sorted(self.everything())
@@ -157,20 +160,22 @@ class Bucket:
         found = self._call.each(self.sizes, several)
         return {folder for folder, files in zip(several, found, strict=True) if files}
 
+    def delete(self, relative: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._call("rm_file", self._path(relative))
+
     def remove(self, relative: str) -> None:
+        # A service may fail to delete some of many files without saying so: look again.
         for _ in range(3):
             found = [
                 name
                 for name in self._listed(relative)
                 if name == relative or name.startswith(f"{relative}/")
             ]
+            if not found:
+                return
             with contextlib.suppress(FileNotFoundError):
-                if len(found) > 1:
-                    self._call("rm", [self._path(name) for name in found])
-                    continue  # a service may fail to delete some of many without saying so
-                if found:
-                    self._call("rm_file", self._path(found[0]))
-            return
+                self._call("rm", [self._path(name) for name in found])
         raise StoreError(
             f"{self.where(found[0])} could not be deleted: the service keeps it. See that its "
             "credentials may delete, then start the same run again."
@@ -257,11 +262,7 @@ class Bucket:
         return made
 
     def discard(self, relative: str) -> None:
-        path = self.workspace(relative)
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        nodecache.away(self.workspace(relative))
 
     def sweep_drafts(self, folder: str) -> None:
         """Nothing: an upload that was not finished leaves no file."""
@@ -282,24 +283,26 @@ class Bucket:
         draft = self._draft()
         try:
             with nodecache.explained(draft):
-                for one in self._vouched(relative):
-                    self._fetch_checked(one, Path(f"{draft}{one.name[len(relative) :]}"))
+                marker, files = self._vouched(relative)
+                for one in files:
+                    place = Path(f"{draft}{one.name[len(relative) :]}")
+                    self._fetch_checked(marker, one, place)
                 nodecache.keep(draft, kept)
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            nodecache.away(draft)
 
-    def _fetch_checked(self, one: Stored, place: Path) -> None:
+    def _fetch_checked(self, marker: str, one: Stored, place: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._fetch(one.name, one.size, place)
         except (FileNotFoundError, NoSuchRange):
-            raise self._damaged(one.name, "is gone or too short") from None
+            raise self._damaged(marker, one.name, "is gone or too short") from None
         if file_digest(place) != one.sha256:
-            raise self._damaged(one.name, "has another SHA-256")
+            raise self._damaged(marker, one.name, "has another SHA-256")
         sync_file(place)
 
-    def _vouched(self, relative: str) -> list[Stored]:
-        """What the marker of an attempt says of its files at and below a name."""
+    def _vouched(self, relative: str) -> tuple[str, list[Stored]]:
+        """An attempt's marker, and what it says of the files at and below a name."""
         _, address, attempt, *_ = [*relative.split("/"), "", ""]
         for name in self._listed(f"commits/{address}."):
             marker = json.loads(self.content(name) or b"{}")
@@ -309,15 +312,16 @@ class Bucket:
                 if file == relative or file.startswith(f"{relative}/")
             ]
             if found and marker["attempt"] == attempt:
-                return found
+                return name.removeprefix("commits/"), found
         raise StoreError(
             f"Only what a marker in {self.where('commits')} names can be fetched, and none names "
             f"{self.where(relative)}. Restore the marker, or start the run again: it makes anew "
             "what it lacks."
         )
 
-    def _damaged(self, name: str, how: str) -> StoreError:
-        return StoreError(
-            f"{self.where(name)} must be what was committed, and {how}. Restore the file, or "
-            "delete the marker under commits/ that names it to have its job done again."
+    def _damaged(self, marker: str, name: str, how: str) -> DamageError:
+        return DamageError(
+            marker,
+            f"{self.where(name)} must be what was committed, and {how}. It is made again; "
+            "`sweeper store verify` looks for more.",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -31,6 +32,11 @@ class Commit:
     outcome: dict[str, Any]
     committed: float
     dropped: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its marker's, in ``commits/``."""
+        return f"{self.address}.{self.generation}"
 
     @property
     def folder(self) -> str:
@@ -80,45 +86,98 @@ def commit(
     )
 
 
-class Commits:
-    """All markers of a store, read once each; `refresh` brings what came since."""
+def withdraw(files: StoreFiles, name: str, why: str) -> bool:
+    """Make a marker (``<address>.<generation>``) count as not there; False if it did already.
 
-    def __init__(self, files: StoreFiles) -> None:
+    Nothing is deleted: what it stood for is made again, under the next generation.
+    """
+    return files.create(f"withdrawn/{name}", {"why": why, "withdrawn": time.time()})
+
+
+_TYPES: dict[str, Any] = {
+    "address": str, "generation": int, "attempt": str, "job": str, "kind": str, "units": dict,
+    "files": dict, "outcome": dict, "committed": (int, float),
+}  # fmt: skip
+
+
+_ATTEMPT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+def parsed(name: str, data: Any) -> Commit:
+    """What a marker of that name says; `StoreError` unless it has the schema and fits its name."""
+    what = f"The marker commits/{name} is damaged"
+    if not isinstance(data, dict) or set(data) != set(_TYPES):
+        raise StoreError(f"{what}: it has not the keys of a marker.")
+    for key, kind in _TYPES.items():
+        if not isinstance(data[key], kind):
+            raise StoreError(f"{what}: its {key} is {data[key]!r}.")
+    commit = Commit(**data)
+    if commit.name != name:
+        raise StoreError(f"{what}: it says that it is {commit.name}.")
+    if not _ATTEMPT.fullmatch(commit.attempt):  # it is a folder's name, which may be deleted
+        raise StoreError(f"{what}: its attempt is {commit.attempt!r}.")
+    for file, said in commit.files.items():
+        if not isinstance(said, dict) or set(said) != {"size", "sha256"}:
+            raise StoreError(f"{what}: it has no size and hash of {file}.")
+    if not all(isinstance(unit, str) for unit in commit.units.values()):
+        raise StoreError(f"{what}: its units are {commit.units!r}.")
+    if not {"status", "message", "selections"} <= set(commit.outcome):
+        raise StoreError(f"{what}: its outcome is {commit.outcome!r}.")
+    return commit
+
+
+class Commits:
+    """The markers of a store that count, read once each; `refresh` brings what came since.
+
+    A marker does not count once a record in ``withdrawn/`` bears its name.
+
+    Args:
+        files: The store.
+        without: Names of markers that are to count as withdrawn, too.
+    """
+
+    def __init__(self, files: StoreFiles, without: Iterable[str] = ()) -> None:
         self.files = files
         self.by_address: dict[str, Commit] = {}
         self.by_unit: dict[str, Commit] = {}
-        self._seen: set[str] = set()
+        self._read_ones: dict[tuple[int, str], Commit] = {}  # also those withdrawn since
+        self._without = set(without)
+        self._withdrawn: set[str] = set()
         self._dropped: set[str] = set()
+        self._last: dict[str, int] = {}  # address -> the highest generation that is taken
         self.refresh()
 
     def refresh(self) -> list[Commit]:
-        """Read the markers that are new since last time; returns their commits."""
-        dropped = set(self.files.names("dropped"))
-        for name in dropped - self._dropped:
-            self._see_drop(name)
-        self._dropped = dropped
-        new = [n for n in self.files.names("commits") if n not in self._seen]
+        """Read what is new since last time; returns the commits of new markers."""
+        self._look_at_records()
+        new = [n for n in self.files.names("commits") if _place(n) not in self._read_ones]
+        for name in new:
+            self._take(*_place(name))
         # A later generation replaces an earlier one: read them in that order.
-        new.sort(key=_generation)
-        read = self.files.read_all(f"commits/{name}" for name in new)
-        return [self._take(name, data, dropped) for name, data in zip(new, read, strict=True)]
+        places = sorted(_place(name) for name in new if name not in self._withdrawn)
+        read = self.files.contents(f"commits/{address}.{number}" for number, address in places)
+        return [self._parse(*found) for found in zip(places, read, strict=True)]
 
     def read(self, address: str, generation: int = 0) -> Commit | None:
         """One marker, just written by a worker; None if it is not there."""
-        name = f"{address}.{generation}"
-        data = self.files.find(f"commits/{name}")
-        return None if data is None else self._take(name, data, set())
+        content = self.files.content(f"commits/{address}.{generation}")
+        return None if content is None else self._parse((generation, address), content)
+
+    def next_generation(self, address: str) -> int:
+        """The number that the next marker of an address bears: 0, unless there was one."""
+        return self._last.get(address, -1) + 1
 
     def read_drop(self, address: str) -> None:
         """See whether a commit's checkpoints were dropped since it was read."""
-        name = f"{address}.{self.by_address[address].generation}"
-        if self.files.exists(f"dropped/{name}"):
-            self._see_drop(name)
+        commit = self.by_address.get(address)
+        if commit and self.files.exists(f"dropped/{commit.name}"):
+            self._see_drop(commit.name)
 
     def _see_drop(self, name: str) -> None:
+        self._dropped.add(name)
         commit = self.by_address.get(name.rpartition(".")[0])
-        if commit and name == f"{commit.address}.{commit.generation}":
-            self._keep(replace(commit, dropped=True))
+        if commit and name == commit.name:
+            self._keep(commit.generation, replace(commit, dropped=True))
 
     def drop(self, address: str) -> None:
         """Delete a committed attempt's checkpoints, which its search no longer needs."""
@@ -127,32 +186,57 @@ class Commits:
 
     def mark_dropped(self, address: str) -> None:
         """Say of a committed attempt's checkpoints that they are deleted, which comes next."""
-        name = f"{address}.{self.by_address[address].generation}"
+        name = self.by_address[address].name
         self.files.create(f"dropped/{name}", {"dropped": time.time()})
         self._see_drop(name)
 
-    def _take(self, name: str, data: dict[str, Any], dropped: set[str]) -> Commit:
+    def _look_at_records(self) -> None:
+        """Take note of what others dropped or withdrew, of markers that were read before, too."""
+        withdrawn = self._without | set(self.files.names("withdrawn"))
+        dropped = set(self.files.names("dropped"))
+        for name in withdrawn - self._withdrawn:
+            self._take(*_place(name, "withdrawn"))
+        changed = (withdrawn ^ self._withdrawn) | (dropped ^ self._dropped)
+        self._withdrawn, self._dropped = withdrawn, dropped
+        if not changed or changed.isdisjoint(one.name for one in self._read_ones.values()):
+            return
+        self.by_address.clear()
+        self.by_unit.clear()
+        for (generation, _), commit in sorted(self._read_ones.items()):
+            self._keep(generation, replace(commit, dropped=commit.name in dropped))
+
+    def _parse(self, place: tuple[int, str], content: bytes | None) -> Commit:
+        generation, address = place
+        name = f"{address}.{generation}"
         try:
-            commit = Commit(**data, dropped=name in dropped)
-        except TypeError as error:
+            found = parsed(name, self.files.read(f"commits/{name}"))
+        except StoreError as error:
             raise StoreError(
-                f"The marker {self.files.where(f'commits/{name}')} is not one of this schema "
-                f"({error}). Delete it to have its job done again."
+                f"{error} `sweeper store verify --repair --store {self.files.address}` makes the "
+                "marker count as not there; the next run then does its job again."
             ) from None
-        self._seen.add(name)
-        self._keep(commit)
+        commit = replace(found, dropped=name in self._dropped)
+        self._take(generation, address)
+        self._keep(generation, commit)
         return commit
 
-    def _keep(self, commit: Commit) -> None:
+    def _take(self, generation: int, address: str) -> None:
+        self._last[address] = max(generation, self._last.get(address, -1))
+
+    def _keep(self, generation: int, commit: Commit) -> None:
+        self._read_ones[generation, commit.address] = commit
+        if commit.name in self._withdrawn:
+            return
         self.by_address[commit.address] = commit
         for unit in commit.units.values():
             self.by_unit[unit] = commit
 
 
-def _generation(name: str) -> tuple[int, str]:
+def _place(name: str, folder: str = "commits") -> tuple[int, str]:
+    """A marker's generation and address, from its name."""
     address, _, generation = name.rpartition(".")
     if not generation.isdigit():
         raise StoreError(
-            f"commits/{name} is no marker's name (address.generation). Move the file away."
+            f"{folder}/{name} is no marker's name (address.generation). Move the file away."
         )
     return int(generation), address

@@ -7,6 +7,7 @@ attempts/<address>/<attempt>/           what one attempt made: data, checkpoints
 tables/<table>/<address>-<attempt>.parquet
 commits/<address>.<generation>          the marker that makes one attempt the job's outcome
 dropped/<address>.<generation>          its checkpoint was deleted, having lost its search
+withdrawn/<address>.<generation>        the marker counts as not there: what it names is damaged
 pruned/<search>/<address>.json          a trial was stopped early, and why
 failures/<address>/<attempt>.json       an attempt that ended without a commit, and why
 failed/<address>/<attempt>.json         the job was given up after that attempt
@@ -158,9 +159,17 @@ class StoreFiles:
         """All files below a folder, by their names relative to it, sorted, and their bytes."""
         return self._place.sizes(folder)
 
+    def drafts(self) -> dict[str, int]:
+        """Files that living or dead processes were writing into a folder, and their bytes."""
+        return self._place.drafts()
+
     def there(self, folders: Iterable[str]) -> set[str]:
         """Which of some folders exist."""
         return self._place.there(folders)
+
+    def delete(self, relative: str) -> None:
+        """Delete a file, if it is there: in a bucket one request."""
+        self._place.delete(relative)
 
     def remove(self, relative: str) -> None:
         """Delete a file or a folder, if it is there."""

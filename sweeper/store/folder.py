@@ -138,17 +138,29 @@ class Folder:
                     found[path.relative_to(root).as_posix()] = path.stat().st_size
         return dict(sorted(found.items()))
 
+    def drafts(self) -> dict[str, int]:
+        found = {}
+        for path in self.root.rglob(f"{DRAFT}*"):
+            with contextlib.suppress(FileNotFoundError):  # removed at this moment
+                found[path.relative_to(self.root).as_posix()] = path.stat().st_size
+        return dict(sorted(found.items()))
+
     def there(self, folders: Iterable[str]) -> set[str]:
         return {folder for folder in folders if self.path(folder).is_dir()}
 
+    def delete(self, relative: str) -> None:
+        path = self.path(relative)
+        with explained(path):
+            path.unlink(missing_ok=True)
+
     def remove(self, relative: str) -> None:
         path = self.path(relative)
+        if not path.is_dir():
+            self.delete(relative)
+            return
         # Two drivers may delete the same loser at once.
         with explained(path), contextlib.suppress(FileNotFoundError):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            shutil.rmtree(path)
 
     def full(self) -> str:
         return "" if shutil.disk_usage(self.root).free >= LEAST_FREE else full_disk(self.root)
@@ -226,7 +238,7 @@ def check_inside(relative: str, address: str) -> None:
     By its words alone: asking the disk would slow every access, and an administrator may well
     have put one of the folders elsewhere, behind a link.
     """
-    if relative.startswith("/") or ".." in relative.split("/"):
+    if relative.startswith("/") or ".." in relative.split("/") or "\0" in relative:
         raise StoreError(f"Names stay inside the store's folder; {relative!r} leaves {address}.")
 
 

@@ -76,7 +76,7 @@ class Leases:
             # Its own last: without it the address is free. A higher one is of a driver that took
             # this one for dead.
             for number in range(own + 1):
-                self.files.remove(f"leases/{address}.{number}")
+                self.files.delete(f"leases/{address}.{number}")
         except StoreError as error:  # then it is free when this driver ends
             log.warning("the lease of %s is kept: %s", address, error)
 
@@ -85,7 +85,7 @@ class Leases:
         try:
             if not self.others():
                 for name in self.files.names("leases"):
-                    self.files.remove(f"leases/{name}")
+                    self.files.delete(f"leases/{name}")
         except StoreError as error:  # they are in nobody's way
             log.warning("the leases of dead drivers are kept: %s", error)
 
@@ -145,3 +145,13 @@ class Leases:
             return self.files.read(f"leases/{name}")
         except StoreError:
             return {}
+
+
+def holder(files: StoreFiles, address: str) -> dict[str, Any]:
+    """The newest lease of an address: ``driver``, ``job``, ``attempt``; empty if there is none."""
+    numbers = [
+        int(number)
+        for name in files.names("leases")
+        if (parts := name.rpartition("."))[0] == address and (number := parts[2]).isdigit()
+    ]
+    return (files.find(f"leases/{address}.{max(numbers)}") or {}) if numbers else {}

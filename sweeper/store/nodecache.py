@@ -97,3 +97,11 @@ def keep(draft: Path, kept: Path) -> None:
     except OSError:
         if not kept.exists():
             raise
+
+
+def away(path: Path) -> None:
+    """Delete a file or folder of the cache, if it is there; what cannot be goes with its room."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

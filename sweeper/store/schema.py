@@ -45,6 +45,7 @@ TRIALS = pa.schema(
         ("worker", _TEXT),  # host:process
         ("device", _TEXT),
         ("parents", _TEXT),  # JSON: addresses of the jobs it was made from
+        ("made_from", _TEXT),  # JSON: unit -> what its address is the digest of
         ("versions", _TEXT),  # JSON: libraries
     ]
 )

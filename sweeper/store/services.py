@@ -173,7 +173,7 @@ class Client:
                 "is committed is safe: check the network and the endpoint, and start the same "
                 "run again."
             )
-        if said == "NoSuchBucket":
+        if said in _NO_BUCKET:
             return (
                 f"The bucket of {self.address} must be there, and is not. Make it, or mend the "
                 "address (and the endpoint, if it is not the service's own)."
@@ -245,6 +245,7 @@ _PASSING = {
     "ConditionalRequestConflict", "OperationAborted", "NoSuchUpload", "RequestTimeout", "SlowDown",
     "InternalError", "ServiceUnavailable", "408", "409", "429", "500", "502", "503", "504",
 }  # fmt: skip
+_NO_BUCKET = {"NoSuchBucket", "InvalidBucketName", "ParamValidationError"}
 _NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"}
 _PASSING_TYPES = {
     "HTTPClientError", "ConnectionError", "IncompleteReadError", "FlexibleChecksumError",

@@ -36,23 +36,24 @@ def read(files: StoreFiles, table: str, names: Iterable[str]) -> pa.Table:
     """
     schema = TABLES[table]
     wanted = list(names)
+    mend = f"`sweeper store verify --repair --store {files.address}`"
     found = zip(wanted, files.contents(wanted), strict=True)
-    parts = [_parsed(files.where(name), content, schema) for name, content in found]
+    parts = [_parsed(files.where(name), content, schema, mend) for name, content in found]
     return pa.concat_tables(parts) if parts else schema.empty_table()
 
 
-def _parsed(where: str, content: bytes | None, schema: pa.Schema) -> pa.Table:
+def _parsed(where: str, content: bytes | None, schema: pa.Schema, mend: str) -> pa.Table:
     if content is None:
         raise StoreError(
-            f"The store's marker names {where}, which is not there. Restore the file, or delete "
-            "the marker under commits/ to have its job done again."
+            f"The store's marker names {where}, which is not there. Restore the file, or let the "
+            f"next run make it again after {mend}."
         )
     try:
         return _as(schema, pq.ParquetFile(pa.BufferReader(content)).read())
     except (pa.ArrowException, OSError) as error:
         raise StoreError(
-            f"{where} is damaged ({error}). Restore the file, or delete its marker under "
-            "commits/ to have its job done again."
+            f"{where} is damaged ({error}). Restore the file, or let the next run make it "
+            f"again after {mend}."
         ) from None
 
 

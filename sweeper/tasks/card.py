@@ -30,6 +30,7 @@ from sweeper.tasks.places import (
     SyntheticSource,
     fill,
 )
+from sweeper.yamlfile import LONGEST_NAME, Name
 
 __all__ = [
     "Card",
@@ -124,7 +125,7 @@ class Overlap(Model):
 class Fields(Model):
     """A card's fields, each right in itself."""
 
-    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    name: str = Field(pattern=r"^[a-z0-9_]+$", max_length=LONGEST_NAME)
     title: str
     kind: str
     licence: str
@@ -138,7 +139,7 @@ class Fields(Model):
     options: dict[str, bool | int | float | str | dict[str, str]] = Field(default_factory=dict)
     provenance: Provenance | dict[str, Provenance] | None = None
     overlaps: tuple[Overlap, ...] = Field((), strict=False)
-    splits: dict[str, Split] = Field(min_length=1)
+    splits: dict[Name, Split] = Field(min_length=1)
     sources: Sources = Field(min_length=1)
 
     @field_validator("kind")

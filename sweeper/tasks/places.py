@@ -106,7 +106,7 @@ class LocalSource(Model):
         for pattern in (p for given in files.values() for p in _patterns_of(given)):
             _check_placeholders(pattern)
             path = PurePosixPath(pattern)
-            if path.is_absolute() or ".." in path.parts or not pattern:
+            if path.is_absolute() or ".." in path.parts or not pattern or "\0" in pattern:
                 raise ValueError(f"a path must lie below the data folder, it is {pattern!r}")
         return files
 

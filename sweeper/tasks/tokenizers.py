@@ -25,7 +25,9 @@ def load(name: str | Path, revision: str | None = None) -> Tokenizer:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(name), revision=revision or "main")
+        tokenizer = AutoTokenizer.from_pretrained(
+            str(name), revision=revision or "main", trust_remote_code=False
+        )
     except (OSError, ValueError) as error:
         reason = str(error).strip().split("\n", 1)[0].rstrip(".")
         raise ModelError(

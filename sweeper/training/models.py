@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel, XLMRobertaConfig
 
@@ -40,8 +41,9 @@ class Source:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The keyword arguments that pin the revision."""
-        return {"revision": self.revision} if self.revision else {}
+        """The keyword arguments that pin the revision, and refuse code that comes with a model."""
+        pinned = {"revision": self.revision} if self.revision else {}
+        return {**pinned, "trust_remote_code": False}
 
 
 class Heads(nn.Module):
@@ -160,12 +162,17 @@ def _config(source: Source, tokenizer: Any) -> Any:
             "with its revision."
         )
     try:
-        return AutoConfig.from_pretrained(source.name, **source.arguments)
+        config = AutoConfig.from_pretrained(source.name, **source.arguments)
     except (OSError, ValueError) as error:
         raise ModelError(
             f"The model {source.name} has no configuration that transformers "
-            f"{transformers.__version__} can read: {error}"
+            f"{transformers.__version__} can read without running code of its own, which sweeper "
+            f"never does: {error}"
         ) from error
+    # A configuration can name code of its own, or a kernel on the hub to be downloaded and run.
+    vars(config).pop("auto_map", None)
+    config._attn_implementation = None
+    return config
 
 
 def _shell(config: Any, head: Head) -> PreTrainedModel:
@@ -219,10 +226,11 @@ def _from_pretrained(
             config=config,
             dtype=torch.float32,
             output_loading_info=True,
+            use_safetensors=True,  # never a pickle
             **source.arguments,
             **more,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"The weights of {source.name} cannot be loaded: {error}") from error
     missing = sorted(key for key in info["missing_keys"] if not (new and key.startswith(new)))
     if missing:

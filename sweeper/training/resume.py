@@ -1,12 +1,13 @@
 """Resume points: where a job goes on after its worker or driver died.
 
 Two slots are written in turn, so that one is whole at any time; a slot counts once its JSON,
-written last, names the hash of its tensors. Tensors that do not change (the best epochs of a
-search) are kept beside the slots and written once. Nothing is a pickle.
+written last, names the hash of its tensors and its own. Tensors that do not change (the best
+epochs of a search) are kept beside the slots and written once. Nothing is a pickle.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from sweeper.store.folder import Draft, file_digest
 
-FORMAT = 1
+FORMAT = 2
 SLOTS = ("a", "b")
 
 Tensors = dict[str, Tensor]
@@ -50,8 +51,11 @@ class PointFiles(Protocol):
     def sizes(self, folder: str) -> dict[str, int]:
         """The files in a folder and their bytes."""
 
+    def delete(self, relative: str) -> None:
+        """Delete a file, if it is there."""
+
     def remove(self, relative: str) -> None:
-        """Delete a file or folder, if it is there."""
+        """Delete a folder, if it is there."""
 
     def sweep_drafts(self, folder: str) -> None:
         """Delete what killed processes were writing."""
@@ -70,7 +74,7 @@ class ResumePoints:
         newest = self._manifests()[:1]
         slot = SLOTS[0] if not newest or newest[0]["slot"] == SLOTS[1] else SLOTS[1]
         # From here on this slot is not whole.
-        self.files.remove(self._manifest(slot))
+        self.files.delete(self._manifest(slot))
         known = newest[0]["kept"] if newest else {}
         there = self.files.sizes(self.folder)
         kept = {
@@ -86,8 +90,9 @@ class ResumePoints:
             "kept": kept,
             "data": point.data,
         }
+        # A flipped bit may leave JSON that is JSON still, with another step or loss in it.
         with self.files.writing(self._manifest(slot)) as draft:
-            draft.path.write_text(json.dumps(manifest), encoding="utf-8")
+            draft.path.write_bytes(_text({**manifest, "sha256": _own_hash(manifest)}))
         self._sweep()
 
     def load(self) -> Point | None:
@@ -100,7 +105,7 @@ class ResumePoints:
             if tensors is not None and len(found) == len(kept):
                 return Point(manifest["data"], tensors, found)
             # Else the next save would take the damaged slot for the newest and spare it.
-            self.files.remove(self._manifest(manifest["slot"]))
+            self.files.delete(self._manifest(manifest["slot"]))
         return None
 
     def remove(self) -> None:
@@ -111,14 +116,17 @@ class ResumePoints:
         return f"{self.folder}/slot-{slot}.json"
 
     def _manifests(self) -> list[dict[str, Any]]:
-        """The readable manifests of this job, newest first."""
+        """The whole manifests of this job, newest first."""
         found = []
         for slot in SLOTS:
             try:
                 manifest = json.loads(self.files.content(self._manifest(slot)) or b"")
             except ValueError:
                 continue
-            if manifest.get("format") == FORMAT and manifest.get("address") == self.address:
+            whole = isinstance(manifest, dict) and manifest.pop("sha256", "") == _own_hash(
+                manifest
+            )
+            if whole and (manifest["format"], manifest["address"]) == (FORMAT, self.address):
                 found.append(manifest)
         return sorted(found, key=lambda manifest: -manifest["number"])
 
@@ -146,4 +154,12 @@ class ResumePoints:
             named |= {entry["file"] for entry in manifest["kept"].values()}
         for name in self.files.sizes(self.folder):
             if name.endswith(".safetensors") and name not in named:
-                self.files.remove(f"{self.folder}/{name}")
+                self.files.delete(f"{self.folder}/{name}")
+
+
+def _text(manifest: Mapping[str, Any]) -> bytes:
+    return json.dumps(manifest, sort_keys=True).encode()
+
+
+def _own_hash(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_text(manifest)).hexdigest()

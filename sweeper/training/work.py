@@ -23,11 +23,13 @@ import torch
 from safetensors import SafetensorError
 
 from sweeper import failures
-from sweeper.errors import DataError, ModelError, StoreError, SweeperError
+from sweeper.errors import DamageError, DataError, ModelError, StoreError, SweeperError
 from sweeper.jobs import Clock, Interrupted, JobSpec, Outcome, Preempted, Progress, Result
+from sweeper.redaction import redacted
 from sweeper.store import tables
-from sweeper.store.commits import commit
+from sweeper.store.commits import commit, withdraw
 from sweeper.store.files import StoreFiles
+from sweeper.store.intact import Checked
 from sweeper.training.jobs import handler
 from sweeper.training.memory import OutOfMemory, ran_out
 from sweeper.training.references import points_of
@@ -47,8 +49,9 @@ def work(spec: JobSpec, files: StoreFiles) -> Generator[Progress | Result]:
     with _logging(spec, files):
         try:
             _forget_peak_memory()
+            read = Checked(files, spec.reads)
             with _folder(spec, files) as folder:
-                outcome = yield from handler(spec.kind)(spec, files, folder, clock)
+                outcome = yield from handler(spec.kind)(spec, read, folder, clock)
                 _commit(spec, files, clock, outcome)
         except Exception as error:  # noqa: BLE001  (classified and recorded, whatever it is)
             if isinstance(error, Interrupted):
@@ -65,11 +68,11 @@ def work(spec: JobSpec, files: StoreFiles) -> Generator[Progress | Result]:
 def classify(error: BaseException) -> str:
     """The class of an error, which decides whether its job is tried again.
 
-    ``data`` and ``model``: what the job reads is missing or wrong. ``store``: the store cannot be
-    written, so no job can end. ``out_of_memory``: a smaller piece may fit the device.
-    ``preempted``: the process is taken away. ``pruned``: no error. ``infrastructure``: the
-    system's or the network's, likely to pass, or memory that ran out where nothing can be made
-    smaller. ``bug``: everything else.
+    ``data`` and ``model``: what the job reads is missing or wrong. ``damaged``: what another job
+    made is no longer what was committed. ``store``: the store cannot be written, so that no job
+    can end. ``out_of_memory``: a smaller piece may fit the device. ``preempted``: the process is
+    taken away. ``pruned``: no error. ``infrastructure``: the system's or the network's, likely to
+    pass, or memory that ran out where nothing can be made smaller. ``bug``: everything else.
     """
     if isinstance(error, Interrupted):
         return "preempted" if isinstance(error, Preempted) else "pruned"
@@ -77,6 +80,8 @@ def classify(error: BaseException) -> str:
         return "out_of_memory"
     if isinstance(error, DataError):
         return "data"
+    if isinstance(error, DamageError):
+        return "damaged"
     if isinstance(error, StoreError):
         return "store"
     if isinstance(error, ModelError):
@@ -96,6 +101,7 @@ def _folder(spec: JobSpec, files: StoreFiles) -> Iterator[Path]:
 
 
 def _commit(spec: JobSpec, files: StoreFiles, clock: Clock, outcome: Outcome) -> None:
+    outcome.message = redacted(outcome.message)
     with clock("save"):
         made = files.publish(f"attempts/{spec.address}/{spec.attempt}")
         name = f"{spec.address}-{spec.attempt}"
@@ -130,7 +136,7 @@ def _commit(spec: JobSpec, files: StoreFiles, clock: Clock, outcome: Outcome) ->
 def _failed(spec: JobSpec, files: StoreFiles, clock: Clock, error: Exception) -> Result:
     kind = classify(error)
     spoken = isinstance(error, SweeperError | Interrupted | OutOfMemory)
-    message = str(error) if spoken else f"{type(error).__name__}: {error}"
+    message = redacted(str(error) if spoken else f"{type(error).__name__}: {error}")
     full = files.full()
     if full:  # what failed to be written names its cause in many ways, or in none
         kind, message = "store", full
@@ -142,10 +148,12 @@ def _failed(spec: JobSpec, files: StoreFiles, clock: Clock, error: Exception) ->
         failures.record(files, spec, kind, message, row)
         if isinstance(error, OutOfMemory):
             files.create(error.name, {**error.record, "job": spec.key, "attempt": spec.attempt})
+        if isinstance(error, DamageError) and not files.exists(f"dropped/{error.marker}"):
+            withdraw(files, error.marker, message)
     except (SweeperError, OSError) as second:
         # The store itself fails: the driver hears of it, and stops.
         log.error("the failure of %s could not be recorded: %s", spec.key, second)
-        kind, message = "store", str(second)
+        kind, message = "store", redacted(str(second))
     leaves = tainted or isinstance(error, Preempted)
     return Result(status, kind, message, time.time() - clock.started, leaves)
 
@@ -212,6 +220,7 @@ def _trial_row(
         "worker": f"{platform.node()}:{os.getpid()}",
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "parents": json.dumps(spec.parents),
+        "made_from": json.dumps(spec.made_from, sort_keys=True),
         "versions": json.dumps({name: version(name) for name in _LIBRARIES}),
     }
 
@@ -247,17 +256,35 @@ class _logging:
     def __enter__(self) -> None:
         try:
             path = self.files.workspace(self.name)
-            self.handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+            self.handler = _JobLog(path, encoding="utf-8", delay=True)
         except (OSError, StoreError) as error:
             log.warning("no log of this job: %s", error)
-        self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self.handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(self.handler)
         log.setLevel(logging.INFO)
 
     def __exit__(self, *_: object) -> None:
         log.removeHandler(self.handler)
-        self.handler.close()
+        with suppress(OSError):  # the disk is full, which the job itself has met
+            self.handler.close()
         try:
             self.files.publish(self.name)
         except (OSError, StoreError) as error:
             log.warning("the log of this job is lost: %s", error)
+
+
+class _Redacting(logging.Formatter):
+    """Keeps tokens that an error quotes (in the address of a request, say) out of the log."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
+
+
+class _JobLog(logging.FileHandler):
+    """A log file; that it cannot be written is no reason for a job to fail."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # opening it, which the base class leaves to whoever logs
+            self.handleError(record)

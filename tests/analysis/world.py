@@ -203,6 +203,7 @@ class World:
             "trial": job.trial,
             "status": status,
             "parameters": json.dumps({}),
+            "made_from": json.dumps(self.progress.addressing.made_from(job.key)),
             "released": 1000.0,
             "started": self.time,
             "first_batch": self.time + 0.2,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.kills import commits
+from benchmarks.compare import commits
 from sweeper import Store
 from sweeper.tasks import encoding
 from tests.end_to_end.conftest import TINY, sweeper

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import kills
+from benchmarks.chaos import Drivers, until
+from benchmarks.compare import commits, faults
 from sweeper import Store
 from tests.end_to_end.conftest import TINY, sweeper
 
@@ -28,11 +30,11 @@ def test_every_job_is_committed_once_and_the_matrix_is_full(tiny_store: Path) ->
 
 
 def test_a_second_run_trains_nothing_and_prints_the_same_matrix(tiny_store: Path) -> None:
-    before = kills.commits(tiny_store)
+    before = commits(tiny_store)
     first = sweeper("matrix", tiny_store)
     again = sweeper("run", TINY, "--store", tiny_store)
     assert again.returncode == 0, again.stderr
-    assert kills.commits(tiny_store) == before
+    assert commits(tiny_store) == before
     table = first.stdout.split("\n\n")[1]
     assert "none" in table and any(sign.isdigit() for sign in table)
     assert table in again.stdout
@@ -42,11 +44,13 @@ def test_a_driver_killed_at_any_commit_loses_and_repeats_nothing(
     tiny_store: Path, tmp_path: Path
 ) -> None:
     store = tmp_path / "killed"
-    total = kills.commits(tiny_store)
+    total = commits(tiny_store)
+    drivers = Drivers([str(TINY), "--store", str(store)], tmp_path / "drivers.log", 1)
     for point in (1, total // 2, total - 1):
-        assert kills.run_until(str(TINY), store, point), "the driver ended before it was killed"
-    kills.run_until(str(TINY), store, None)
-    assert kills.faults(tiny_store, store) == []
+        assert until(store, point, drivers), "the driver ended before it was killed"
+        drivers.kill(random.Random(0))
+    drivers.wait()
+    assert faults(tiny_store, store) == []
     assert Store(store).matrix().equals(Store(tiny_store).matrix())
 
 

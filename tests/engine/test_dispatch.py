@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 from helpers import (
     Cluster,
+    cards_like,
     commit_units,
     committed_units,
     files_at,
@@ -25,11 +28,13 @@ from hypothesis import strategies as st
 from sweeper.engine import dispatch
 from sweeper.engine.deaths import Death
 from sweeper.errors import DataError
-from sweeper.graph import BASE
+from sweeper.graph import BASE, Plan
 from sweeper.inputs import Inputs
 from sweeper.jobs import JobSpec
+from sweeper.planning import plan
 from sweeper.progress import BLOCKED, DONE, FAILED
-from sweeper.store.files import StoreFiles
+from sweeper.store.commits import withdraw
+from sweeper.store.files import StoreFiles, digest
 from sweeper.study import Study
 
 SMALLEST: dict[str, Any] = {"intermediates": {}, "seeds": [0], "targets": {"tagging": None}}
@@ -43,7 +48,7 @@ def files(tmp_path: Path) -> StoreFiles:
     return files_at(tmp_path / "store")
 
 
-def _cluster(study: Study, files: StoreFiles, **options: Any) -> Cluster:
+def _cluster(study: Study | Plan, files: StoreFiles, **options: Any) -> Cluster:
     return Cluster(progress_of(study, files, failures=False), **options)
 
 
@@ -81,11 +86,28 @@ def test_an_attempt_has_its_spec_in_the_store(files: StoreFiles) -> None:
             continue
         kept = JobSpec.from_json(files.read(f"attempts/{spec.address}/{spec.attempt}/job.json"))
         assert kept == spec
+        assert {name: digest(said) for name, said in kept.made_from.items()} == spec.units
     trial = next(s for s in cluster.specs if s.key == "tune/surface>tagging/seed=0/trial=1")
     assert (trial.intermediate, trial.target, trial.seed, trial.trial) == (
         "surface", "tagging", 0, 1
     )  # fmt: skip
     assert trial.released > 0 and trial.study == "small"
+
+
+def test_all_that_a_job_reads_is_vouched_for_and_waited_for(files: StoreFiles) -> None:
+    cluster = _cluster(small_study(seeds=[0]), files)
+    cluster.run()
+    progress = cluster.progress
+    for spec in cluster.specs:
+        named = set(re.findall(r"attempts/([0-9a-f]{32})/", json.dumps(spec.inputs)))
+        assert {name.split(".")[0] for name in spec.reads} == named
+        made = {
+            progress.commits.by_unit[unit].address
+            for need in progress.plan.jobs[spec.key].needs
+            for unit in (progress.addressing.units(need) or {}).values()
+        }
+        assert named <= made, spec.key
+    assert any(spec.reads for spec in cluster.specs)
 
 
 def test_losers_go_and_winners_stay(files: StoreFiles) -> None:
@@ -178,6 +200,59 @@ def _lives(name: str, files: StoreFiles, slots: int, chance: random.Random) -> s
     assert max(done.values()) == 1, "a unit was done twice"
     assert not progress_of(STUDIES[name], files).left
     return committed_units(files)
+
+
+def _twins() -> Plan:
+    """Two targets that are scored on the winners of one search."""
+    cards = cards_like("tagging", 0)
+    cards["twin"] = cards["tagging"].model_copy(update={"name": "twin"})
+    at = {"selection": {"task": "tagging", "split": "dev", "language": "qaa"}}
+    targets = {"tagging": at, "twin": at | {"training_task": "tagging"}}
+    said = {"intermediates": {"surface": None}, "seeds": [0], "targets": targets}
+    return plan(small_study(**said, task_limits={"twin": {"test": 5}}), cards=cards)
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 6), st.randoms(use_true_random=False))
+def test_damage_that_workers_find_is_made_again_whoever_else_is_at_work(
+    slots: int, chance: random.Random
+) -> None:
+    """A worker withdraws what it finds damaged; others that read the same may end well, or not."""
+    planned = _twins()
+    with quick_store() as files:
+        cluster = _cluster(planned, files, slots=slots, chance=chance)
+        left = 5
+        while True:
+            cluster.fill()
+            if not cluster.flying:
+                cluster.release_holds()
+                cluster.fill()
+            if not cluster.flying:
+                break
+            trial = cluster.any()
+            reads = cluster.flying[trial].reads
+            if left and reads and chance.random() < 0.3:
+                left -= 1
+                withdraw(files, chance.choice(reads), "damaged")
+                said = {
+                    "status": "failed",
+                    "error": "damaged",
+                    "message": "changed content",
+                }
+                cluster.end(trial, said, commits=False)
+            else:
+                cluster.end(trial)
+            cluster.release_holds()
+        failed = set(cluster.progress.failures)
+        assert not cluster.progress.left and not cluster.dispatcher.stopping
+        assert all("changed content" in why for why in cluster.progress.failures.values())
+        # A job that met damage again and again is given up; the next run makes it.
+        again = _cluster(planned, files)
+        again.run()
+        assert failed or not again.runs
+        assert not again.progress.left and not again.progress.failures
+        done = Counter(cluster.runs + again.runs)
+        assert sum(done.values()) <= len(done) + 2 * 5, "what is whole is not made again"
 
 
 def test_a_worker_that_dies_after_its_commit_did_its_job(files: StoreFiles) -> None:

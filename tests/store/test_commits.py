@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from hashlib import sha256
 
 import pytest
@@ -9,7 +10,7 @@ from helpers import put, unrelated
 
 from benchmarks import committing
 from sweeper.errors import StoreError
-from sweeper.store.commits import Commits, commit
+from sweeper.store.commits import Commits, commit, withdraw
 from sweeper.store.files import StoreFiles
 
 A, B, U, V = (unrelated(name) for name in "abuv")
@@ -92,15 +93,82 @@ def test_the_tenth_generation_comes_after_the_ninth(files: StoreFiles) -> None:
     assert Commits(files).by_unit[U].generation == 10
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"address": "x"}', "[]", "null"])
-def test_a_damaged_marker_is_named_and_can_be_deleted(files: StoreFiles, text: str) -> None:
+def test_a_withdrawn_marker_counts_as_not_there(files: StoreFiles) -> None:
+    _commit(files, A, [U])
+    _commit(files, B, [V])
+    before = Commits(files)
+    assert withdraw(files, f"{A}.0", "its weights are damaged")
+    assert not withdraw(files, f"{A}.0", "twice")
+    assert files.exists(f"attempts/{A}/1/weights"), "nothing is deleted"
+    assert before.refresh() == []
+    for reader in (Commits(files), before):
+        assert (set(reader.by_address), set(reader.by_unit)) == ({B}, {V})
+        assert (reader.next_generation(A), reader.next_generation(B)) == (1, 1)
+
+    _commit(files, A, [U], "2", generation=1)
+    for reader in (Commits(files), before):
+        reader.refresh()
+        assert reader.by_unit[U].attempt == "2"
+
+
+def test_what_a_withdrawn_marker_replaced_counts_again(files: StoreFiles) -> None:
+    """Units that two markers hold, and a dropped checkpoint whose next generation was lost."""
+    _commit(files, A, [U])
+    _commit(files, B, [U, V])
+    commits = Commits(files)
+    commits.drop(A)
+    _commit(files, A, [U], "2", generation=1)
+    commits.refresh()
+    withdraw(files, f"{A}.1", "lost")
+    withdraw(files, f"{B}.0", "lost")
+    commits.refresh()
+    assert (commits.by_unit[U].attempt, commits.by_unit[U].dropped) == ("1", True)
+    assert V not in commits.by_unit
+    assert commits.next_generation(A) == 2
+
+
+def test_what_others_drop_is_seen(files: StoreFiles) -> None:
+    _commit(files, A, [U])
+    mine, theirs = Commits(files), Commits(files)
+    theirs.drop(A)
+    assert not mine.by_unit[U].dropped
+    mine.refresh()
+    assert mine.by_unit[U].dropped
+
+
+def _marker(**changes: object) -> str:
+    said = {
+        "address": A, "generation": 0, "attempt": "1", "job": "j", "kind": "train",
+        "units": {"all": A}, "files": {"x": {"size": 1, "sha256": "0"}}, "outcome": OUTCOME,
+        "committed": 1.0,
+    }  # fmt: skip
+    return json.dumps({**said, **changes})
+
+
+DAMAGE = [
+    "", "{", '{"address": "x"}', "[]", "null", _marker()[: len(_marker()) // 2],
+    _marker(address=B), _marker(generation=1), _marker(units=[A]), _marker(units={"all": 1}),
+    _marker(files={"x": "0"}), _marker(outcome={}), _marker(more=1), _marker(committed="now"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", DAMAGE)
+def test_a_damaged_marker_is_named_and_can_be_withdrawn(files: StoreFiles, text: str) -> None:
     _commit(files, A, [U])
     _commit(files, B, [V])
     put(files, f"commits/{A}.0", text)
-    with pytest.raises(StoreError, match=f"{A}.0.*Delete"):
+    with pytest.raises(StoreError, match=rf"{A}\.0.*sweeper store verify --repair"):
         Commits(files)
-    files.remove(f"commits/{A}.0")
-    assert set(Commits(files).by_unit) == {V}
+    assert set(Commits(files, without=[f"{A}.0"]).by_unit) == {V}
+    withdraw(files, f"{A}.0", "damaged")
+    commits = Commits(files)
+    assert set(commits.by_unit) == {V}
+    assert commits.next_generation(A) == 1
+
+
+def test_a_whole_marker_is_none_of_the_damaged_ones(files: StoreFiles) -> None:
+    put(files, f"commits/{A}.0", _marker())
+    assert set(Commits(files).by_unit) == {A}
 
 
 def test_a_stranger_among_the_markers_is_named(files: StoreFiles) -> None:

@@ -144,7 +144,10 @@ def test_removing_twice_is_no_error(files: StoreFiles) -> None:
     files.remove("x/a")
     assert files.names("x") == ["a.json", "ab"]
     files.remove("x/ab")
+    files.delete("x/ab")
     assert files.names("x") == ["a.json"]
+    files.delete("x/a.json")
+    assert files.names("x") == []
 
 
 def test_a_full_disk_is_said_and_loses_nothing(small_disk: Path) -> None:

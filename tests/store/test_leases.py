@@ -226,7 +226,7 @@ def test_a_store_that_refuses_to_let_go_stops_nothing(
     one: Leases = leases_of(files, clock)
     assert one.acquire("a", job="j")
     with monkeypatch.context() as patched:
-        patched.setattr(StoreFiles, "remove", _refused)
+        patched.setattr(StoreFiles, "delete", _refused)
         one.release("a")
     assert files.names("leases") == ["a.0"]
     assert one.acquire("a", job="j"), "it is its own"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import boto3
 import pyarrow as pa
 import pytest
 
@@ -79,6 +81,32 @@ def test_an_answer_that_is_cut_off_is_asked_for_again(
     faults.script = [(fault, True)]
     assert files.names("x") == ["a"]
     faults.script = [(fault, True)]
+    files.remove("x")
+    assert files.names("x") == []
+
+
+def test_what_others_write_and_delete_is_seen_at_once(address: str) -> None:
+    files = StoreFiles(address, create=True)
+    other, path = boto3.client("s3"), address.removeprefix(f"s3://{BUCKET}/")
+    assert files.names("x") == [] and not files.exists("x/a")
+    other.put_object(Bucket=BUCKET, Key=f"{path}/x/a", Body=b"{}")
+    assert files.names("x") == ["a"] and files.exists("x/a") and files.there(["x"])
+    other.put_object(Bucket=BUCKET, Key=f"{path}/x/b", Body=b'{"b": 1}')
+    assert files.names("x") == ["a", "b"] and files.read("x/b") == {"b": 1}
+    other.put_object(Bucket=BUCKET, Key=f"{path}/x/b", Body=b'{"b": 2}')
+    assert files.read("x/b") == {"b": 2}
+    other.delete_object(Bucket=BUCKET, Key=f"{path}/x/a")
+    assert files.names("x") == ["b"] and not files.exists("x/a")
+
+
+def test_a_thousand_names_and_more_come_in_pages(address: str) -> None:
+    files = StoreFiles(address, create=True)
+    other, path = boto3.client("s3"), address.removeprefix(f"s3://{BUCKET}/")
+    names = [f"{number:04d}" for number in range(1003)]
+    with ThreadPoolExecutor(8) as pool:
+        keys = (f"{path}/x/{name}" for name in names)
+        list(pool.map(lambda key: other.put_object(Bucket=BUCKET, Key=key, Body=b"{}"), keys))
+    assert files.names("x") == names
     files.remove("x")
     assert files.names("x") == []
 
@@ -197,3 +225,17 @@ def test_a_service_that_overwrites_is_refused(files: StoreFiles, faults: Flaky) 
     with pytest.raises(StoreError, match="does not overwrite on request"):
         StoreFiles(files.address, create=True)
     assert files.content("store.json") == before
+
+
+def test_a_fork_has_a_client_of_its_own(anywhere: str) -> None:
+    files = StoreFiles(anywhere, create=True)
+    child = os.fork()
+    if not child:
+        # Whatever happens here, pytest must not go on in two processes.
+        try:
+            code = 0 if files.create("from/child", {}) and files.read("store.json") else 1
+        except BaseException:
+            code = 2
+        os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert files.names("from") == ["child"]

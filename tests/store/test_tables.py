@@ -87,7 +87,9 @@ def test_a_truncated_file_is_named(files: StoreFiles, cut: float) -> None:
     whole = files.content(name) or b""
     end = int(cut * len(whole)) if isinstance(cut, float) else cut
     put(files, name, whole[:end])
-    with pytest.raises(StoreError, match=r"bad\.parquet is damaged.*delete its marker"):
+    with pytest.raises(
+        StoreError, match=r"bad\.parquet is damaged.*sweeper store verify --repair"
+    ):
         tables.read(files, "scores", [good, name])
 
 

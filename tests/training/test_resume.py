@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,23 @@ def test_a_damaged_slot_gives_way_to_the_other(files: StoreFiles, damage: str) -
     assert number(points) == 1
 
 
+def test_another_node_goes_on_from_a_bucket(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = ResumePoints(StoreFiles(address, create=True), "a")
+    best = {"w": torch.ones(2)}
+    for count in range(3):
+        here.save(Point({"number": count}, {"w": torch.full((3,), float(count))}, {"best": best}))
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "other"))
+    there = ResumePoints(StoreFiles(address), "a")
+    found = there.load()
+    assert found is not None and found.data == {"number": 2}
+    assert torch.equal(found.tensors["w"], torch.full((3,), 2.0))
+    assert torch.equal(found.kept["best"]["w"], best["w"])
+    there.save(point(3))
+    assert number(here) == 3, "and back"
+
+
 def test_points_of_another_job_are_not_taken(files: StoreFiles) -> None:
     ResumePoints(files, "a").save(point(1))
     for name, content in [(n, files.content(f"resume/a/{n}")) for n in files.names("resume/a")]:
@@ -145,12 +163,18 @@ def test_kept_tensors_are_written_once_and_swept(files: StoreFiles) -> None:
     assert files.names("resume/a") == []
 
 
-def test_what_a_killed_attempt_was_writing_is_swept_when_it_is_old(world: World) -> None:
+@pytest.mark.parametrize("hours", [-2, 0, 2])
+def test_what_a_killed_attempt_was_writing_is_swept_when_it_is_old(
+    world: World, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """Old by the clock of the disk: that of this host may be hours off."""
     ResumePoints(world, "a").save(point(1))
     folder = world.path("resume/a")
     for name, age in ((".draft-old", LEFT_OVER + 60), (".draft-new", 0.0)):
         (folder / name).write_text("half")
         then = (folder / name).stat().st_mtime - age
         os.utime(folder / name, (then, then))
+    here = time.time
+    monkeypatch.setattr(time, "time", lambda: here() + 3600 * hours)
     assert number(ResumePoints(world, "a")) == 1
     assert [path.name for path in folder.glob(".draft-*")] == [".draft-new"]

@@ -1,0 +1,46 @@
+"""What the next run of each study would do again, if some commits counted as not there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sweeper.progress import Progress
+from sweeper.resolving import open_study
+from sweeper.store.commits import Commits
+from sweeper.store.files import StoreFiles
+
+
+def done_again(
+    files: StoreFiles, lost: Collection[str], unread: Collection[str] = ()
+) -> dict[str, list[str]]:
+    """Study -> the jobs that its next run does again, of those that were done.
+
+    What nothing needs any more (the stages of a finished study) is not among them, nor is a score
+    whose trial is done again: it stays, unless another trial then wins.
+
+    Args:
+        files: The store.
+        lost: The markers that would not count.
+        unread: Those of them that cannot be read, and so do not count today either.
+
+    Raises:
+        StoreError: a study's snapshot, or another marker, cannot be read.
+    """
+    found = {}
+    addresses = {name.rpartition(".")[0] for name in unread}
+    for study in files.names("studies"):
+        planned, resolved = open_study(files, study)
+        today, then = (
+            Progress(planned, resolved, files, failures=False, commits=Commits(files, names))
+            for names in (unread, lost)
+        )
+        again = [
+            key
+            for key in planned.jobs
+            if key in then.left
+            and then.addressing.units(key) is not None
+            and (key not in today.left or then.attempt_address(key) in addresses)
+        ]
+        if again:
+            found[study] = again
+    return found

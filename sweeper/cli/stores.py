@@ -1,0 +1,53 @@
+"""Looking after a store."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from sweeper.cli.words import app
+
+store_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(store_app, name="store", help="Look after a store.")
+
+
+@store_app.callback()
+def store() -> None:
+    """Look after a store."""
+
+
+@store_app.command()
+def verify(
+    store: Annotated[
+        str | None,
+        typer.Option(help="The store's folder or address; default: the only one in ./runs."),
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make damaged commits count as not there.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all findings as JSON.")] = False,
+) -> None:
+    """Check every marker, file, hash, row and reference of a store.
+
+    Exits with 1 if something is damaged and not repaired. A repair deletes nothing: the next run
+    does again what was lost.
+    """
+    from sweeper.analysis.store import only_store
+    from sweeper.report import verify as report
+    from sweeper.report.terminal import console
+    from sweeper.store import verify as checks
+    from sweeper.store.files import StoreFiles
+
+    files = StoreFiles(only_store(store))
+    with report.progress(console(sys.stderr)) as listener:
+        verified = checks.verify(files, listener)
+    again = report.consequences(files, verified)
+    repaired = checks.repair(files, verified) if repair else 0
+    if as_json:
+        typer.echo(report.as_json(verified, again, repaired))
+    else:
+        report.print_verified(console(), files.address, verified, again, repaired)
+    if any(not (repaired and fault.withdraws) for fault in verified.faults):
+        raise typer.Exit(1)

@@ -1,0 +1,183 @@
+"""What `sweeper store verify` shows: while it reads, and of what it found."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+from rich.text import Text
+
+from sweeper.analysis.again import done_again
+from sweeper.disk import size
+from sweeper.errors import StoreError
+from sweeper.report.terminal import duration, say
+from sweeper.store.files import StoreFiles
+from sweeper.store.records import Fault
+from sweeper.store.verify import Verified
+
+_SHOWN = 20
+"""Lines of one sort that people are shown; `--json` has all."""
+_QUIET = 5.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+Item = TypeVar("Item")
+
+
+@contextlib.contextmanager
+def progress(out: Console) -> Iterator[Callable[[int, int], None]]:
+    """A bar of the bytes read, on a terminal; elsewhere a line every few seconds."""
+    if out.is_terminal:
+        columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=out, transient=True) as bar:
+            task = bar.add_task("", total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+        return
+    last = time.monotonic()
+
+    def plain(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _QUIET:
+            last = time.monotonic()
+            say(out, f"{size(done)} of {size(total)} read")
+
+    yield plain
+
+
+def consequences(files: StoreFiles, verified: Verified) -> dict[str, list[str]] | str:
+    """Study -> the jobs that are done again once repaired, or why that cannot be told."""
+    unread = {
+        fault.withdraws
+        for fault in verified.faults
+        if fault.withdraws and fault.name == f"commits/{fault.withdraws}"
+    }
+    try:
+        return done_again(files, verified.withdrawing, unread)
+    except StoreError as error:
+        return str(error)
+
+
+def as_json(verified: Verified, again: dict[str, list[str]] | str, repaired: int) -> str:
+    """All that was found, for programs."""
+    told = {
+        "counts": dict(verified.counts),
+        "faults": [asdict(fault) for fault in verified.faults],
+        "withdrawing": verified.withdrawing,
+        "rests_on": verified.rests_on,
+        "done_again": again if isinstance(again, dict) else None,
+        "leftovers": [asdict(one) for one in verified.leftovers],
+        "repaired": repaired,
+        "seconds": round(verified.seconds, 3),
+    }
+    return json.dumps(told, indent=2)
+
+
+def print_verified(
+    out: Console,
+    root: str | Path,
+    verified: Verified,
+    again: dict[str, list[str]] | str,
+    repaired: int,
+) -> None:
+    """What was looked at, what is damaged, what that means, and what a repair does or did."""
+    say(out, f"{root}: {_looked_at(verified)}")
+    withdrawing = [fault for fault in verified.faults if fault.withdraws]
+    others = [fault for fault in verified.faults if not fault.withdraws]
+    if withdrawing:
+        out.print()
+        _print_damage(out, withdrawing, verified.rests_on)
+        _print_meaning(out, len(verified.withdrawing), again, repaired)
+    if others:
+        out.print()
+        say(out, f"{_count(len(others), 'fault')} that no repair mends", "bold red")
+        for fault in _first(out, others):
+            _line(out, f"  {fault.name}: {fault.problem.rstrip('.')}. {fault.remedy}")
+    _print_leftovers(out, verified)
+    out.print()
+    if not verified.faults:
+        say(out, "The store is whole.", "bold")
+    elif repaired and not others:
+        say(out, "The store is whole again; the next run does what it lost.", "bold")
+    else:
+        say(out, "The store is damaged.", "bold red")
+
+
+def _looked_at(verified: Verified) -> str:
+    counts = verified.counts
+    parts = [_count(counts["markers"], "marker"), _count(counts["files"], "file")]
+    parts += [_count(counts["rows"], "row"), _count(counts["asks"], "ask")]
+    kinds = ("dropped", "withdrawn")
+    parts += [f"{counts[kind]:,} {kind}" for kind in kinds if counts[kind]]
+    seconds = verified.seconds
+    spent = f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
+    return f"{', '.join(parts)}; {size(counts['bytes'])} read in {spent}"
+
+
+def _print_damage(out: Console, faults: Sequence[Fault], rests_on: Mapping[str, int]) -> None:
+    say(out, f"{_count(len(faults), 'fault')} of commits", "bold red")
+    for fault in _first(out, faults):
+        job = f"{fault.job}: " if fault.job else ""
+        _line(out, f"  {job}{fault.name}: {fault.problem}")
+        resting = rests_on.get(fault.withdraws)
+        if resting:
+            stay = "commit that was made from its checkpoint stays"
+            several = "commits that were made from its checkpoint stay"
+            say(out, f"    {resting:,} {stay if resting == 1 else several}")
+
+
+def _print_meaning(
+    out: Console, count: int, again: dict[str, list[str]] | str, repaired: int
+) -> None:
+    out.print()
+    if repaired:
+        say(out, f"{_count(repaired, 'commit')} no longer counted; nothing was deleted.")
+    else:
+        say(
+            out,
+            f"--repair makes {_count(count, 'commit')} count as not there; it deletes nothing.",
+        )
+    if isinstance(again, str):
+        say(out, f"What the next run does again cannot be told: {again}")
+    elif not again:
+        say(out, "The next run does nothing again: no study needs what is lost.")
+    else:
+        for study, keys in again.items():
+            say(out, f"The next run of {study} does {_count(len(keys), 'job')} again:")
+            for key in _first(out, keys):
+                _line(out, f"  {key}")
+
+
+def _print_leftovers(out: Console, verified: Verified) -> None:
+    found = verified.leftovers
+    if not found:
+        return
+    count, total = sum(one.files for one in found), sum(one.bytes for one in found)
+    out.print()
+    say(
+        out,
+        f"{_count(count, 'file')} ({size(total)}) that no marker names, of attempts that died. "
+        "They can be deleted while no sweep runs:",
+    )
+    for one in _first(out, found):
+        _line(out, f"  {one.name} ({_count(one.files, 'file')}, {size(one.bytes)})")
+
+
+def _line(out: Console, text: str) -> None:
+    """A line that is not wrapped: names in it can be copied."""
+    out.print(Text(text), soft_wrap=True)
+
+
+def _first(out: Console, items: Sequence[Item]) -> Iterator[Item]:
+    yield from items[:_SHOWN]
+    if len(items) > _SHOWN:
+        out.print(Text(f"  and {len(items) - _SHOWN:,} more (--json has all)"))
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"

@@ -1,0 +1,165 @@
+"""The small files of a store, read one by one so that a damaged one is a finding and no error."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sweeper.errors import StoreError
+from sweeper.store.commits import Commit, parsed
+from sweeper.store.files import StoreFiles, digest
+
+_NAME = re.compile(r"[0-9a-f]{32}\.[0-9]+")
+
+MOVE = "Move it away: a store has no such file."
+RESTORE = "Put it back from a copy, or delete this one file."
+
+
+_UNREADABLE = "it cannot be read, or is no JSON"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something of a store that is damaged, or breaks a rule.
+
+    ``withdraws`` names the marker that a repair withdraws; where no repair helps it is empty, and
+    ``remedy`` says what a person can do.
+    """
+
+    name: str
+    problem: str
+    withdraws: str = ""
+    job: str = ""
+    remedy: str = ""
+
+
+class Records:
+    """Markers, records about them, asks, snapshots and failures.
+
+    Attributes:
+        named: Marker -> what it says; None if it cannot be read, or if there is only a record
+            that it was withdrawn.
+        asks: Search key and trial -> the parameters asked for, in each of its spaces.
+        failed_tables: The tables of failed attempts -> the file that names them.
+        faults: What is wrong with these files themselves.
+    """
+
+    def __init__(self, files: StoreFiles) -> None:
+        self.files = files
+        self.counts: Counter[str] = Counter()
+        self.faults: list[Fault] = []
+        self.withdrawn = set(files.names("withdrawn"))
+        self.dropped = set(files.names("dropped"))
+        self.named: dict[str, Commit | None] = {}
+        for name in files.names("commits"):
+            self._marker(name)
+        for name in sorted(self.withdrawn):
+            self.named.setdefault(name, None)
+            if not _NAME.fullmatch(name):
+                self._add(f"withdrawn/{name}", "it bears no marker's name", MOVE)
+        self.asks = self._asks()
+        self.failed_tables = dict(self._failures())
+        self._snapshots()
+        self.counts["withdrawn"] = len(self.withdrawn)
+        self.counts["dropped"] = len(self.dropped)
+
+    @property
+    def addresses(self) -> set[str]:
+        """Every address that has or had a marker."""
+        return {name.rpartition(".")[0] for name in self.named}
+
+    def counting(self) -> list[Commit]:
+        """The commits that readers see, dropped ones marked: the newest whole one per address."""
+        newest: dict[str, Commit] = {}
+        for name, commit in self.named.items():
+            if commit is None or name in self.withdrawn or _problem(commit):
+                continue
+            known = newest.get(commit.address)
+            if known is None or known.generation < commit.generation:
+                newest[commit.address] = commit
+        return [replace(one, dropped=one.name in self.dropped) for one in newest.values()]
+
+    def _add(self, name: str, problem: str, remedy: str) -> None:
+        self.faults.append(Fault(name, problem, remedy=remedy))
+
+    def _marker(self, name: str) -> None:
+        self.counts["markers"] += 1
+        if not _NAME.fullmatch(name):
+            self._add(f"commits/{name}", "it bears no marker's name", MOVE)
+            return
+        data = self._read(f"commits/{name}")
+        try:
+            commit = None if data is None else parsed(name, data)
+            problem = _problem(commit) if commit else _UNREADABLE
+        except StoreError as error:
+            commit, problem = None, str(error)
+        self.named[name] = commit
+        job = commit.job if commit else ""
+        if problem and name not in self.withdrawn:
+            self.faults.append(Fault(f"commits/{name}", problem, name, job))
+
+    def _asks(self) -> dict[tuple[str, int], list[dict[str, Any]]]:
+        found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        for path in self._below("asks"):
+            data = self._json(path, {"search": str, "number": int, "parameters": dict})
+            if data and not path.endswith(f"/{data['number']}.json"):
+                self._add(path, f"it is the ask of trial {data['number']}", RESTORE)
+            elif data:
+                known = found.setdefault((data["search"], data["number"]), [])
+                known.append(data["parameters"])
+        return found
+
+    def _failures(self) -> Iterator[tuple[str, str]]:
+        for path in self._below("failures"):
+            data = self._json(path, {"table": str, "job": str, "message": str})
+            if data:
+                yield data["table"], path
+        for path in self._below("failed"):
+            self._json(path, {"job": str, "message": str})
+
+    def _snapshots(self) -> None:
+        newest = {path.rpartition("/")[0]: path for path in self._below("studies")}.values()
+        for path in newest:  # nobody reads the others any more
+            self._json(path, {"study": str, "cards": dict, "resolved": dict})
+
+    def _below(self, top: str) -> Iterator[str]:
+        for folder in self.files.names(top):
+            for name in self.files.names(f"{top}/{folder}"):
+                self.counts[top] += 1
+                yield f"{top}/{folder}/{name}"
+
+    def _read(self, path: str) -> Any:
+        try:
+            return self.files.read(path)
+        except StoreError:
+            return None
+
+    def _json(self, path: str, keys: Mapping[str, type]) -> dict[str, Any] | None:
+        """A JSON file with (at least) these keys; else a fault and None."""
+        data = self._read(path)
+        if data is None:
+            self._add(path, _UNREADABLE, RESTORE)
+            return None
+        for key, kind in keys.items():
+            if not isinstance(data, dict) or not isinstance(data.get(key), kind):
+                self._add(path, f"it has no {key}", RESTORE)
+                return None
+        found: dict[str, Any] = data
+        return found
+
+
+def _problem(commit: Commit) -> str:
+    """What is wrong with a marker that has the schema; "" if nothing is."""
+    units = commit.units
+    made_of = units["all"] if list(units) == ["all"] else digest(sorted(units.values()))
+    if made_of != commit.address:
+        return "its units are not those of its address"
+    tables = re.compile(rf"tables/[a-z]+/{commit.address}-{re.escape(commit.attempt)}\.parquet")
+    for name in commit.files:
+        inside = name.startswith(f"{commit.folder}/") and ".." not in name.split("/")
+        if not inside and not tables.fullmatch(name):
+            return f"it names {name}, which is no file of its attempt"
+    return ""

@@ -1,0 +1,170 @@
+"""Whether a store is whole: every marker, every file that one names, every table, every reference.
+
+Only what counts is held against its files: of an address the newest marker that is not withdrawn.
+Nothing is changed here but by `repair`, which withdraws damaged commits and deletes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Lock
+
+from sweeper.store import intact, relations
+from sweeper.store.commits import Commit, withdraw
+from sweeper.store.drivers import Drivers
+from sweeper.store.files import StoreFiles
+from sweeper.store.folder import DRAFT
+from sweeper.store.records import Fault, Records
+from sweeper.store.relations import Rows
+
+Listener = Callable[[int, int], None]
+"""Called with the bytes that were read, and with how many there are."""
+
+_THREADS = min(4, os.cpu_count() or 1)
+"""Hashing leaves Python's lock; a disk seldom feeds more."""
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Files that no marker names: of an attempt that died, or a draft."""
+
+    name: str
+    files: int
+    bytes: int
+
+
+@dataclass
+class Verified:
+    """What was looked at, and what was found.
+
+    ``rests_on`` says of each commit to be withdrawn how many others were made from its
+    checkpoint, directly or not: those stay as they are.
+    """
+
+    counts: Counter[str]
+    faults: list[Fault]
+    leftovers: list[Leftover]
+    rests_on: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def withdrawing(self) -> dict[str, str]:
+        """The markers that `repair` withdraws, each with the first reason."""
+        found: dict[str, str] = {}
+        for fault in self.faults:
+            if fault.withdraws:
+                found.setdefault(fault.withdraws, f"{fault.name}: {fault.problem}")
+        return found
+
+
+def verify(files: StoreFiles, listener: Listener = lambda done, total: None) -> Verified:
+    """Check a store, which may be in use meanwhile.
+
+    Raises:
+        StoreError: a folder of the store cannot be listed.
+    """
+    began = time.monotonic()
+    records = Records(files)
+    counting = records.counting()
+    look = _Look(files, listener, counting)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        read = list(pool.map(look.at, counting))
+    rows = {commit.name: one for commit, one in zip(counting, read, strict=True) if one}
+    faults = [*records.faults, *look.faults]
+    faults += relations.faults(records, counting, rows)
+    faults += relations.failure_faults(files, records.failed_tables)
+    # A driver may have dropped a loser since we began, or a worker withdrawn what it found.
+    late = {*files.names("dropped"), *files.names("withdrawn")}
+    late -= records.dropped | records.withdrawn
+    found = Verified(
+        counts=Counter({**records.counts, **look.counts}),
+        faults=[fault for fault in faults if fault.withdraws not in late],
+        leftovers=list(_leftovers(files, records)),
+    )
+    found.rests_on = relations.resting(rows, counting, found.withdrawing)
+    found.seconds = time.monotonic() - began
+    return found
+
+
+def repair(files: StoreFiles, verified: Verified) -> int:
+    """Make the damaged commits count as not there; returns how many that are."""
+    for name, why in verified.withdrawing.items():
+        withdraw(files, name, why)
+    return len(verified.withdrawing)
+
+
+class _Look:
+    """Holds the files of one commit after another against what its marker says."""
+
+    def __init__(self, files: StoreFiles, listener: Listener, commits: list[Commit]) -> None:
+        self.files = files
+        self.counts: Counter[str] = Counter()
+        self.faults: list[Fault] = []
+        self._listener = listener
+        self._total = sum(
+            said["size"]
+            for commit in commits
+            for name, said in commit.files.items()
+            if _expected(commit, name)
+        )
+        self._lock = Lock()
+
+    def at(self, commit: Commit) -> Rows | None:
+        """Look at a commit's files; what its tables refer to, or None if one is damaged."""
+        damaged = False
+        for name, said in commit.files.items():
+            if not _expected(commit, name):
+                continue
+            problem = intact.fault(self.files, name, said)
+            with self._lock:
+                if problem:
+                    self.faults.append(Fault(name, problem, commit.name, commit.job))
+                self.counts["files"] += 1
+                self.counts["bytes"] += said["size"]
+                self._listener(self.counts["bytes"], self._total)
+            damaged |= bool(problem) and name.startswith("tables/")
+        if damaged:
+            return None
+        rows = relations.rows_of(self.files, commit)
+        with self._lock:
+            self.counts += rows.counts
+            self.faults += rows.faults
+        return rows
+
+
+def _expected(commit: Commit, name: str) -> bool:
+    """Whether a file of a commit is to be there: that of a dropped checkpoint is not."""
+    return not (commit.dropped and name.startswith("attempts/"))
+
+
+def _leftovers(files: StoreFiles, records: Records) -> Iterator[Leftover]:
+    commits = [commit for commit in records.named.values() if commit]
+    known = {name for commit in commits for name in commit.files} | set(records.failed_tables)
+    known |= {f"{commit.folder}/job.json" for commit in commits}
+    attempts = {commit.folder for commit in commits}
+    done = {commit.address for commit in records.counting()}
+    living = Drivers(files).living()
+    working = {one["attempt"] for seen in living for one in seen.heartbeat["running"].values()}
+    groups: dict[str, list[int]] = {}
+    for name, size in {**files.sizes(""), **files.drafts()}.items():
+        group = "" if name in known else _group(name, attempts, done)
+        if group and working.isdisjoint(group.split("/")):
+            groups.setdefault(group, []).append(size)
+    for group, sizes in sorted(groups.items()):
+        yield Leftover(group, len(sizes), sum(sizes))
+
+
+def _group(name: str, attempts: set[str], done: set[str]) -> str:
+    """Under which name a file that no marker names is listed; "" if it is no leftover."""
+    top, *parts = name.split("/")
+    if top == "attempts":
+        attempt = "/".join([top, *parts[:2]])
+        return name if attempt in attempts else attempt
+    if top == "resume":
+        return f"resume/{parts[0]}" if parts[0] in done else ""
+    return name if top == "tables" or name.split("/")[-1].startswith(DRAFT) else ""
