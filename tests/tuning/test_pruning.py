@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from sweeper.jobs import JobSpec
 from sweeper.planning import plan
 from sweeper.progress import DONE, PRUNED, Progress
 from sweeper.report.overview import print_plan, print_status
+from sweeper.report.why import print_why
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
 from sweeper.tuning.searches import Searches
@@ -210,6 +212,7 @@ def test_a_study_that_does_not_prune_finishes_what_was_stopped(files: StoreFiles
     stopped = list(first.search.trials[2:])
     assert [key for key in whole.cluster.runs if key.startswith("tune/")] == stopped
     assert whole.states() == [DONE] * 4
+    assert len(files.names("asks")) == 1, "they are one search, which asked once"
     won = whole.progress.addressing.winner(whole.search, SELECTION)
     assert won and won[0].key == stopped[0]
     # What is in the store is known to both: the one that prunes has that winner now, scored.
@@ -233,6 +236,7 @@ def test_rows_are_compared_on_request_and_each_keeps_its_best(tmp_path: Path) ->
         said = study({**MEDIAN, "within": within}, trials=3, intermediates={"surface": None})
         sweep = Sweep(said, store, curves).run()
         assert not sweep.progress.left and not sweep.progress.failures
+        assert max(Counter(sweep.cluster.runs).values()) == 1, "none is stopped to go on later"
         return {
             search.intermediate: [sweep.progress.state(key) for key in search.trials]
             for search in sweep.progress.plan.searches.values()
@@ -243,6 +247,12 @@ def test_rows_are_compared_on_request_and_each_keeps_its_best(tmp_path: Path) ->
     together = run("training_task", files_at(tmp_path / "together"))
     # The worse row has a winner, too: the best of a search is never stopped.
     assert together == {"none": [DONE, DONE, PRUNED], "surface": [DONE, PRUNED, PRUNED]}
+
+
+def test_a_trial_that_diverged_is_nobodys_rival(files: StoreFiles) -> None:
+    led = [10.0, 90.0]  # and then it diverged
+    sweep = Sweep(study(HALVING, trials=2), files, fixed(led, [20.0, 50.0, 50.0, 50.0])).run()
+    assert sweep.states() == [DONE, DONE] and not sweep.said("pruned")
 
 
 def test_when_all_others_diverged_the_best_of_the_stopped_goes_on(files: StoreFiles) -> None:
@@ -304,6 +314,11 @@ def test_pruned_trials_are_counted_and_told(files: StoreFiles) -> None:
     assert rows[0] == ["tune", "2", "2", "4"], "done, pruned, all"
     assert rows[1][-4:] == ["4", "2", "0", "2"], "all, done, left, pruned"
     assert "nothing is left." in printed
+    stopped = sweep.search.trials[2]
+    print_why(out, view, stopped)
+    said = out.file.getvalue().removeprefix(printed)
+    assert said.startswith(f"{stopped} is pruned: 10.00 after epoch 1: worse than the median")
+    assert "without `pruning` finishes it" in said
 
 
 def test_pruning_that_stops_nothing_is_refused() -> None:
