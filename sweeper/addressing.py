@@ -72,11 +72,13 @@ class Addressing:
         resolved: Resolved,
         commits: Commits,
         asks: Mapping[str, Mapping[int, dict[str, Any]]],
+        pruned: Mapping[str, Any],
     ) -> None:
         self.plan = plan
         self.resolved = resolved
         self.commits = commits
         self.asks = asks
+        self._pruned = pruned
         self._units: dict[str, dict[str, str]] = {}
         self._data_units: dict[tuple[str, str, str, int], str] = {}
         self._searches: dict[str, str] = {}
@@ -127,10 +129,56 @@ class Addressing:
         """Where the asks of a search lie: the digest of everything but a trial's parameters."""
         if search.key not in self._searches:
             job = self.plan.jobs[search.trials[0]]
-            space = search.space.model_dump(exclude={"training", "trials"})
+            space = search.space.model_dump(exclude={"training", "trials", "pruning"})
             said = {"search": self._tune_identity(job, {}), "space": space}
             self._searches[search.key] = digest(said)
         return self._searches[search.key]
+
+    def pruned_name(self, key: str) -> str | None:
+        """The record that stops a trial early; None without pruning, or of an unknown address.
+
+        Under the search and its rule: another rule, or none, judges anew.
+        """
+        search = self._search_of(key)
+        units = self.units(key) if search and search.space.pruning else None
+        if search is None or search.space.pruning is None or units is None:
+            return None
+        rule = search.space.pruning.model_dump()
+        return f"pruned/{digest([self.search_address(search), rule])}/{units[ONLY]}.json"
+
+    def pruned(self, key: str) -> dict[str, Any] | None:
+        """The record of a trial that was stopped early and is to stay so; see `revived`."""
+        record = self._record(key)
+        if record is None or self.commit(key):
+            return None
+        search = self._search_of(key)
+        assert search
+        return None if self.revived(search) == key else record
+
+    def revived(self, search: Search) -> str | None:
+        """The pruned trial that is to go on after all, since no other one of its search can win.
+
+        The best of those that got farthest: all that were better diverged in the end.
+        """
+        if search.space.pruning is None:
+            return None
+        commits = {key: self.commit(key) for key in search.trials}
+        if any(commit and commit.outcome["status"] == "done" for commit in commits.values()):
+            return None
+        found = {key: self._record(key) for key, commit in commits.items() if commit is None}
+        records = {key: record for key, record in found.items() if record}
+        if not records or len(records) < len(found):
+            return None
+        sign = 1 if self._higher_is_better(search.selections[0]) else -1
+        return max(records, key=lambda key: _reached(records[key]["values"], sign))
+
+    def _search_of(self, key: str) -> Search | None:
+        job = self.plan.jobs[key]
+        return self.plan.searches[job.declared["search"]] if job.kind == "tune" else None
+
+    def _record(self, key: str) -> dict[str, Any] | None:
+        name = self.pruned_name(key)
+        return self._pruned.get(name) if name else None
 
     def parameters(self, job: Job) -> dict[str, Any] | None:
         """A trial's searched settings: as asked, or as the grid says; None if not yet asked."""
@@ -321,7 +369,7 @@ class Addressing:
             parent = source["train"]
             return Checkpoint(parent, "checkpoint", self._parent_identity(parent))
         search = self.plan.searches[source["search"]]
-        if not all(self.commit(key) for key in search.trials):
+        if not all(self.commit(key) or self.pruned(key) for key in search.trials):
             return None
         won = self.winner(search, self.plan.selection_of(job.target))
         if won is None:
@@ -343,6 +391,10 @@ class Addressing:
         """The job whose checkpoint a score job reads, once it is known."""
         checkpoint = self.checkpoint(self.plan.jobs[key])
         return checkpoint.job if checkpoint else None
+
+
+def _reached(values: list[float], sign: int) -> tuple[int, float]:
+    return len(values), sign * values[-1]
 
 
 def _settings(declared: Mapping[str, Any], searched: Mapping[str, Any]) -> dict[str, Any]:

@@ -74,6 +74,7 @@ class Checks:
         """A space that no target is trained in would be read by nobody."""
         trained = {target.training_task for target in targets.values()}
         if name in trained:
+            self._check_pruning(name)
             return
         task = targets[name].training_task if name in targets else None
         if name in targets:
@@ -81,6 +82,17 @@ class Checks:
         else:
             said = "is no target's training task: take it out, or name one that is"
         self._refuse(("spaces", name), f"a space belongs to a training task, and {name} {said}.")
+
+    def _check_pruning(self, name: str) -> None:
+        """A trial whose last epoch is over has ended: nothing is left to stop."""
+        space = self.study.space(name)
+        training = self.study.training.updated(space.training)
+        if space.pruning and training.steps is None and space.pruning.grace >= training.epochs:
+            self._refuse(
+                ("spaces", name, "pruning", "grace"),
+                f"pruning would stop nothing: trials have {training.epochs} epochs, and "
+                f"{space.pruning.grace} of them are their grace. Lower `grace` or raise `epochs`.",
+            )
 
     def _completed(self, name: str, target: Target) -> Target:
         where = ("targets", name)

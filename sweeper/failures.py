@@ -30,7 +30,7 @@ def record(
         **spec.columns(),
         "kind": spec.kind,
         "trial": spec.trial,
-        "status": "failed",
+        "status": "pruned" if error == "pruned" else "failed",
         "message": message,
         "released": spec.released,
         "started": handed_out,

@@ -21,6 +21,8 @@ class JobSpec:
     ``units`` are the parts of the job that the store lacks (name -> address), ``made_from`` says
     what each address is the digest of, to be kept with what is made. ``inputs`` depends on
     ``kind`` (see `sweeper.inputs`), ``reads`` names the markers that vouch for what they refer to.
+    ``pruned`` names the record that stops a trial early, if it comes to be in the store; empty
+    where nothing does.
     """
 
     key: str
@@ -38,6 +40,7 @@ class JobSpec:
     made_from: dict[str, dict[str, Any]] = field(default_factory=dict)
     generation: int = 0
     released: float = 0.0
+    pruned: str = ""
     reads: tuple[str, ...] = ()
 
     def columns(self) -> dict[str, Any]:
@@ -57,12 +60,16 @@ class JobSpec:
 
 @dataclass(frozen=True)
 class Progress:
-    """A sign of life: how far the job is (``step`` of ``steps`` in ``phase``)."""
+    """A sign of life: how far the job is (``step`` of ``steps`` in ``phase``).
+
+    ``values`` are what a trial was worth after each epoch so far: the driver may stop it for them.
+    """
 
     phase: str
     step: int = 0
     steps: int = 0
     message: str = ""
+    values: tuple[float, ...] = ()
 
 
 class Interrupted(Exception):
@@ -80,13 +87,18 @@ class Preempted(Interrupted):
     """The process is about to be taken away; the job goes on in another one."""
 
 
+class Pruned(Interrupted):
+    """The driver stops a trial early; another study may let it go on."""
+
+
 @dataclass
 class Outcome:
     """What one attempt brought.
 
     ``selections`` (tune only): per selection split its best epoch, ``{name: {"epoch", "metric",
-    "value" (percent), "loss" (nats), "checkpoint" (folder inside the attempt)}}``; ``scores`` and
-    ``examples`` (score only) are rows of the store's tables without the columns that name the job.
+    "value" (percent), "loss" (nats), "checkpoint" (folder inside the attempt)}}``, and ``values``
+    their mean after each epoch; ``scores`` and ``examples`` (score only) are rows of the store's
+    tables without the columns that name the job.
     ``skipped`` (prepare only) counts, per unit, the broken rows that were left out.
     ``micro_batch`` is how many examples were on the device at once, where a batch did not fit it.
     """
@@ -94,6 +106,7 @@ class Outcome:
     status: str = "done"
     message: str = ""
     selections: dict[str, dict[str, Any]] = field(default_factory=dict)
+    values: list[float] = field(default_factory=list)
     skipped: dict[str, int] = field(default_factory=dict)
     scores: list[dict[str, Any]] = field(default_factory=list)
     examples: list[dict[str, Any]] = field(default_factory=list)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
 from typing import Any
@@ -22,7 +23,7 @@ from sweeper.store.files import StoreFiles, digest
 from sweeper.store.leases import Leases
 
 DONE, READY, WAITING, FAILED, BLOCKED = "done", "ready", "waiting", "failed", "blocked"
-UNNEEDED = "unneeded"
+UNNEEDED, PRUNED = "unneeded", "pruned"
 
 
 class Progress:
@@ -47,12 +48,14 @@ class Progress:
         self.commits = commits or Commits(files)
         self.claims = Claims(leases)
         self.asks: dict[str, dict[int, dict[str, Any]]] = {}
-        self.addressing = Addressing(plan, resolved, self.commits, self.asks)
+        self.records: dict[str, dict[str, Any]] = {}  # of trials that were stopped early, by name
+        self.addressing = Addressing(plan, resolved, self.commits, self.asks, self.records)
         self.failures: dict[str, str] = {}
         self.children = plan.children()
         self.priority = plan.remaining_paths()
         self.urgency = self.priority | _scores_first(plan)
         self.done: set[str] = set()
+        self.pruned: set[str] = set()  # settled for their search, and not done
         self.wanted: set[str] = set()
         self.left_by_kind: Counter[str] = Counter()
         self._left: set[str] = set()
@@ -63,6 +66,7 @@ class Progress:
         self._intact: set[str] = set()  # jobs whose files were seen: on NFS a look costs
         self._dropping: dict[str, str] = {}  # losers -> folders that were in use elsewhere
         self._read_asks()
+        self._read_pruned()
         if failures:
             self._read_failures()
         self._derive()
@@ -77,6 +81,7 @@ class Progress:
         self.done -= set(self.failures)
         for key in self.failures:
             self._block(key)
+        self.pruned = {key for key in self.plan.jobs if self.addressing.pruned(key)}
         needed = {need for key, job in self.plan.jobs.items() if key not in self.done
                   for need in job.needs if need in self.done}  # fmt: skip
         self._look_at(need for need in needed if self._leaves_files(need))
@@ -87,7 +92,7 @@ class Progress:
         new, todo = [], list(ends)
         while todo:
             key = todo.pop()
-            if key in self.done or key in self.wanted:
+            if key in self.done or key in self.wanted or key in self.pruned:
                 continue
             self.wanted.add(key)
             new.append(key)
@@ -102,8 +107,12 @@ class Progress:
         for key in [key for key in new if not self._lacking[key]]:
             self._release(key)
 
+    def _settled(self, key: str) -> bool:
+        """Whether those below a job need not wait for it any more."""
+        return key in self.done or key in self.pruned
+
     def _count_lacking(self, key: str) -> None:
-        self._lacking[key] = sum(need not in self.done for need in self.plan.jobs[key].needs)
+        self._lacking[key] = sum(not self._settled(need) for need in self.plan.jobs[key].needs)
 
     def _undone(self, key: str) -> list[str]:
         """What a job needs that was done and must be done again: its files are gone or damaged."""
@@ -117,7 +126,7 @@ class Progress:
     def _put_off(self, key: str) -> bool:
         """Whether a job must wait, since what it needs must be done again."""
         undone = self._undone(key)
-        if not undone and self.done.issuperset(self.plan.jobs[key].needs):
+        if not undone and all(map(self._settled, self.plan.jobs[key].needs)):
             return False
         for need in undone:
             self._mark_redo(need)
@@ -196,10 +205,25 @@ class Progress:
             return
         job = self.plan.jobs[key]
         if job.kind == "score" and self.addressing.units(key) is None:
-            search = self.plan.searches[job.declared["checkpoint"]["search"]]
-            self.fail(key, f"no trial of the search {search.key} finished: all diverged")
+            self._release_without_winner(key)
+            return
+        if self.addressing.pruned(key):
+            self._prune(key)
             return
         self._offer(key)
+
+    def _release_without_winner(self, key: str) -> None:
+        """A score whose search has no finished trial: a pruned one goes on, or it cannot be."""
+        search = self.plan.searches[self.plan.jobs[key].declared["checkpoint"]["search"]]
+        revived = self.addressing.revived(search)
+        if revived is None:
+            self.fail(key, f"no trial of the search {search.key} finished: all diverged")
+            return
+        if revived in self.pruned:
+            self.pruned.discard(revived)
+            self.wanted.discard(revived)
+            self._want([revived])
+        self._count_lacking(key)
 
     def _offer(self, key: str) -> None:
         heapq.heappush(self._ready, (-self.urgency[key], key))
@@ -212,15 +236,27 @@ class Progress:
         elif key not in self.done:
             self._finish(key)
 
+    def _prune(self, key: str) -> None:
+        """Settle a trial that was stopped early: its search goes on without it."""
+        if key not in self.pruned:
+            self.pruned.add(key)
+            self._leave(key)
+            self._tell_children(key)
+
     def _finish(self, key: str) -> None:
         self.done.add(key)
         self._intact.add(key)  # committed a moment ago: no need to look
+        self.pruned.discard(key)
         self._leave(key)
         if key in self._redo:
             self._redo.discard(key)
             # A training is not bound to repeat itself to the last bit: look at the winner anew.
             for child in self.children[key]:
                 self.addressing.forget(child)
+        self._tell_children(key)
+
+    def _tell_children(self, key: str) -> None:
+        """One job less to wait for."""
         for child in self.children[key]:
             if child not in self.done and self._lacking.get(child):
                 self._count_lacking(child)
@@ -237,7 +273,7 @@ class Progress:
         todo = [culprit]
         while todo:
             for child in self.children[todo.pop()]:
-                if child in self.done or child in self.failures or child in self._blocked:
+                if self._settled(child) or child in self.failures or child in self._blocked:
                     continue
                 self._blocked[child] = culprit
                 self._leave(child)
@@ -250,7 +286,7 @@ class Progress:
         self._look_at_other_drivers()
         while self._ready:
             _, key = heapq.heappop(self._ready)
-            if key not in self.done and key not in self.failures:
+            if not self._settled(key) and key not in self.failures:
                 return key
         return None
 
@@ -272,7 +308,8 @@ class Progress:
             # Others commit before they let go of a lease, and mark what they delete before they
             # look who reads it. The worker of a driver that was killed may have ended its job.
             self._read_again(key)
-            if not (self._made(key) or self._undone(key)):
+            ended = self._made(key) or self.addressing.pruned(key)
+            if not (ended or self._undone(key)):
                 return True
         for other in [key, *self.claims.land(key)]:
             self._release(other)
@@ -288,6 +325,9 @@ class Progress:
         if self.plan.jobs[key].kind == "score":
             for parent in self.addressing.parents(key):
                 self.commits.read_drop(parent)
+        name = self.addressing.pruned_name(key)
+        if name and name not in self.records and (record := self.files.find(name)):
+            self.records[name] = record
 
     def _look_at_other_drivers(self) -> None:
         """Take in, now and then, what others on this store have committed or let go of."""
@@ -324,6 +364,28 @@ class Progress:
         parked = self.claims.land(key)
         self._settle(key)
         for other in parked:
+            self._release(other)
+        return True
+
+    def prune(self, key: str, values: list[float], why: str) -> None:
+        """Record, durably, that a running trial is to stop; it is settled when it has."""
+        name = self.addressing.pruned_name(key)
+        assert name is not None, key
+        record = {"job": key, "values": values, "why": why, "pruned": time.time()}
+        if not self.files.create(name, record):
+            record = self.files.read(name)
+        self.records[name] = record
+
+    def stop_record(self, key: str) -> str:
+        """The name of the record that may stop a trial early; empty where none may."""
+        name = self.addressing.pruned_name(key)
+        return "" if not name or name in self.records or self.addressing.commit(key) else name
+
+    def stopped_early(self, key: str) -> bool:
+        """Whether a trial that has ended was pruned; then its search goes on without it."""
+        if self.addressing.pruned(key) is None:
+            return False
+        for other in [key, *self.claims.land(key)]:
             self._release(other)
         return True
 
@@ -367,9 +429,11 @@ class Progress:
     # -- answers -------------------------------------------------------------------------------
 
     def state(self, key: str) -> str:
-        """One of done, ready, waiting, failed, blocked, unneeded."""
+        """One of done, ready, waiting, failed, blocked, pruned, unneeded."""
         if key in self.done:
             return DONE
+        if key in self.pruned:
+            return PRUNED
         if key in self.failures:
             return FAILED
         if key in self._blocked:
@@ -384,7 +448,7 @@ class Progress:
 
     @property
     def left(self) -> Set[str]:
-        """The wanted jobs that are neither done, failed nor blocked. It changes as they are."""
+        """The wanted jobs that are neither done, pruned, failed nor blocked: kept up to date."""
         return self._left
 
     def counts(self) -> dict[str, Counter[str]]:
@@ -450,6 +514,13 @@ class Progress:
         ):
             known = self.asks.setdefault(name.split("/")[0], {})
             known[asked["number"]] = asked["parameters"]
+
+    def _read_pruned(self) -> None:
+        if all(search.space.pruning is None for search in self.plan.searches.values()):
+            return
+        named = {name for key in self.plan.jobs if (name := self.addressing.pruned_name(key))}
+        names = [n for one in self.files.sizes("pruned") if (n := f"pruned/{one}") in named]
+        self.records.update(zip(names, self.files.read_all(names), strict=True))
 
     def _read_failures(self) -> None:
         reasons = given_up(self.files)

@@ -35,6 +35,9 @@ def _differ(names: tuple[str, ...]) -> tuple[str, ...]:
 Languages = Annotated[tuple[str, ...], Field(min_length=1, strict=False), AfterValidator(_differ)]
 Splits = Annotated[tuple[Name, ...], Field(min_length=1, strict=False), AfterValidator(_differ)]
 
+STARTUP, FACTOR = 5, 3
+"""Defaults of a median's and a halving's pruning."""
+
 CONTROL = "none"
 """The row without intermediate training: always there, the control of every gain."""
 
@@ -173,6 +176,29 @@ class Range(Strict):
         return self
 
 
+class Pruning(Strict):
+    """When a trial is stopped early, for its value on the selection splits after an epoch."""
+
+    rule: Literal["median", "halving"]
+    within: Literal["search", "training_task"] = Field(
+        "search", description="Which trials are compared: of a search, or of all rows and seeds."
+    )
+    grace: Positive = Field(1, description="Epochs that every trial is given.")
+    startup: Positive | None = Field(
+        None, description="Median: trials that must have finished before; default 5."
+    )
+    factor: int | None = Field(
+        None, ge=2, description="Halving: one in so many goes on at a rung; default 3."
+    )
+
+    @model_validator(mode="after")
+    def _settings_belong_to_their_rule(self) -> Pruning:
+        for name, rule in (("startup", "median"), ("factor", "halving")):
+            if getattr(self, name) is not None and self.rule != rule:
+                raise ValueError(f"`{name}` goes with `rule: {rule}`, and only with it")
+        return self
+
+
 Choice = float | int | bool | None
 
 
@@ -183,6 +209,7 @@ class Space(Strict):
     search: dict[str, tuple[Choice, ...] | Range] = Field(default_factory=dict)
     sampler: Literal["grid", "random", "tpe"] = "grid"
     trials: Positive | None = Field(None, description="Default: every point of the grid.")
+    pruning: Pruning | None = Field(None, description="Default: every trial runs to its end.")
 
     @field_validator("search", mode="before")
     @classmethod
@@ -225,6 +252,25 @@ class Space(Strict):
                 _check_choice(field, value)
         if self.sampler != "grid" and self.trials is None:
             raise ValueError(f"`sampler: {self.sampler}` needs `trials`, the size of its budget")
+        return self
+
+    @model_validator(mode="after")
+    def _comparable(self) -> Space:
+        """Pruning compares trials after the same epoch, if there is one to compare with."""
+        lengths = [name for name in ("epochs", "steps", "examples") if name in self.search]
+        if self.pruning and lengths:
+            raise ValueError(
+                f"`pruning` compares trials after the same epoch, and {lengths[0]!r} is searched: "
+                "after it they are at different shares of their training; fix it under `training`"
+            )
+        if self.pruning and self.pruning.within == "search":
+            needed = (self.pruning.startup or STARTUP) if self.pruning.rule == "median" else 1
+            if self.budget <= needed:
+                raise ValueError(
+                    f"`pruning` would stop nothing: it needs {needed} other trials of a search "
+                    f"first, and one has {self.budget}: raise `trials`, lower `startup` (median), "
+                    "or say `within: training_task`"
+                )
         return self
 
     @property

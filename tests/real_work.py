@@ -42,6 +42,21 @@ def small(**changes: Any) -> Study:
     return Study.model_validate({**SMALL, **changes})
 
 
+SMALLEST: dict[str, Any] = {
+    **SMALL,
+    "intermediates": {},
+    "targets": {"demo_retrieval": {"languages": ["qab"]}},
+    "training": {**SMALL["training"], "dropout": 0.0},
+    "spaces": {},
+}
+"""One training, of a few steps, and one scoring."""
+
+
+def smallest(**changes: Any) -> Study:
+    """The smallest study with some keys changed."""
+    return Study.model_validate({**SMALLEST, **changes})
+
+
 Work = Callable[[JobSpec, StoreFiles], Iterable[Any]]
 
 
@@ -70,16 +85,37 @@ class Run:
 
     def go(self, before: Callable[[JobSpec], None] = lambda spec: None, doing: Work = work) -> Run:
         """Do one job after another; ``before`` each, the caller may break something."""
-        while not self.dispatcher.finished:
-            given = self.dispatcher.next(trial := f"t{len(self.specs)}")
-            if not isinstance(given, JobSpec):
-                break
-            self.specs.append(given)
-            before(given)
-            *_, last = doing(given, self.files)
-            ended = isinstance(last, Result)  # else its worker was killed
-            self.dispatcher.ended(trial, {"done": True, **asdict(last)} if ended else None)
+        while not self.dispatcher.finished and (given := self.next()):
+            before(given[1])
+            self._do(*given, doing)
         return self
+
+    def next(self) -> tuple[str, JobSpec] | None:
+        """Begin the next attempt: its trial's name and spec."""
+        given = self.dispatcher.next(trial := f"t{len(self.specs)}")
+        if not isinstance(given, JobSpec):
+            return None
+        self.specs.append(given)
+        return trial, given
+
+    def give(self, key: str) -> tuple[str, JobSpec]:
+        """Do all that comes before a job, and begin that one, which the caller is to do."""
+        while given := self.next():
+            if given[1].key == key:
+                return given
+            self._do(*given, work)
+        raise AssertionError(f"it ended before {key}: {self.ran}")
+
+    def _do(self, trial: str, spec: JobSpec, doing: Work) -> None:
+        *_, last = doing(spec, self.files)
+        ended = isinstance(last, Result)  # else its worker was killed
+        self.dispatcher.ended(trial, {"done": True, **asdict(last)} if ended else None)
+
+    def weights(self, key: str) -> Path:
+        """The file of a stage's weights."""
+        commit = self.progress.addressing.commit(key)
+        assert commit
+        return self.files.local(f"{commit.folder}/checkpoint/model.safetensors")
 
     @property
     def ran(self) -> list[str]:

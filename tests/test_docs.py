@@ -21,6 +21,7 @@ from sweeper.study import (
     Base,
     Intermediate,
     Limits,
+    Pruning,
     Range,
     Representation,
     Scratch,
@@ -48,7 +49,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "cluster" / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 MODELS = [
     Study, Training, Scratch, Base, Stage, Intermediate, Selection, Representation, Target, Range,
-    Space, Limits,
+    Space, Pruning, Limits,
 ]  # fmt: skip
 CARD_MODELS = [
     Card, Fields, Split, CardSelection, Overlap, LocalSource, LocalParts, HubSource, HubParts,

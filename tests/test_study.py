@@ -200,6 +200,35 @@ def test_searched_values_are_settings(search: dict[str, Any], good: bool) -> Non
             Space.model_validate(data)
 
 
+@pytest.mark.parametrize(
+    ("pruning", "space", "message"),
+    [
+        ({"rule": "median"}, {"trials": 6}, ""),
+        ({"rule": "median"}, {"trials": 5}, "it needs 5 other trials of a search first, and one"),
+        ({"rule": "median", "startup": 2}, {"trials": 3}, ""),
+        ({"rule": "halving", "factor": 2}, {"trials": 2}, ""),
+        ({"rule": "halving"}, {"trials": 1}, "it needs 1 other trials"),
+        ({"rule": "median", "within": "training_task"}, {"trials": 1}, ""),
+        ({"rule": "halving", "startup": 2}, {}, "`startup` goes with `rule: median`"),
+        ({"rule": "median", "factor": 2}, {}, "`factor` goes with `rule: halving`"),
+        ({"rule": "halving", "factor": 1}, {}, "greater than or equal to 2"),
+        ({"rule": "median", "grace": 0}, {}, "greater than 0"),
+        ({"rule": "best"}, {}, "'median' or 'halving'"),
+        ({"rule": "halving"}, {"search": {"epochs": [2, 3]}}, "'epochs' is searched"),
+    ],
+)
+def test_pruning_compares_what_can_be_compared(
+    pruning: dict[str, Any], space: dict[str, Any], message: str
+) -> None:
+    searched = {"learning_rate": {"low": 1e-5, "high": 1e-3}}
+    said = {"search": searched, "sampler": "random", "trials": 8, "pruning": pruning, **space}
+    if message:
+        with pytest.raises(ValidationError, match=message):
+            Space.model_validate(said)
+    else:
+        assert Space.model_validate(said).pruning
+
+
 def test_a_base_is_one_of_two() -> None:
     for base in ({}, {"model": "x", "scratch": SCRATCH}):
         with pytest.raises(ValidationError, match="exactly one of `model`"):

@@ -128,7 +128,7 @@ def _selected(view: View, target: str, intermediate: str | None, codes: set[str]
             [
                 *_why_row(view, compared, winners, sign, named=intermediate is not None),
                 *_why_seed(ordered),
-                *_why_trial(won),
+                *_why_trial(view, won),
                 *_flags(view, won.cell),
             ]
         ),
@@ -213,16 +213,19 @@ def _why_seed(ordered: list[_Winner]) -> list[str]:
     return [f"Of its seeds, {first} before {behind}{rule}."]
 
 
-def _why_trial(won: _Winner) -> list[str]:
+def _why_trial(view: View, won: _Winner) -> list[str]:
+    search = view.plan.searches[won.job.declared["search"]]
+    pruned = sum(key in view.progress.pruned for key in search.trials)
+    others = [f"{pruned} more were stopped early."] if pruned else []
     trials = len(won.ranking)
     said = f"Trial {won.job.trial}, epoch {won.best['epoch']}"
     if trials == 1:
-        return [f"{said}: the only trial that finished."]
+        return [f"{said}: the only trial that finished.", *others]
     second_job, second = won.ranking[1]
     tie = second["value"] == won.best["value"]
     rule = f" (a tie, decided by {TIES})" if tie else ""
     behind = f"trial {second_job.trial}, epoch {second['epoch']}, with {second['value']:.2f}"
-    return [f"{said} won among {trials} trials before {behind}{rule}."]
+    return [f"{said} won among {trials} trials before {behind}{rule}.", *others]
 
 
 def _flags(view: View, cell: Cell) -> list[str]:

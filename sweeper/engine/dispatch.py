@@ -26,6 +26,7 @@ from sweeper.jobs import JobSpec
 from sweeper.progress import Progress
 from sweeper.redaction import redacted
 from sweeper.store.drivers import Driver
+from sweeper.tuning.pruning import Prunings
 from sweeper.tuning.searches import Searches
 
 log = logging.getLogger("sweeper")
@@ -86,6 +87,7 @@ class Dispatcher:
     ) -> None:
         self.progress = progress
         self.searches = searches
+        self.prunings = Prunings(progress)
         self.driver = driver or Driver(progress.files, progress.plan.study.name)
         self.listener = listener or log_event
         self.pools: dict[str, Pool] = {}
@@ -255,6 +257,7 @@ class Dispatcher:
             made_from={name: made_from[name] for name in missing},
             generation=self.progress.generation(address),
             released=self._released[job.key],
+            pruned=self.progress.stop_record(job.key),
             reads=tuple(sorted(inputs.reads)),
         )
         self.progress.files.create(f"attempts/{address}/{spec.attempt}/job.json", spec.to_json())
@@ -269,6 +272,17 @@ class Dispatcher:
             said = {name: result[name] for name in ("phase", "step", "steps")}
             self._show(spec, host=result.get("hostname", ""), **said)
             self._say("progress", spec.key, said["phase"], said["step"], said["steps"])
+            if result.get("values"):
+                self._compare(spec, list(result["values"]))
+
+    def _compare(self, spec: JobSpec, values: list[float]) -> None:
+        """Stop a trial that its study's rule prunes; its worker looks before it goes on."""
+        why = self.prunings.verdict(self.progress.plan.jobs[spec.key], values)
+        try:
+            if why:
+                self.progress.prune(spec.key, values, why)
+        except StoreError as error:
+            self.stop(str(error))
 
     def ended(self, trial_id: str, result: dict[str, Any] | None) -> None:
         """A trial is over: ``result`` is its worker's last word, None if the worker vanished."""
@@ -305,6 +319,8 @@ class Dispatcher:
             self._committed(spec, result)
             # A search of which all trials diverged fails its scores with its last commit.
             self._tell_failures()
+        elif self.progress.stopped_early(spec.key):
+            self._pruned(spec, result)
         elif result.get("status") == "stopped" or (self.stopping and not result):
             # The worker may have seen first that its driver is asked to stop; or it was preempted.
             why = self.stopping or self.driver.asked_to_stop()
@@ -322,6 +338,13 @@ class Dispatcher:
         outcome = commit.outcome
         what = "diverged" if outcome["status"] == "diverged" else "done"
         self._say(what, spec.key, outcome.get("message", ""), seconds=result.get("seconds", 0.0))
+
+    def _pruned(self, spec: JobSpec, result: dict[str, Any]) -> None:
+        why = self.progress.records[spec.pruned]["why"]
+        if not (result or failures.last_words(self.progress.files, spec)):
+            failures.record(self.progress.files, spec, "pruned", why)  # its worker was killed
+        self._say("pruned", spec.key, why, seconds=result.get("seconds", 0.0))
+        self._tell_failures()
 
     def _retry(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
         try:

@@ -12,7 +12,7 @@ log = logging.getLogger("sweeper")
 class Event:
     """Something that a person watching would want to know."""
 
-    what: str  # started, progress, done, diverged, retry, failed, elsewhere
+    what: str  # started, progress, done, diverged, pruned, retry, failed, elsewhere
     key: str
     message: str = ""
     step: int = 0
@@ -22,6 +22,6 @@ class Event:
 
 def log_event(event: Event) -> None:
     """The listener where nobody watches."""
-    if event.what in ("done", "diverged", "retry", "failed"):
+    if event.what in ("done", "diverged", "pruned", "retry", "failed"):
         level = logging.INFO if event.what == "done" else logging.WARNING
         log.log(level, "%s %s %s", event.what, event.key, event.message)

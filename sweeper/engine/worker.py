@@ -12,7 +12,7 @@ import ray
 from ray import tune
 
 from sweeper.engine.notice import Notice
-from sweeper.jobs import JobSpec, Preempted, Progress
+from sweeper.jobs import JobSpec, Preempted, Progress, Pruned
 from sweeper.store.files import StoreFiles
 
 HOLD_SECONDS = 0.1
@@ -64,8 +64,9 @@ class Worker(tune.Trainable):
             self._files = StoreFiles(new_config["store"])
             self._stop = new_config["stop"]
             self._looked = time.monotonic()
-            spec = JobSpec.from_json(self._files.read(new_config["job"]))
-            self._items = self.work(spec, self._files)
+            self._spec = JobSpec.from_json(self._files.read(new_config["job"]))
+            self._is_judged = False  # whether the driver was told what the trial is worth by now
+            self._items = self.work(self._spec, self._files)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -73,6 +74,9 @@ class Worker(tune.Trainable):
         if self._items is None:
             time.sleep(max(HOLD_SECONDS, self._beat))
             return {"done": False}
+        if self._is_judged and self._files.exists(self._spec.pruned):
+            why = self._files.read(self._spec.pruned)["why"]
+            return self._end(self._items.throw(Pruned(why)))
         speaks = time.monotonic() + max(WORD_SECONDS, self._beat)
         while True:
             item = next(self._items)
@@ -81,7 +85,8 @@ class Worker(tune.Trainable):
             why = self._notice()
             if why:
                 return self._end(self._items.throw(Preempted(f"preempted: {why}")))
-            if time.monotonic() >= speaks:
+            self._is_judged = bool(item.values)
+            if self._is_judged or time.monotonic() >= speaks:
                 break
         if self._is_stopped():
             # However long the saving takes, the driver waits for this result.

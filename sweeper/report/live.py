@@ -22,7 +22,7 @@ from sweeper.report.timeleft import share, time_left
 if TYPE_CHECKING:
     from sweeper.engine.events import Event
 
-ENDED = ("done", "diverged", "failed")
+ENDED = ("done", "diverged", "pruned", "failed")
 _SHOWN = 8
 """Running jobs that have a line each; of a large cluster the others are counted."""
 
@@ -132,8 +132,8 @@ class Watcher:
 
     @property
     def done(self) -> int:
-        """How many of them are done."""
-        return len(self.progress.wanted & self.progress.done)
+        """How many of them are over, with a result or pruned."""
+        return len(self.progress.wanted & (self.progress.done | self.progress.pruned))
 
     def time_left(self) -> float | None:
         """Seconds till the end, about; None before anything can be measured."""

@@ -13,7 +13,7 @@ from rich.text import Text
 from sweeper.disk import checkpoints_needed, free_bytes, size
 from sweeper.errors import StoreError
 from sweeper.graph import Plan
-from sweeper.progress import BLOCKED, DONE, FAILED, UNNEEDED, Progress
+from sweeper.progress import BLOCKED, DONE, FAILED, PRUNED, UNNEEDED, Progress
 from sweeper.report.terminal import (
     duration,
     print_best_line,
@@ -72,6 +72,8 @@ def _print_jobs(out: Console, planned: Plan, progress: Progress | None) -> None:
 
     found = {"all": by_kind(planned.jobs), "done": by_kind(progress.done if progress else ())}
     found["left"] = by_kind(progress.left if progress else planned.jobs)
+    if progress and progress.pruned:
+        found[PRUNED] = by_kind(progress.pruned)
     if progress and progress.failures:
         found |= {FAILED: by_kind(progress.failures), BLOCKED: by_kind(progress.blocked())}
     made = table("job", "", *found, right=range(2, 2 + len(found)))
@@ -125,7 +127,7 @@ def _left(planned: Plan, progress: Progress | None, store: str | Path) -> str:
         )
     if left:
         return f"{said}{some}."
-    spared = len(planned.jobs) - done
+    spared = len(planned.jobs) - done - len(progress.pruned)
     extra = f" ({spared} more are not needed for that)" if spared else ""
     return f"{said}nothing is left{extra}."
 
@@ -166,7 +168,7 @@ def print_states(out: Console, view: View) -> None:
     out.print(made)
 
 
-_STATES = (DONE, "ready", "waiting", FAILED, BLOCKED, UNNEEDED)
+_STATES = (DONE, PRUNED, "ready", "waiting", FAILED, BLOCKED, UNNEEDED)
 
 
 def print_failures(out: Console, view: View) -> None:

@@ -14,7 +14,7 @@ from rich.text import Text
 from sweeper.analysis.nearest import Nearest, nearest
 from sweeper.analysis.view import View
 from sweeper.graph import Search
-from sweeper.progress import BLOCKED, DONE, FAILED, READY, UNNEEDED
+from sweeper.progress import BLOCKED, DONE, FAILED, PRUNED, READY, UNNEEDED
 from sweeper.report.inputs import words
 from sweeper.report.live import step
 from sweeper.report.terminal import STATE_STYLES, duration
@@ -64,6 +64,9 @@ class _Why:
             yield f"{self.key} is blocked by {culprit}, which failed:"
             yield f"  {self.progress.failures[culprit]}"
             yield f"  its log: sweeper logs '{culprit}' --store {self.view.files.address}"
+        elif state == PRUNED:
+            yield f"{self.key} is pruned: {self._record()['why']}."
+            yield "  Its search goes on without it; the same study without `pruning` finishes it."
         elif state == UNNEEDED:
             yield f"{self.key} is not needed: what it leads to is done."
             yield from _listed(sorted(self._ends(self.key)))
@@ -75,6 +78,12 @@ class _Why:
             yield from self._again()
         else:
             yield from self._waiting()
+
+    def _record(self) -> dict[str, Any]:
+        """What is known of a trial that was stopped early."""
+        record = self.progress.addressing.pruned(self.key)
+        assert record is not None, self.key
+        return record
 
     def _commits(self) -> list[Commit]:
         found = [self.progress.commits.by_unit.get(unit) for unit in (self.units or {}).values()]
@@ -143,9 +152,10 @@ class _Why:
 
     def _lacking(self, key: str) -> list[str]:
         needs = self.view.plan.jobs[key].needs
-        lost = [need for need in needs if need not in self.progress.done]
+        over = self.progress.done | self.progress.pruned
+        lost = [need for need in needs if need not in over]
         # Where a checkpoint was dropped, that trial alone is waited for.
-        return lost or [need for need in needs if self.progress.state(need) != DONE]
+        return lost or [need for need in needs if self.progress.state(need) not in (DONE, PRUNED)]
 
     def _first(self, key: str) -> str:
         lacking = self._lacking(key)
@@ -221,8 +231,10 @@ class _Why:
         if names:
             died = self.view.files.read_all(f"{folder}/{name}" for name in names)
             counts = Counter(one["error"] for one in died)
+            del counts["pruned"]
             told = ", ".join(f"{count} {error}" for error, count in counts.most_common())
-            yield f"  attempts that died: {told}"
+            if told:
+                yield f"  attempts that died: {told}"
 
     def _undecided(self) -> Iterator[str]:
         """Why a job has no address yet."""
@@ -231,14 +243,15 @@ class _Why:
             return
         search = self.view.plan.searches[self.job.declared["checkpoint"]["search"]]
         yield f"  Its address is not known yet: the search {search.key} has no winner, since"
-        yield f"  {self._ended(search)} of its {len(search.trials)} trials are done."
+        over = "done or pruned" if search.space.pruning else "done"
+        yield f"  {self._ended(search)} of its {len(search.trials)} trials are {over}."
 
     def _ended(self, search: Search) -> int:
-        return sum(trial in self.progress.done for trial in search.trials)
+        return len({*search.trials} & (self.progress.done | self.progress.pruned))
 
     def difference(self) -> Iterator[str]:
         """The nearest done job, and the inputs that tell it from this one."""
-        if self.progress.state(self.key) in (DONE, UNNEEDED):
+        if self.progress.state(self.key) in (DONE, PRUNED, UNNEEDED):
             return
         found = nearest(self.view, self.key)
         if found is None:

@@ -8,7 +8,8 @@ tables/<table>/<address>-<attempt>.parquet
 commits/<address>.<generation>          the marker that makes one attempt the job's outcome
 dropped/<address>.<generation>          its checkpoint was deleted, having lost its search
 withdrawn/<address>.<generation>        the marker counts as not there: what it names is damaged
-failures/<address>/<attempt>.json       an attempt that died, and why
+pruned/<search>/<address>.json          a trial was stopped early, and why
+failures/<address>/<attempt>.json       an attempt that ended without a commit, and why
 failed/<address>/<attempt>.json         the job was given up after that attempt
 resume/<address>/                       resume points of a job in flight
 stops/<run>.json                        a run is to save and stop

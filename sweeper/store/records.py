@@ -37,7 +37,7 @@ class Fault:
 
 
 class Records:
-    """Markers, records about them, asks, snapshots and failures.
+    """Markers, records about them, asks, snapshots, failures and early stops.
 
     Attributes:
         named: Marker -> what it says; None if it cannot be read, or if there is only a record
@@ -127,6 +127,8 @@ class Records:
                 yield data["table"], path
         for path in self._below("failed"):
             self._json(path, {"job": str, "message": str})
+        for path in self._below("pruned"):
+            self._json(path, {"job": str, "values": list, "why": str})
 
     def _snapshots(self) -> None:
         newest = {path.rpartition("/")[0]: path for path in self._below("studies")}.values()

@@ -40,7 +40,7 @@ from sweeper.training.references import (
 from sweeper.training.resume import ResumePoints
 from sweeper.training.retrieval import REFERENCE, Representation
 from sweeper.training.schedule import Schedule
-from sweeper.training.selection import BestEpochs, Selection, checkpoint
+from sweeper.training.selection import BestEpochs, Selection, checkpoint, values
 
 Handler: TypeAlias = Callable[[JobSpec, Files, Path, Clock], Run]
 
@@ -98,9 +98,11 @@ def tune(spec: JobSpec, files: Files, folder: Path, clock: Clock, *, pace: Pace 
             name: Selection(card_of(one["card"]), *unit_of(one["data"], files))
             for name, one in spec.inputs["selections"].items()
         }
-        best = BestEpochs(trainer.model.heads[0], selections, runner)
+        told = bool(spec.pruned)
+        best = BestEpochs(trainer.model.heads[0], selections, runner, told=told)
     trouble = yield from _run(trainer, points_of(spec, files), clock, pace, best)
     outcome = _outcome(trainer, trouble)
+    outcome.values = values(trainer.state.curve)
     if trouble is not None:
         return outcome
     with clock("save"):

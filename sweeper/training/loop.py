@@ -61,6 +61,9 @@ class EpochEnd(Protocol):
     ) -> Generator[Progress, None, dict[str, Any]]:
         """Look at the model after ``epoch`` (from 1); what is returned joins the loss curve."""
 
+    def values(self, curve: Sequence[Mapping[str, Any]]) -> list[float]:
+        """What is to be told at once of the epochs of a loss curve; nothing for none."""
+
     def saved(self) -> tuple[dict[str, Any], dict[str, Tensors]]:
         """Plain data, and tensors that never change under their names."""
 
@@ -265,6 +268,9 @@ class Trainer:
         state.loss = row["loss"]
         state.sums, state.counts = [0.0] * len(self.tasks), [0] * len(self.tasks)
         state.epoch += 1
+        values = end.values(state.curve) if end is not None and self._epoch_is_open() else []
+        if values:
+            yield Progress("train", state.step, self.schedule.steps, values=tuple(values))
 
     # ---- resuming --------------------------------------------------------------------------
 

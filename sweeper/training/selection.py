@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import pyarrow as pa
@@ -33,7 +34,8 @@ class BestEpochs:
     """Evaluates every selection after every epoch, and keeps the weights of the best ones.
 
     Higher metric wins (for a loss, lower); ties: lower loss, then the earlier epoch. Weights are
-    copied to main memory, once per epoch that is somebody's best.
+    copied to main memory, once per epoch that is somebody's best. What each epoch was worth is
+    ``told`` at once where somebody may stop the training for it.
 
     Attributes:
         best: per selection ``{"epoch", "metric", "value", "loss"}``.
@@ -41,7 +43,12 @@ class BestEpochs:
     """
 
     def __init__(
-        self, head: Head, selections: Mapping[str, Selection], runner: scoring.Runner
+        self,
+        head: Head,
+        selections: Mapping[str, Selection],
+        runner: scoring.Runner,
+        *,
+        told: bool = False,
     ) -> None:
         for name, selection in selections.items():
             card = selection.card
@@ -54,6 +61,7 @@ class BestEpochs:
                 )
         self._selections = dict(selections)
         self._runner = runner
+        self._told = told
         self._metric = kinds.get(head.kind).metric
         self._sign = 1.0 if kinds.get(head.kind).higher_is_better else -1.0
         self.best: dict[str, dict[str, Any]] = {}
@@ -77,6 +85,10 @@ class BestEpochs:
         self.states = {number: state for number, state in self.states.items() if number in named}
         fields = ("metric", "value", "loss")
         return {"selections": {n: {f: r[f] for f in fields} for n, r in found.items()}}
+
+    def values(self, curve: Sequence[Mapping[str, Any]]) -> list[float]:
+        """See `sweeper.training.loop.EpochEnd`."""
+        return values(curve) if self._told else []
 
     def saved(self) -> tuple[dict[str, Any], dict[str, Tensors]]:
         """See `sweeper.training.loop.EpochEnd`."""
@@ -103,6 +115,11 @@ class BestEpochs:
         """What is larger is better; the earlier of two equal ones stays."""
         loss = record["loss"]
         return self._sign * record["value"], -(math.inf if loss is None else loss)
+
+
+def values(curve: Sequence[Mapping[str, Any]]) -> list[float]:
+    """What each epoch of a trial's curve was worth: the mean over its selection splits."""
+    return [fmean(one["value"] for one in row["selections"].values()) for row in curve]
 
 
 def checkpoint(epoch: int) -> str:

@@ -71,11 +71,11 @@ def classify(error: BaseException) -> str:
     ``data`` and ``model``: what the job reads is missing or wrong. ``damaged``: what another job
     made is no longer what was committed. ``store``: the store cannot be written, so that no job
     can end. ``out_of_memory``: a smaller piece may fit the device. ``preempted``: the process is
-    taken away. ``infrastructure``: the system's or the network's, likely to pass, or memory that
-    ran out where nothing can be made smaller. ``bug``: everything else.
+    taken away. ``pruned``: no error. ``infrastructure``: the system's or the network's, likely to
+    pass, or memory that ran out where nothing can be made smaller. ``bug``: everything else.
     """
-    if isinstance(error, Preempted):
-        return "preempted"
+    if isinstance(error, Interrupted):
+        return "preempted" if isinstance(error, Preempted) else "pruned"
     if isinstance(error, OutOfMemory):
         return "out_of_memory"
     if isinstance(error, DataError):
@@ -123,6 +123,7 @@ def _commit(spec: JobSpec, files: StoreFiles, clock: Clock, outcome: Outcome) ->
             "status": outcome.status,
             "message": outcome.message,
             "selections": outcome.selections,
+            **({"values": outcome.values} if outcome.values else {}),
             **({"skipped": outcome.skipped} if outcome.skipped else {}),
         },
     )
@@ -141,7 +142,8 @@ def _failed(spec: JobSpec, files: StoreFiles, clock: Clock, error: Exception) ->
         kind, message = "store", full
     tainted = _taints(error)
     reached = error.reached if isinstance(error, Interrupted) else None
-    row = None if tainted else _trial_row(spec, clock, "failed", message, reached or Outcome())
+    status = "pruned" if kind == "pruned" else "failed"
+    row = None if tainted else _trial_row(spec, clock, status, message, reached or Outcome())
     try:
         failures.record(files, spec, kind, message, row)
         if isinstance(error, OutOfMemory):
@@ -153,7 +155,7 @@ def _failed(spec: JobSpec, files: StoreFiles, clock: Clock, error: Exception) ->
         log.error("the failure of %s could not be recorded: %s", spec.key, second)
         kind, message = "store", redacted(str(second))
     leaves = tainted or isinstance(error, Preempted)
-    return Result("failed", kind, message, time.time() - clock.started, leaves)
+    return Result(status, kind, message, time.time() - clock.started, leaves)
 
 
 def _taints(error: BaseException | None) -> bool:

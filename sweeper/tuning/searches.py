@@ -61,8 +61,11 @@ class Searches:
                 study.trials[number] = study.ask(number, parameters)
         for number in sorted(study.open):
             commit = self.progress.addressing.commit(search.trials[number])
+            record = self.progress.addressing.pruned(search.trials[number])
             if commit:
                 study.finish(number, commit)
+            elif record:
+                study.prune(number, record["values"])
         return study
 
     def _asked(self, search: Search) -> dict[int, dict[str, Any]]:
@@ -105,12 +108,22 @@ class _Study:
     def finish(self, number: int, commit: Commit) -> None:
         """Tell a trial's outcome: complete with its value (percent), or failed if it diverged."""
         outcome, trial = commit.outcome, self.trials[number]
-        self.told.add(number)
+        self._report(number, outcome.get("values", []))
         values = [best["value"] for best in outcome["selections"].values()]
         if outcome["status"] == "done" and values:
             self.optuna.tell(trial, sum(values) / len(values))
         else:
             self.optuna.tell(trial, state=TrialState.FAIL)
+
+    def prune(self, number: int, values: list[float]) -> None:
+        """Tell that a trial was stopped early, and its values (percent) until then."""
+        self._report(number, values)
+        self.optuna.tell(self.trials[number], state=TrialState.PRUNED)
+
+    def _report(self, number: int, values: list[float]) -> None:
+        self.told.add(number)
+        for epoch, value in enumerate(values, 1):
+            self.trials[number].report(value, epoch)
 
 
 def _sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:

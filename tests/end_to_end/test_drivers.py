@@ -62,10 +62,11 @@ def test_two_drivers_share_a_sweep_and_one_survives_the_other(
     study = tmp_path / "tiny.yaml"
     study.write_text(TINY.read_text().replace("seeds: [0, 1]", "seeds: [0]"))
     store, log = tmp_path / "store", tmp_path / "two.log"
+    # Begun at one time, since the sweep is as short as the start of a driver.
     one = start(tmp_path / "one.log", "run", study, "--store", store)
-    until((store / "store.json").exists, one)
-    files = StoreFiles(store)
     two = start(log, "run", study, "--store", store)
+    until((store / "store.json").exists, one, two)
+    files = StoreFiles(store)
     until(lambda: len(files.names("drivers")) == 2, one, two)
     before = len(files.names("commits"))
     until(lambda: len(files.names("commits")) >= before + 2 and held(files, one), one, two)

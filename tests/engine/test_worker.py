@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -13,14 +14,17 @@ from typing import Any
 
 import pytest
 import torch
+from real_work import Run, smallest
 from safetensors.torch import load_file
 
 from sweeper.analysis.store import Store
 from sweeper.engine import notice, worker
+from sweeper.graph import BASE, Job
 from sweeper.jobs import JobSpec
+from sweeper.study import Study
 from sweeper.training import jobs
 from sweeper.training.loop import Pace
-from tests.inprocess import BASE, Driver, small
+from sweeper.tuning.pruning import Prunings
 
 
 class Gone(BaseException):
@@ -57,13 +61,13 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store in which only the training is left to do."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("prepared") / "store"
-    Driver(small(), folder).give(BASE)
+    Run(smallest(), folder).give(BASE)
     return folder
 
 
 @pytest.fixture
-def driver(prepared: Path, tmp_path: Path) -> Driver:
-    return Driver(small(), copied(prepared, tmp_path / "store"))
+def driver(prepared: Path, tmp_path: Path) -> Run:
+    return Run(smallest(), copied(prepared, tmp_path / "store"))
 
 
 def copied(store: Path, folder: Path) -> Path:
@@ -71,7 +75,7 @@ def copied(store: Path, folder: Path) -> Path:
     return folder
 
 
-def config(driver: Driver, spec: JobSpec) -> dict[str, Any]:
+def config(driver: Run, spec: JobSpec) -> dict[str, Any]:
     """What a worker is told of a job."""
     return {
         "hold": False,
@@ -88,7 +92,7 @@ def until_step(process: worker.Worker, step: int) -> None:
         pass
 
 
-def finish(driver: Driver, trial: str, spec: JobSpec) -> None:
+def finish(driver: Run, trial: str, spec: JobSpec) -> None:
     process = worker.Worker(config(driver, spec))
     while not (result := process.step())["done"]:
         pass
@@ -97,15 +101,15 @@ def finish(driver: Driver, trial: str, spec: JobSpec) -> None:
 
 
 def test_a_preempted_training_is_saved_and_goes_on_to_the_same_bits_on_another_host(
-    driver: Driver, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    driver: Run, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calm = Driver(small(), copied(prepared, tmp_path / "calm"))
+    calm = Run(smallest(), copied(prepared, tmp_path / "calm"))
     finish(calm, *calm.give(BASE))
 
     trial, spec = driver.give(BASE)
     monkeypatch.setattr(platform, "node", lambda: "spot")
     process = worker.Worker(config(driver, spec))
-    until_step(process, 3)
+    until_step(process, 1)
     os.kill(os.getpid(), signal.SIGTERM)
     with pytest.raises(Gone):
         process.step()
@@ -122,16 +126,14 @@ def test_a_preempted_training_is_saved_and_goes_on_to_the_same_bits_on_another_h
     trials = Store(driver.files.address).trials(kind="train").set_index("attempt")
     lost, done = trials.loc[spec.attempt], trials.loc[again[1].attempt]
     assert (lost["status"], lost["message"]) == ("failed", "preempted: SIGTERM")
-    assert (lost["steps"], done["steps"]) == (4, 6)
+    assert (lost["steps"], done["steps"]) == (2, 4)
     assert [row["worker"].split(":")[0] for row in (lost, done)] == ["spot", "other"]
-    assert "resumes at step 4" in driver.files.local(
+    assert "resumes at step 2" in driver.files.local(
         f"logs/{BASE}/{again[1].attempt}.log"
     ).read_text()  # fmt: skip
 
 
-def test_a_worker_on_a_drained_host_saves_and_leaves(
-    driver: Driver, drained: dict[str, int]
-) -> None:
+def test_a_worker_on_a_drained_host_saves_and_leaves(driver: Run, drained: dict[str, int]) -> None:
     trial, spec = driver.give(BASE)
     process = worker.Worker(config(driver, spec))
     until_step(process, 2)
@@ -152,7 +154,7 @@ def test_sigterm_does_what_it_did_while_there_is_nothing_to_save() -> None:
     process.cleanup()
 
 
-def test_a_worker_that_is_to_go_takes_no_further_job(driver: Driver) -> None:
+def test_a_worker_that_is_to_go_takes_no_further_job(driver: Run) -> None:
     trial, spec = driver.give(BASE)
     process = worker.Worker(config(driver, spec))
     os.kill(os.getpid(), signal.SIGTERM)
@@ -166,3 +168,76 @@ def test_a_worker_that_is_to_go_takes_no_further_job(driver: Driver) -> None:
         process.step()
     died = driver.files.read(f"failures/{again.address}/{again.attempt}.json")
     assert died["error"] == "preempted"
+
+
+def tuned(pruning: dict[str, Any] | None) -> Study:
+    """A search of three trials of three epochs."""
+    space = {
+        "search": {"learning_rate": [1e-4, 1e-3, 3e-3]},
+        "training": {"epochs": 3, "examples": 40},
+        **({"pruning": pruning} if pruning else {}),
+    }
+    return smallest(
+        targets={"topic": {"languages": ["qaa"]}},
+        spaces={"topic": space},
+        training={"max_length": 48, "batch": 16, "epochs": 1},
+    )
+
+
+def as_tune_does(driver: Run, given: tuple[str, JobSpec]) -> dict[str, Any]:
+    """Run a worker, telling the driver of every result before the next step; the last one."""
+    trial, spec = given
+    process = worker.Worker(config(driver, spec))
+    while not (result := process.step())["done"]:
+        driver.dispatcher.progressed(trial, result)
+    driver.dispatcher.ended(trial, result)
+    return result
+
+
+def test_a_pruned_trial_stops_after_its_epoch_and_goes_on_where_nothing_prunes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(jobs.tune.__kwdefaults__, "pace", Pace(progress=1e9, resume=1e9))
+    heard: list[tuple[float, ...]] = []
+
+    def verdict(self: Prunings, job: Job, values: list[float]) -> str:
+        heard.append(tuple(values))
+        return "not good enough" if len(values) == 2 else ""
+
+    monkeypatch.setattr(Prunings, "verdict", verdict)
+    pruning = {"rule": "median", "startup": 1}
+    first, second, _ = (f"tune/none>topic/seed=0/trial={number}" for number in range(3))
+
+    calm = Run(tuned(None), tmp_path / "calm")
+    given = calm.give(first)
+    copied(tmp_path / "calm", tmp_path / "store")
+    assert as_tune_does(calm, given)["status"] == "done"
+    assert heard == [], "nobody asks what it was worth after an epoch"
+
+    driver = Run(tuned(pruning), tmp_path / "store")
+    given = driver.give(first)
+    result = as_tune_does(driver, given)
+    assert (result["status"], result["message"]) == ("pruned", "not good enough")
+    assert [len(values) for values in heard] == [1, 2]
+    assert driver.progress.state(first) == "pruned"
+    (row,) = Store(driver.files.address).trials(status="pruned").to_dict("records")
+    curve = json.loads(row["curve"])
+    assert [epoch["selections"]["topic/dev/qaa"]["value"] for epoch in curve] == [*heard[1]]
+    assert row["steps"] == 2 * 3 and row["message"] == "not good enough"
+    assert driver.next() and driver.specs[-1].key == second, "its search goes on"
+
+    later = Run(tuned(None), tmp_path / "store")
+    again = later.give(first)
+    assert again[1].address == given[1].address
+    assert as_tune_does(later, again)["status"] == "done"
+    log = later.files.local(f"logs/{first}/{again[1].attempt}.log").read_text()
+    assert "resumes at step 6" in log
+    one, two = (d.progress.addressing.commit(first) for d in (calm, later))
+    assert one and two and one.outcome == two.outcome and len(one.outcome["values"]) == 3
+    assert {
+        name.rpartition("/")[2]: said["sha256"]
+        for name, said in one.files.items() if name.endswith("safetensors")
+    } == {
+        name.rpartition("/")[2]: said["sha256"]
+        for name, said in two.files.items() if name.endswith("safetensors")
+    }  # fmt: skip

@@ -280,6 +280,15 @@ def test_asks_and_outcomes_agree(
         assert fault.remedy and not fault.withdraws, "no repair can bring it back"
 
 
+def test_the_record_of_an_early_stop_is_read(broken: Broken) -> None:
+    name = f"pruned/{'a' * 32}/{'b' * 32}.json"
+    broken.files.create(name, {"job": TRIALS[0], "values": [1.0], "why": "worse"})
+    assert broken.verify().faults == []
+    change(broken.root / name, values=1.0)
+    (fault,) = broken.verify().faults
+    assert (fault.name, fault.problem, fault.withdraws) == (name, "it has no values", "")
+
+
 def test_a_drop_of_nothing_would_hide_the_next_commit(broken: Broken) -> None:
     """Its marker was deleted and the drop left behind."""
     (loser,) = [

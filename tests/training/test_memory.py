@@ -9,20 +9,21 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from real_work import Run, smallest
 from safetensors.torch import load_file
 from transformers import XLMRobertaModel
 
 from sweeper.analysis.store import Store
+from sweeper.graph import BASE
 from sweeper.store.files import StoreFiles
 from sweeper.tasks import tokenizers
 from sweeper.training.memory import OutOfMemory, ran_out
-from sweeper.training.work import classify
-from tests.inprocess import BASE, Driver, small
+from sweeper.training.work import classify, work
 
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has ...")
 HOST = MemoryError()
 CPU = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.")
-TWO = small(intermediates={"surface": None}, seeds=[0, 1])
+TWO = smallest(intermediates={"surface": None}, seeds=[0, 1])
 FIRST, SECOND = "train/surface/seed=0", "train/surface/seed=1"
 
 
@@ -30,7 +31,7 @@ FIRST, SECOND = "train/surface/seed=0", "train/surface/seed=1"
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of `TWO` in which the base is trained and the rows' data prepared."""
     folder = tmp_path_factory.mktemp("prepared") / "store"
-    Driver(TWO, folder).go(until=lambda spec: spec.kind == "train" and spec.key != BASE)
+    Run(TWO, folder).give(FIRST)
     return folder
 
 
@@ -67,10 +68,10 @@ def limits(files: StoreFiles) -> dict[str, list[str]]:
 def test_a_batch_that_does_not_fit_goes_in_pieces_and_the_next_job_knows(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    whole = Driver(TWO, Path(shutil.copytree(store, tmp_path / "whole")))
+    whole = Run(TWO, Path(shutil.copytree(store, tmp_path / "whole")))
     whole.give(SECOND)
 
-    driver = Driver(TWO, store)
+    driver = Run(TWO, store)
     given = room(monkeypatch, 5, error)
     driver.give(SECOND)
     assert [spec.key for spec in driver.specs] == [FIRST] * 3 + [SECOND]
@@ -88,9 +89,9 @@ def test_a_batch_that_does_not_fit_goes_in_pieces_and_the_next_job_knows(
         torch.testing.assert_close(other[name], tensor, rtol=1e-3, atol=1e-4)
 
     given.clear()
-    again = Driver(TWO, store)
-    again.go(until=lambda spec: spec.kind == "score")
-    assert again.specs[0].key == SECOND
+    again = Run(TWO, store)
+    *_, result = work(again.give(SECOND)[1], again.files)
+    assert result.status == "done" and again.ran == [SECOND]
     assert set(given) == {4}, "a second job of the shape does not run out again"
     trials = Store(store).trials(kind="train").set_index("job")["micro_batch"]
     assert trials[SECOND] == 4
@@ -100,9 +101,9 @@ def test_a_batch_that_does_not_fit_goes_in_pieces_and_the_next_job_knows(
 def test_scores_that_do_not_fit_go_in_smaller_batches(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Driver(TWO, Path(shutil.copytree(store, tmp_path / "whole")))
+    whole = Run(TWO, Path(shutil.copytree(store, tmp_path / "whole")))
     whole.go()
-    driver = Driver(TWO, store)
+    driver = Run(TWO, store)
     given = room(monkeypatch, 16)
     driver.go()
     assert not driver.progress.failures and not driver.progress.left
@@ -118,7 +119,7 @@ def test_scores_that_do_not_fit_go_in_smaller_batches(
 def test_what_does_not_fit_at_all_fails_with_what_to_do(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    driver = Driver(TWO, store)
+    driver = Run(TWO, store)
     room(monkeypatch, 0)
     driver.give("score/none>demo_retrieval/seed=0")
     failed = driver.progress.failures[FIRST]
@@ -135,7 +136,7 @@ def test_memory_that_runs_out_where_nothing_can_be_smaller_may_be_there_later(
         raise HOST
 
     monkeypatch.setattr(tokenizers, "train", train)
-    driver = Driver(small(), tmp_path / "store")
+    driver = Run(smallest(), tmp_path / "store")
     driver.go()
     assert len(driver.specs) == 3
     assert driver.files.names("limits") == []
