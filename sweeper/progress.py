@@ -64,7 +64,6 @@ class Progress:
         self._lacking: dict[str, int] = {}  # wanted job -> how many of its needs are not done
         self._ready: list[tuple[float, str]] = []
         self._intact: set[str] = set()  # jobs whose files were seen: on NFS a look costs
-        self._dropping: dict[str, str] = {}  # losers -> folders that were in use elsewhere
         self._read_asks()
         self._read_pruned()
         if failures:
@@ -487,14 +486,9 @@ class Progress:
             yield from self._losers_of(self.plan.searches[source])
 
     def drop(self, losers: Iterable[str]) -> None:
-        """Delete losers' checkpoints; those that a driver of another study reads now, later."""
+        """Delete losers' checkpoints."""
         for loser in losers:
-            self._dropping[loser] = self.commits.by_address[loser].folder
-            self.commits.mark_dropped(loser)
-        for loser, folder in list(self._dropping.items()):
-            if not self.claims.in_use(loser):
-                self.files.remove(folder)
-                del self._dropping[loser]
+            self.commits.drop(loser)
 
     def _losers_of(self, search: Search) -> Iterator[str]:
         won = [self.addressing.winner(search, name) for name in search.selections]
@@ -502,7 +496,10 @@ class Progress:
         kept = {self.addressing.address(found[0].key) for found in won if found}
         commits = [self.addressing.commit(trial) for trial in search.trials]
         lost = {c.address for c in commits if c and c.address not in kept and not c.dropped}
-        yield from sorted(lost)
+        # What lost here may have won in another study, which scores it now, or has and names it.
+        yield from sorted(
+            a for a in lost if a not in self.commits.scored and not self.claims.in_use(a)
+        )
 
     # -- reading the store ---------------------------------------------------------------------
 

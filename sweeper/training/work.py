@@ -125,6 +125,7 @@ def _commit(spec: JobSpec, files: StoreFiles, clock: Clock, outcome: Outcome) ->
             "selections": outcome.selections,
             **({"values": outcome.values} if outcome.values else {}),
             **({"skipped": outcome.skipped} if outcome.skipped else {}),
+            **({"scored": list(spec.parents)} if spec.kind == "score" else {}),
         },
     )
     try:
