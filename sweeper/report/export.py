@@ -14,7 +14,7 @@ from sweeper.report.cells import Shown, notes, shown, title
 if TYPE_CHECKING:
     import pandas as pd
 
-_FOR_MACHINES = (
+FOR_MACHINES = (
     *("job", "unit", "address", "attempt", "checkpoint", "representation", "main"),
     *("parents", "versions", "curve", "selections", "ranking"),
 )
@@ -42,7 +42,7 @@ def export(data: TransferMatrix | pd.DataFrame, format: str) -> bytes:
     if isinstance(data, TransferMatrix):
         text = markdown(data) if format == "markdown" else latex(data)
     else:
-        read = data.drop(columns=[name for name in _FOR_MACHINES if name in data.columns])
+        read = data.drop(columns=[name for name in FOR_MACHINES if name in data.columns])
         text = markdown_table(read) if format == "markdown" else latex_table(read)
     return text.encode()
 
