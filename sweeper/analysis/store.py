@@ -11,6 +11,7 @@ from sweeper.analysis.averaging import transfer
 from sweeper.analysis.best import Best
 from sweeper.analysis.best import best as best_of
 from sweeper.analysis.matrix import TransferMatrix
+from sweeper.analysis.resampling import DRAWS
 from sweeper.analysis.view import View, Wanted
 from sweeper.errors import StoreError
 from sweeper.graph import Plan
@@ -133,9 +134,14 @@ class Store:
         by: str = "task",
         study: str | None = None,
         target_languages: Mapping[str, Sequence[str]] | None = None,
+        draws: int = DRAWS,
     ) -> TransferMatrix:
-        """The transfer matrix with errors, states and flags; see `TransferMatrix`."""
-        return transfer(self.view(study), value, by, target_languages)
+        """The transfer matrix with intervals, tests, states and flags; see `TransferMatrix`.
+
+        ``by`` is task, language, family, script or category; ``draws`` bootstrap samples are
+        behind each interval, and with 0 no examples are read (see `averaging.transfer`).
+        """
+        return transfer(self.view(study), value, by, target_languages, draws)
 
     def matrix(
         self,
@@ -145,7 +151,7 @@ class Store:
         target_languages: Mapping[str, Sequence[str]] | None = None,
     ) -> pd.DataFrame:
         """The transfer matrix's values: intermediates by targets (or targets and languages)."""
-        return self.transfer(value, by, study, target_languages).values
+        return self.transfer(value, by, study, target_languages, draws=0).values
 
     def aggregate(self, benchmark: str = "xtreme", study: str | None = None) -> Aggregate:
         """The averages of XTREME ("xtreme") or XTREME-R ("xtreme-r") of every row, over seeds.
