@@ -32,7 +32,7 @@ function draw(name, figure) {
   box.hidden = !figure;
   if (!figure) return;
   const layout = themed(figure, box.clientWidth);
-  Plotly.react(box, figure.data, layout, { displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] });
+  Plotly.react(box, figure.data, layout, { displayModeBar: false });
 }
 
 function options(select, choices) {
@@ -60,15 +60,18 @@ options(at("by"), drawn.axes);
 options(at("target"), targets.map((name) => [name, name]));
 
 function matrix() {
-  const [value, by] = [at("value").value, at("by").value];
-  at("target-label").hidden = by === "task";
-  const figure = drawn.matrix[by === "task" ? `${value}|task` : `${value}|${by}|${at("target").value}`];
-  for (const one of ["gain", "score"]) at("heading-" + one).hidden = one !== value;
+  const [value, by, target] = ["value", "by", "target"].map((id) => at(id).value);
+  const whole = drawn.matrix[`${value}|${by}`];
+  at("target-label").hidden = Boolean(whole);
+  const figure = whole || drawn.matrix[`${value}|${by}|${target}`];
+  for (const one of ["gain", "score"]) at("notes-" + one).hidden = one !== value;
+  at("heading").textContent = figure ? figure.title + "." : "Nothing of this target is zero-shot.";
   draw("matrix", figure);
   table(figure);
 }
 
 function table(figure) {
+  if (!figure) return at("matrix-table").replaceChildren();
   const trace = figure.data[0];
   const made = document.createElement("table");
   const head = made.createTHead().insertRow();
