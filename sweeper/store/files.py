@@ -110,20 +110,21 @@ class StoreFiles:
 
     def read(self, relative: str) -> dict[str, Any]:
         """A JSON file of the store; it must be there."""
-        return self._parsed(relative, self._place.content(relative))
+        return self.parsed(relative, self._place.content(relative))
 
     def find(self, relative: str) -> dict[str, Any] | None:
         """A JSON file of the store; None if it is not there."""
         content = self._place.content(relative)
-        return None if content is None else self._parsed(relative, content)
+        return None if content is None else self.parsed(relative, content)
 
     def read_all(self, relatives: Iterable[str]) -> list[dict[str, Any]]:
         """JSON files of the store, in the order given: from a bucket many at once."""
         names = list(relatives)
         found = zip(names, self._place.contents(names), strict=True)
-        return [self._parsed(name, content) for name, content in found]
+        return [self.parsed(name, content) for name, content in found]
 
-    def _parsed(self, relative: str, content: bytes | None) -> dict[str, Any]:
+    def parsed(self, relative: str, content: bytes | None) -> dict[str, Any]:
+        """What the content of a JSON file says; it must be there."""
         if content is None:
             raise StoreError(
                 f"{self.where(relative)} cannot be read: No such file. Restore the file."
