@@ -182,7 +182,10 @@ class Bucket:
         )
 
     def full(self) -> str:
-        room = nodecache.workroom()
+        try:
+            room = nodecache.workroom()
+        except StoreError:  # what failed to be written says why
+            return ""
         free = shutil.disk_usage(room).free
         return "" if free >= LEAST_FREE else full_disk(room, nodecache.cache_name())
 

@@ -55,7 +55,8 @@ class StoreFiles:
 
     Raises:
         StoreError: there is no store, or it has another schema, or it cannot be read or written.
-            Every method raises it, if what it does is refused or fails in earnest.
+            Every method raises it, if what it does is refused or fails in earnest; where that may
+            pass it is an `UnreachableError`.
     """
 
     def __init__(self, address: str | Path, *, create: bool = False) -> None:
@@ -177,7 +178,7 @@ class StoreFiles:
         self._place.remove(relative)
 
     def full(self) -> str:
-        """Why nothing more can be written here: a disk is full; "" if none is."""
+        """Why nothing more can be written here: a disk is full; "" if none is known to be."""
         return self._place.full()
 
     # -- large files ---------------------------------------------------------------------------

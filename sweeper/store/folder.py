@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeper.errors import StoreError
+from sweeper.errors import StoreError, UnreachableError
 
 DRAFT = ".draft-"
 
@@ -115,9 +115,7 @@ class Folder:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise StoreError(
-                f"{path} cannot be read: {error.strerror}. Restore the file or its permissions."
-            ) from None
+            raise _unread(path, error) from None
 
     def contents(self, relatives: Iterable[str]) -> Iterator[bytes | None]:
         # Reads of a cold disk, and of NFS all the more, are waiting: they wait together.
@@ -130,19 +128,31 @@ class Folder:
     # -- what there is -------------------------------------------------------------------------
 
     def exists(self, relative: str) -> bool:
-        return self.path(relative).exists()
+        path = self.path(relative)
+        try:
+            return path.exists()
+        except OSError as error:
+            raise _unread(path, error) from None
 
     def names(self, folder: str) -> list[str]:
+        root = self.path(folder)
         try:
-            found = [path.name for path in self.path(folder).iterdir()]
+            found = [path.name for path in root.iterdir()]
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise _unread(root, error) from None
         return sorted(name for name in found if not name.startswith("."))
 
     def sizes(self, folder: str) -> dict[str, int]:
         root = self.path(folder)
         found = {}
-        for above, _, names in os.walk(root):
+
+        def refused(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                raise _unread(root, error) from None
+
+        for above, _, names in os.walk(root, onerror=refused):
             for path in [Path(above, name) for name in names if not name.startswith(".")]:
                 with contextlib.suppress(FileNotFoundError):  # removed at this moment
                     found[path.relative_to(root).as_posix()] = path.stat().st_size
@@ -173,7 +183,11 @@ class Folder:
             shutil.rmtree(path)
 
     def full(self) -> str:
-        return "" if shutil.disk_usage(self.root).free >= LEAST_FREE else full_disk(self.root)
+        try:
+            free = shutil.disk_usage(self.root).free
+        except OSError:  # what failed to be written says why
+            return ""
+        return "" if free >= LEAST_FREE else full_disk(self.root)
 
     # -- large files ---------------------------------------------------------------------------
 
@@ -265,6 +279,8 @@ class explained:  # reads as a verb: `with explained(path):`
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if not isinstance(error, OSError) or isinstance(error, FileExistsError):
             return
+        if error.errno is None:  # the word of a service, and not of the operating system
+            return
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StoreError(full_disk(self.path, self.what)) from error
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
@@ -277,6 +293,22 @@ class explained:  # reads as a verb: `with explained(path):`
                 f"The {self.what} must be writable; {self.path} is not ({error.strerror}). Mend "
                 "its permissions or give another folder."
             ) from error
+        raise UnreachableError(
+            f"The {self.what} failed at {self.path} ({error.strerror}). What is committed is "
+            "safe: check the disk and the network, and start the same run again."
+        ) from error
+
+
+def _unread(path: Path, error: OSError) -> StoreError:
+    """What is said where the operating system does not let us read."""
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP):
+        return StoreError(
+            f"{path} cannot be read: {error.strerror}. Restore the file or its permissions."
+        )
+    return UnreachableError(
+        f"{path} cannot be read: {error.strerror}. Check the disk and the network, and start the "
+        "same run again."
+    )
 
 
 LEAST_FREE = 1 << 20

@@ -64,9 +64,7 @@ def test_refresh_brings_what_came_since(files: StoreFiles) -> None:
     assert set(commits.by_unit) == {U, V}
 
 
-def test_each_marker_is_read_once(
-    on_disk: StoreFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_marker_is_read_once(on_disk: StoreFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a bucket a read is a round trip: many at once, and none of them again by itself."""
     _commit(on_disk, A, [U])
     _commit(on_disk, B, [V])
