@@ -32,7 +32,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import StoreError
-from sweeper.store.folder import DRAFT, Draft, Folder, Stored, explained, make_folder
+from sweeper.store.folder import DRAFT, Draft, Folder, Stored, make_folder
+from sweeper.store.refusals import explained
 
 if TYPE_CHECKING:
     from sweeper.store.bucket import Bucket

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweeper.store import folder
+from sweeper.store import refusals
 
 
 def cache_root() -> Path:
@@ -31,9 +31,9 @@ def cache_name() -> str:
     return f"node's cache (SWEEPER_CACHE on {socket.gethostname()})"
 
 
-def explained(path: Path) -> folder.explained:
-    """As `sweeper.store.folder.explained`, for what lies in the cache."""
-    return folder.explained(path, cache_name())
+def explained(path: Path) -> refusals.explained:
+    """As `sweeper.store.refusals.explained`, for what lies in the cache."""
+    return refusals.explained(path, cache_name())
 
 
 def workroom() -> Path:
