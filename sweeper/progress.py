@@ -8,6 +8,7 @@ a wanted job lacks it, so a store that has the scores asks for nothing else.
 from __future__ import annotations
 
 import heapq
+import logging
 import math
 import time
 from collections import Counter
@@ -16,11 +17,14 @@ from typing import Any
 
 from sweeper.addressing import ONLY, Addressing, Resolved
 from sweeper.claims import Claims
+from sweeper.errors import StoreError
 from sweeper.failures import given_up
 from sweeper.graph import Job, Plan, Search
 from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles, digest
 from sweeper.store.leases import Leases
+
+log = logging.getLogger("sweeper")
 
 DONE, READY, WAITING, FAILED, BLOCKED = "done", "ready", "waiting", "failed", "blocked"
 UNNEEDED, PRUNED = "unneeded", "pruned"
@@ -486,9 +490,12 @@ class Progress:
             yield from self._losers_of(self.plan.searches[source])
 
     def drop(self, losers: Iterable[str]) -> None:
-        """Delete losers' checkpoints."""
+        """Delete losers' checkpoints; one that cannot be deleted costs room, and nothing else."""
         for loser in losers:
-            self.commits.drop(loser)
+            try:
+                self.commits.drop(loser)
+            except StoreError as error:
+                log.warning("the checkpoint of a loser is kept: %s", error)
 
     def _losers_of(self, search: Search) -> Iterator[str]:
         won = [self.addressing.winner(search, name) for name in search.selections]

@@ -162,10 +162,13 @@ class Dispatcher:
 
     @property
     def waits(self) -> bool:
-        """Whether all that is left hangs on jobs that other drivers are at work on."""
-        if self._busy or self.stopping:
+        """Whether what is left, `found_work` having found none, hangs on others or on hosts.
+
+        Other drivers are at work on it, or there is no slot for it now.
+        """
+        if self._busy or self.stopping or any(pool.kept for pool in self.pools.values()):
             return False
-        return not self._any_ready() and self.progress.waiting
+        return self._any_ready() or self.progress.waiting
 
     @property
     def _busy(self) -> bool:
@@ -314,6 +317,14 @@ class Dispatcher:
         self._deaths[trial_id] = death
 
     def _settle(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
+        """Take in how an attempt ended; a store that does not let us stops the sweep."""
+        try:
+            self._judge(spec, result, death)
+        except StoreError as error:
+            self.stop(str(error))
+            self.progress.give_back(spec.key)
+
+    def _judge(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
         """Judge an attempt by the store first: a worker may die after its commit."""
         if self.progress.committed(spec.key, spec.address, spec.generation):
             self._committed(spec, result)
@@ -347,13 +358,6 @@ class Dispatcher:
         self._tell_failures()
 
     def _retry(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
-        try:
-            self._judge(spec, result, death)
-        except StoreError as error:  # not even the failure can be written: nothing can
-            self.stop(str(error))
-            self.progress.give_back(spec.key)
-
-    def _judge(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
         files = self.progress.files
         if self.progress.undermined(spec.key):
             self._say("retry", spec.key, "its checkpoint was deleted: it lost in another study")
@@ -367,6 +371,10 @@ class Dispatcher:
         self._attempts[spec.key, kind] += 1
         if kind == "store":
             self.stop(message)
+            self.progress.give_back(spec.key)
+            return
+        if kind == "pruned":  # and all others of its search diverged before it had stopped
+            self._say("retry", spec.key, "no other trial of its search can win: it goes on")
             self.progress.give_back(spec.key)
             return
         if kind == "damaged":  # the worker withdrew what it found

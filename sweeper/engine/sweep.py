@@ -169,7 +169,7 @@ def execute(
 
 
 def _until_done(dispatcher: Dispatcher, shapes: _Shapes, worker: type | None) -> None:
-    """Tune as long as there is something to do here; between, wait for other drivers.
+    """Tune as long as there is something to do here; between, wait for others, or for hosts.
 
     On a cluster that others use, Tune is left to wait: it would keep a slot which they may lack.
     """
