@@ -37,11 +37,14 @@ class Progress:
             not: it tries again).
         leases: Those of the driver that this is the progress of, if other drivers may be about.
         commits: The store's markers, where they are read already.
+        ends: The jobs that are wanted, and with them what they need (see `sweeper.scope`);
+            default: all of the plan.
     """
 
     def __init__(
         self, plan: Plan, resolved: Resolved, files: StoreFiles, *,
         failures: bool = True, leases: Leases | None = None, commits: Commits | None = None,
+        ends: Iterable[str] | None = None,
     ) -> None:  # fmt: skip
         self.plan = plan
         self.files = files
@@ -69,11 +72,12 @@ class Progress:
         self._read_pruned()
         if failures:
             self._read_failures()
-        self._derive()
+        last = [key for key in plan.jobs if not self.children[key]]
+        self._derive(last if ends is None else ends)
 
     # -- deriving everything, once -------------------------------------------------------------
 
-    def _derive(self) -> None:
+    def _derive(self, ends: Iterable[str]) -> None:
         self.done = {key for key in self.plan.jobs if self._has(key)}
         for key in self.plan.jobs:
             if key in self.done and (trouble := self._diverged(key)):
@@ -85,7 +89,7 @@ class Progress:
         needed = {need for key, job in self.plan.jobs.items() if key not in self.done
                   for need in job.needs if need in self.done}  # fmt: skip
         self._look_at(need for need in needed if self._leaves_files(need))
-        self._want(key for key in self.plan.jobs if not self.children[key])
+        self._want(ends)
 
     def _want(self, ends: Iterable[str]) -> None:
         """Make jobs that are not done part of the work, and what they lack, up the plan."""

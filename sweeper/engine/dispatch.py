@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sweeper import failures
+from sweeper.engine.budget import Budget, Meter
 from sweeper.engine.deaths import Death
 from sweeper.engine.events import Event, log_event
 from sweeper.errors import StoreError, SweeperError
@@ -72,6 +73,7 @@ class Dispatcher:
         driver: Whose heartbeat shows what runs; default: one that nobody sees.
         shared: Whether other drivers may want the slots: then none is held for what may come.
         listener: Called with every `Event`; it must not raise.
+        meter: Counts what the jobs of the pool "training" take, and stops them in time.
     """
 
     def __init__(
@@ -84,8 +86,10 @@ class Dispatcher:
         driver: Driver | None = None,
         shared: Callable[[], bool] = lambda: False,
         listener: Callable[[Event], None] | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.progress = progress
+        self.meter = meter or Meter(Budget())
         self.searches = searches
         self.prunings = Prunings(progress)
         self.driver = driver or Driver(progress.files, progress.plan.study.name)
@@ -111,6 +115,7 @@ class Dispatcher:
     def next(self, trial_id: str) -> JobSpec | str | None:
         """A job for a new trial; a pool's name to hold a slot of it; None: nothing for now."""
         self._update_slots()
+        self._mind_budget()
         if self.stopping:
             return None
         self._drain_ready()
@@ -120,6 +125,8 @@ class Dispatcher:
                 if len(pool.running) + len(pool.holds) >= pool.slots:
                     pool.line.append(trial_id)
                 pool.running[trial_id] = spec
+                if name == "training":
+                    self.meter.begin(trial_id)
                 self._show(spec)
                 self._say("started", spec.key)
                 return spec
@@ -135,6 +142,7 @@ class Dispatcher:
     def found_work(self) -> bool:
         """Whether a job is this driver's to do now; it is kept for `next`."""
         self._update_slots()
+        self._mind_budget()
         self._drain_ready()
         for name, pool in self.pools.items():
             pool.kept = pool.kept or self._next_of(name, pool)
@@ -198,6 +206,11 @@ class Dispatcher:
     def pool_of(self, key: str) -> str:
         """The name of the pool that a job runs in."""
         return self._pool_of(self.progress.plan.jobs[key])
+
+    def _mind_budget(self) -> None:
+        why = "" if self.stopping else self.meter.used_up()
+        if why:
+            self.stop(why)
 
     def _update_slots(self) -> None:
         for name, slots in self._slots().items():
@@ -267,6 +280,7 @@ class Dispatcher:
 
     def progressed(self, trial_id: str, result: dict[str, Any]) -> None:
         """A worker shows a sign of life."""
+        self._mind_budget()
         spec = self._spec_of(trial_id)
         if spec and "step" in result:
             said = {name: result[name] for name in ("phase", "step", "steps")}
@@ -292,6 +306,7 @@ class Dispatcher:
             pool.holds.discard(trial_id)
             pool.stopping.discard(trial_id)
             spec = pool.running.pop(trial_id, None)
+            self.meter.end(trial_id)
             if trial_id in pool.line:
                 pool.line.remove(trial_id)
             elif pool.line:
