@@ -80,9 +80,7 @@ def test_a_part_is_done_with_what_it_needs_and_the_whole_goes_on_from_it(tmp_pat
 
 def test_losers_stay_while_a_column_that_is_out_of_scope_may_want_them(tmp_path: Path) -> None:
     """Two columns share a search: with one of them scored, a trial may still win the other."""
-    study = small_study(
-        targets={"tagging": None, "topic": None}, intermediates={}, seeds=[0]
-    )
+    study = small_study(targets={"tagging": None, "topic": None}, intermediates={}, seeds=[0])
     planned = plan(study)
     files = files_at(tmp_path / "store")
     ends = Scope(only=["tune/none>tagging/*"]).ends(planned)

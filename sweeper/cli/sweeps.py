@@ -112,9 +112,7 @@ def run(
     if without:
         typer.echo(f"{loaded.name}: {loaded.description}", err=True)
     place = store or f"runs/{loaded.name}"
-    summary = sweep(
-        loaded, place, address=address, watch=live.watch, scope=scope, budget=budget
-    )
+    summary = sweep(loaded, place, address=address, watch=live.watch, scope=scope, budget=budget)
     view = Store(place).view(loaded.name)
     if summary.stopped:
         _stopped(summary, view)

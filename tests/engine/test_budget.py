@@ -34,7 +34,9 @@ def test_a_moment(said: str, then: datetime) -> None:
     assert moment(said, NOW) == then.timestamp()
 
 
-@pytest.mark.parametrize("said", ["", "soon", "24:00", "-1h", "1", "2027-03-05", "h", 99 * "9" + "d"])
+@pytest.mark.parametrize(
+    "said", ["", "soon", "24:00", "-1h", "1", "2027-03-05", "h", f"{10**99}d"]
+)
 def test_no_moment(said: str) -> None:
     with pytest.raises(EngineError, match=r"takes a duration \(90m, 1h30m, 2d\)"):
         moment(said, NOW)
