@@ -61,6 +61,7 @@ class Progress:
         self.pruned: set[str] = set()  # settled for their search, and not done
         self.wanted: set[str] = set()
         self.left_by_kind: Counter[str] = Counter()
+        self.cost_by_kind: dict[str, float] = {job.kind: 0.0 for job in plan.jobs.values()}
         self._left: set[str] = set()
         self._blocked: dict[str, str] = {}
         self._redo: set[str] = set()  # committed, but their files are gone and needed again
@@ -107,7 +108,7 @@ class Progress:
             self._count_lacking(key)
             if key not in self.failures and key not in self._blocked:
                 self._left.add(key)
-                self.left_by_kind[self.plan.jobs[key].kind] += 1
+                self._count(key, 1)
         for key in [key for key in new if not self._lacking[key]]:
             self._release(key)
 
@@ -270,7 +271,12 @@ class Progress:
     def _leave(self, key: str) -> None:
         if key in self._left:
             self._left.discard(key)
-            self.left_by_kind[self.plan.jobs[key].kind] -= 1
+            self._count(key, -1)
+
+    def _count(self, key: str, by: int) -> None:
+        job = self.plan.jobs[key]
+        self.left_by_kind[job.kind] += by
+        self.cost_by_kind[job.kind] += by * job.cost
 
     def _block(self, culprit: str) -> None:
         """Mark everything below a failed job that is not done as blocked by it."""

@@ -7,7 +7,6 @@ imports each).
 
 from __future__ import annotations
 
-import heapq
 import logging
 import time
 import uuid
@@ -20,6 +19,7 @@ from sweeper import failures
 from sweeper.engine.budget import Budget, Meter
 from sweeper.engine.deaths import Death
 from sweeper.engine.events import Event, log_event
+from sweeper.engine.queues import Queue, columns_in_order
 from sweeper.errors import StoreError, SweeperError
 from sweeper.graph import Job
 from sweeper.inputs import Inputs
@@ -102,8 +102,8 @@ class Dispatcher:
         self._slots = slots
         self._shared = shared
         self._told = len(progress.failures)
-        # Heaps: longest path first; among equals the one that was ready first.
-        self._queued: dict[str, list[tuple[float, int, str]]] = {}
+        self._queued: dict[str, Queue] = {}
+        self._column = columns_in_order(progress.plan, progress.done)
         self._turn: dict[str, int] = {}  # job -> when it was first ready, counted
         self._attempts: Counter[tuple[str, str]] = Counter()
         self._released: dict[str, float] = {}
@@ -152,9 +152,9 @@ class Dispatcher:
         kept, pool.kept = pool.kept, None
         if kept:
             return kept
-        queued = self._queued.get(name, [])
+        queued = self._queued.get(name)
         while queued and not self.stopping and len(pool.running) < pool.slots:
-            spec = self._start(heapq.heappop(queued)[-1])
+            spec = self._start(queued.pop(self._time_left(name)))
             if spec is not None:
                 return spec
             # It needed no attempt of its own; what it led to may be ready now.
@@ -190,7 +190,7 @@ class Dispatcher:
             if trial_id not in pool.holds:
                 continue
             self._drain_ready()
-            free = pool.slots - len(pool.running) - len(self._queued.get(name, []))
+            free = pool.slots - len(pool.running) - len(self._queued.get(name, ()))
             wanted = 0 if self._shared() else max(0, min(free, self._to_come(name)))
             if self.stopping or pool.staying > wanted:
                 pool.stopping.add(trial_id)
@@ -202,6 +202,12 @@ class Dispatcher:
         left = sum(n for kind, n in self.progress.left_by_kind.items()
                    if self._pool_of_kind[kind] == name)  # fmt: skip
         return left - len(self.pools[name].running)
+
+    def _time_left(self, name: str) -> float:
+        """How long the work left to a pool will take it, in the unit of the jobs' costs."""
+        left = sum(cost for kind, cost in self.progress.cost_by_kind.items()
+                   if self._pool_of_kind[kind] == name)  # fmt: skip
+        return left / max(1, self.pools[name].slots)
 
     def pool_of(self, key: str) -> str:
         """The name of the pool that a job runs in."""
@@ -224,8 +230,9 @@ class Dispatcher:
                 self._released[key] = time.time()
                 name = self._pool_of(self.progress.plan.jobs[key])
                 turn = self._turn.setdefault(key, len(self._turn))
-                entry = (-self.progress.urgency[key], turn, key)
-                heapq.heappush(self._queued.setdefault(name, []), entry)
+                queue = self._queued.setdefault(name, Queue())
+                path, column = self.progress.urgency[key], self._column[key]
+                queue.push(key, path=path, column=column, turn=turn)
         except StoreError as error:  # what other drivers did cannot be read
             self.stop(str(error))
         self._tell_failures()
