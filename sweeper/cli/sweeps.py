@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from sweeper.cli.costs import (
+    CostOption,
+    GpuOption,
+    GpusOption,
+    HoursOption,
+    PricesOption,
+    estimated,
+)
 from sweeper.cli.words import (
+    JsonOption,
     KeepGoingOption,
     NoLimitsOption,
     StoreArgument,
@@ -18,6 +27,7 @@ from sweeper.cli.words import (
     WithoutOption,
     app,
     load,
+    print_json,
     store_of,
     view_of,
 )
@@ -36,11 +46,19 @@ def plan(
     tasks: TasksOption = None,
     without: WithoutOption = None,
     keep_going: KeepGoingOption = False,
+    gpu: GpuOption = None,
+    gpus: GpusOption = None,
+    prices: PricesOption = None,
+    max_gpu_hours: HoursOption = None,
+    max_cost: CostOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show a study's jobs, what is done and left, and if its disk will do."""
+    """Show a study's jobs, what is done and left, what that costs, and if its disk will do."""
     from sweeper.disk import check_disk
     from sweeper.planning import plan as make_plan
     from sweeper.progress import Progress
+    from sweeper.report.costs import check_budget, print_estimate
+    from sweeper.report.data import plan_data
     from sweeper.report.datalist import print_data
     from sweeper.report.overview import print_plan
     from sweeper.report.terminal import console, say
@@ -50,18 +68,24 @@ def plan(
     planned = make_plan(load(study, no_limits, tasks, without, keep_going))
     address = store or f"runs/{planned.study.name}"
     progress, other = None, False
-    if has_store(address):
-        files = StoreFiles(address)
+    files = StoreFiles(address) if has_store(address) else None
+    if files is not None:
         resolved = resolved_offline(planned, files)
         progress = Progress(planned, resolved, files) if resolved else None
         other = kept_going(files, planned.study.name) and not planned.study.keep_going
-    out = console()
-    print_plan(out, planned, progress, address)
-    if other:
-        told = "Its last run left broken rows out, and that is other work than this"
-        say(out, f"{told}: see `sweeper plan --keep-going`.", "yellow")
-    print_data(out, planned)
+    cost = estimated(planned, progress, files, gpu=gpu, gpus=gpus, prices=prices)
+    if as_json:
+        print_json(plan_data(planned, progress, address, cost))
+    else:
+        out = console()
+        print_plan(out, planned, progress, address)
+        if other:
+            told = "Its last run left broken rows out, and that is other work than this"
+            say(out, f"{told}: see `sweeper plan --keep-going`.", "yellow")
+        print_data(out, planned)
+        print_estimate(out, cost)
     check_disk(planned, address, progress)
+    check_budget(cost, max_gpu_hours, max_cost)
 
 
 @app.command()
