@@ -184,9 +184,11 @@ def status(
     watch: Annotated[
         bool, typer.Option("--watch", help="Show a sweep that runs, anywhere, until it ends.")
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show how far the studies of a store are, and what failed."""
     from sweeper.analysis.store import Store, only_store
+    from sweeper.report.data import status_data, where_data
     from sweeper.report.overview import print_status, print_where
     from sweeper.report.terminal import console
 
@@ -194,6 +196,8 @@ def status(
         given, study = store_of(store, given)
     opened = Store(only_store(given or store))
     out = console()
+    if watch and as_json:
+        raise StoreError("`--watch` shows a sweep as it runs; for programs ask `--json` again.")
     if watch:
         from sweeper.report.watching import Watched
         from sweeper.report.watching import watch as show
@@ -204,23 +208,37 @@ def status(
         from sweeper.analysis.where import where as account
 
         rows: list[Any] = opened.trials(study=study).to_dict("records")
-        print_where(out, account(rows))
+        found = account(rows)
+        print_json(where_data(found)) if as_json else print_where(out, found)
         return
-    for name in [study] if study else opened.studies():
-        print_status(out, opened.view(name))
+    views = map(opened.view, [study] if study else opened.studies())
+    if as_json:
+        print_json({"store": opened.files.address, "studies": list(map(status_data, views))})
+        return
+    for view in views:
+        print_status(out, view)
 
 
 JobArgument = Annotated[str, typer.Argument(help="A job's key, as `run` prints it.")]
 
 
 @app.command()
-def why(job: JobArgument, store: StoreOption = None, study: StudyOption = None) -> None:
+def why(
+    job: JobArgument,
+    store: StoreOption = None,
+    study: StudyOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Say why a job is done or not, and in which inputs it differs from the nearest done one."""
     from sweeper.report.terminal import console
-    from sweeper.report.why import print_why
+    from sweeper.report.why import print_why, why_data
 
     view = view_of(store, study)
-    print_why(console(), view, _key(view, job))
+    key = _key(view, job)
+    if as_json:
+        print_json(why_data(view, key))
+    else:
+        print_why(console(), view, key)
 
 
 def _key(view: View, job: str) -> str:

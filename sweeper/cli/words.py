@@ -21,7 +21,7 @@ app = typer.Typer(
     name="sweeper",
     help="Which intermediate training helps which target, in which language: sweep and see.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,14 @@ from sweeper.report.datalist import data_of_tasks
 from sweeper.store.files import has_store
 
 if TYPE_CHECKING:
+    from sweeper.analysis.aggregates import Aggregate
+    from sweeper.analysis.best import Best
+    from sweeper.analysis.matrix import TransferMatrix
+    from sweeper.analysis.view import View
+    from sweeper.analysis.where import Where
     from sweeper.estimates import Estimate
+    from sweeper.report.submitted import FolderScores
+    from sweeper.report.taskcheck import Checked
 
 
 def jobs_by_kind(planned: Plan, progress: Progress | None) -> dict[str, Counter[str]]:
@@ -52,3 +60,71 @@ def plan_data(
         "data": data_of_tasks(planned),
         "estimate": data_of(cost),
     }
+
+
+def status_data(view: View) -> dict[str, Any]:
+    """What `print_status` shows: jobs by kind and state, what failed and what that blocks."""
+    progress = view.progress
+    left = len(progress.left)
+    return {
+        "study": view.plan.study.name,
+        "jobs": progress.counts(),
+        "left": left,
+        "complete": not left and not progress.failures,
+        "failed": progress.failures,
+        "blocked": progress.blocked(),
+        "broken_rows_left_out": view.skipped(),
+    }
+
+
+def where_data(found: Where) -> dict[str, Any]:
+    """What `print_where` shows, in seconds; ``gaps`` and ``cold_starts`` one by one."""
+    return {**asdict(found), "total": found.total}
+
+
+def best_data(found: Best) -> dict[str, Any]:
+    """A target's checkpoint with all that is known of it."""
+    return {name: value for name, value in vars(found).items() if name not in ("fetch", "path")}
+
+
+def matrix_data(matrix: TransferMatrix) -> dict[str, Any]:
+    """A matrix: a record per cell, and the notes under it."""
+    from sweeper.report.cells import notes
+
+    return {
+        "study": matrix.study,
+        "rows": matrix.rows,
+        "seeds": matrix.seeds,
+        "complete": matrix.complete,
+        "limits": matrix.limits,
+        "trained_on": matrix.trained_on,
+        "notes": notes(matrix),
+        "cells": matrix.to_frame().to_dict("records"),
+    }
+
+
+def aggregate_data(found: Aggregate) -> dict[str, Any]:
+    """A benchmark's averages: a record each, and the notes under them."""
+    from sweeper.report.benchmarks import notes
+
+    return {
+        "study": found.study,
+        "benchmark": found.benchmark.name,
+        "notes": notes(found),
+        "averages": found.to_frame().to_dict("records"),
+    }
+
+
+def check_data(checks: Iterable[Iterable[Checked]]) -> dict[str, Any]:
+    """What was read of each language of each split, and whether all of it is good."""
+    units = [unit for task in checks for unit in task]
+    return {
+        "good": all(unit.good for unit in units),
+        "units": [{**asdict(unit), "good": unit.good} for unit in units],
+    }
+
+
+def scores_data(scored: FolderScores) -> dict[str, Any]:
+    """The scores of a folder, and the files that have none."""
+    left_out = [asdict(one) for one in scored.left_out]
+    return {"folder": scored.folder, "scores": scored.rows(), "left_out": left_out}
