@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sweeper.cores import cores_here
 from sweeper.disk import check_disk
 from sweeper.engine.budget import Budget, Meter
 from sweeper.engine.daemons import apart, missed
@@ -290,15 +291,6 @@ class _Shapes:
         import ray
 
         return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-def cores_here() -> int:
-    """The cores that this process may use: its affinity, and its container's limit if any."""
-    own = len(os.sched_getaffinity(0))
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        own = min(own, max(1, int(quota) // int(period)))
-    return own
 
 
 @contextlib.contextmanager
