@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from sweeper.analysis.overtasks import OverTasks
+
 
 class Store:
     """A store's answers. Each call reads what is committed by then, so a sweep may be running.
@@ -154,6 +156,15 @@ class Store:
     ) -> pd.DataFrame:
         """The transfer matrix's values: intermediates by targets (or targets and languages)."""
         return self.transfer(value, by, study, target_languages, draws=0).values
+
+    def over_tasks(self, study: str | None = None) -> OverTasks:
+        """Mean and interquartile mean of each row's gains, and how often it beats the control.
+
+        Over all targets that every row has; see `sweeper.analysis.overtasks`.
+        """
+        from sweeper.analysis.overtasks import over_tasks
+
+        return over_tasks(self.view(study))
 
     def sql(self, query: str, study: str | None = None) -> pd.DataFrame:
         """The answer to a query in DuckDB's SQL.
