@@ -21,6 +21,8 @@ from sweeper.progress import BLOCKED, DONE, FAILED
 from sweeper.report.cells import Shown, notes, places, shown, title
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from sweeper.analysis.best import Best
 
 STATE_STYLES = {DONE: "green", FAILED: "red", BLOCKED: "red", "partial": "yellow"}
@@ -183,6 +185,32 @@ def print_path(out: Console, path: str) -> None:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
+
+
+_MOST_ROWS = 100
+
+
+def print_rows(out: Console, found: pd.DataFrame) -> None:
+    """The first rows of a table, and how many there are."""
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    numbers = [
+        place
+        for place, name in enumerate(found.columns)
+        if is_numeric_dtype(found[name]) and not is_bool_dtype(found[name])
+    ]
+    made = table(*map(str, found.columns), right=numbers)
+    for row in found.head(_MOST_ROWS).itertuples(index=False, name=None):
+        made.add_row(*(Text(_told(value)) for value in row))
+    out.print(made)
+    if len(found) > _MOST_ROWS:
+        say(out, f"({_MOST_ROWS} of {len(found):,} rows; `--csv` has all)", "dim")
+
+
+def _told(value: Any) -> str:
+    if value is None or value is math.nan or str(value) in ("nan", "<NA>"):
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def duration(seconds: float) -> str:
