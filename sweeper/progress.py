@@ -384,13 +384,14 @@ class Progress:
         name = self.addressing.pruned_name(key)
         return "" if not name or name in self.records or self.addressing.commit(key) else name
 
-    def stopped_early(self, key: str) -> bool:
-        """Whether a trial that has ended was pruned; then its search goes on without it."""
-        if self.addressing.pruned(key) is None:
-            return False
+    def stopped_early(self, key: str) -> str:
+        """Why a trial that has ended was pruned; then its search goes on without it; "": not."""
+        record = self.addressing.pruned(key)
+        if record is None:
+            return ""
         for other in [key, *self.claims.land(key)]:
             self._release(other)
-        return True
+        return str(record["why"])
 
     def fail(self, key: str, reason: str) -> None:
         """Mark a job as failed; what depends on it is blocked."""

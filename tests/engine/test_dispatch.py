@@ -25,7 +25,7 @@ from helpers import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.engine import dispatch
+from sweeper.engine import dispatch, judging
 from sweeper.engine.deaths import Death
 from sweeper.errors import DataError, UnreachableError
 from sweeper.graph import BASE, Plan
@@ -386,7 +386,7 @@ def test_errors_of_different_classes_are_counted_apart(files: StoreFiles) -> Non
 
 def test_a_host_that_is_taken_away_is_not_held_against_its_jobs(files: StoreFiles) -> None:
     cluster = _cluster(small_study(**SMALLEST), files)
-    for _ in range(dispatch.LIMITS["infrastructure"] + 2):
+    for _ in range(judging.LIMITS["infrastructure"] + 2):
         cluster.fill()
         (trial,) = cluster.flying
         spec = cluster.flying[trial]

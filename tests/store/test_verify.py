@@ -19,7 +19,7 @@ from real_work import Run, small
 from typer.testing import CliRunner
 
 from sweeper import Store
-from sweeper.engine.dispatch import LIMITS
+from sweeper.engine.judging import LIMITS
 from sweeper.report import verify as report
 from sweeper.report.terminal import console
 from sweeper.report.verify import consequences
