@@ -28,11 +28,11 @@ from hypothesis import strategies as st
 from sweeper.engine import dispatch, judging
 from sweeper.engine.deaths import Death
 from sweeper.errors import DataError, UnreachableError
-from sweeper.graph import BASE, Plan
+from sweeper.graph import BASE, TOKENIZER, Plan
 from sweeper.inputs import Inputs
 from sweeper.jobs import JobSpec
 from sweeper.planning import plan
-from sweeper.progress import BLOCKED, DONE, FAILED
+from sweeper.progress import BLOCKED, DONE, FAILED, READY
 from sweeper.store.commits import withdraw
 from sweeper.store.files import StoreFiles, digest
 from sweeper.study import Study
@@ -365,6 +365,21 @@ def test_a_job_is_tried_as_its_error_deserves(
     again = _cluster(small_study(seeds=[0]), files)
     again.run()
     assert set(again.runs) == below | {culprit}, "a new run tries it again, and only that"
+
+
+def test_a_failed_job_that_is_tried_again_is_seen_to_be(files: StoreFiles) -> None:
+    """From elsewhere, too, where the store alone says what a sweep is at."""
+    study = small_study(**SMALLEST)
+    bug = {"status": "failed", "error": "bug", "message": "why"}
+    _fail(_cluster(study, files), TOKENIZER, bug, most=1)
+    seen = progress_of(study, files)
+    assert (seen.state(TOKENIZER), seen.failures) == (FAILED, {TOKENIZER: "why"})
+    again = _cluster(study, files)
+    again.fill()
+    seen = progress_of(study, files)
+    assert seen.state(TOKENIZER) == READY and not seen.blocked()
+    again.end(again.any(), bug, commits=False)
+    assert progress_of(study, files).state(TOKENIZER) == FAILED
 
 
 def test_a_job_that_failed_too_seldom_is_done(files: StoreFiles) -> None:
