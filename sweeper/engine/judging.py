@@ -10,6 +10,7 @@ from sweeper import failures
 from sweeper.engine.deaths import Death
 from sweeper.errors import StoreError
 from sweeper.jobs import JobSpec
+from sweeper.losers import drop, losers_after
 from sweeper.progress import Progress
 from sweeper.redaction import redacted
 from sweeper.store.drivers import Driver
@@ -83,7 +84,7 @@ class Judge:
         self.done += 1
         commit = self._progress.commits.by_address[spec.address]
         if spec.kind == "score":
-            self._progress.drop(list(self._progress.losers_after(spec.key)))
+            drop(self._progress, list(losers_after(self._progress, spec.key)))
         outcome = commit.outcome
         what = "diverged" if outcome["status"] == "diverged" else "done"
         self._say(what, spec.key, outcome.get("message", ""), seconds=result.get("seconds", 0.0))
