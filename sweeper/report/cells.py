@@ -23,6 +23,13 @@ class Shown:
     best: bool
     flagged: bool
 
+    @property
+    def after(self) -> str:
+        """What stands after the value: error, seeds, marks."""
+        error = f" ± {self.error}" if self.error else ""
+        seeds = f" ({self.seeds} seeds)" if self.seeds else ""
+        return f"{error}{seeds}{' †' if self.flagged else ''}"
+
 
 def shown(matrix: TransferMatrix, row: str, column: Column) -> Shown:
     """The texts of one cell."""
@@ -157,3 +164,9 @@ def _incomplete(matrix: TransferMatrix) -> Iterator[str]:
     if lacking:
         counted = ", ".join(f"{lacking.count(s)} {s}" for s in sorted(set(lacking)))
         yield f"Incomplete: {len(lacking)} of {len(states)} cells ({counted})."
+
+
+def bold(matrix: TransferMatrix) -> list[str]:
+    """What bold stands for, where a cell is bold."""
+    any_best = any(matrix.best_rows(column) for column in matrix.columns)
+    return ["Bold: the best of its column."] if any_best else []
