@@ -11,13 +11,15 @@ from typing import NoReturn
 
 import typer
 
+# isort: off  (the order in --help)
+from sweeper.cli import answers, exports, queries, stores, sweeps, tasks
 from sweeper.cli.words import app
 from sweeper.errors import SweeperError
 from sweeper.redaction import redacted
 
-from sweeper.cli import sweeps, answers, exports, tasks, stores  # isort: skip  (the order in --help)
+# isort: on
 
-__all__ = ["answers", "app", "exports", "main", "stores", "sweeps", "tasks"]
+__all__ = ["answers", "app", "exports", "main", "queries", "stores", "sweeps", "tasks"]
 
 
 def main() -> NoReturn:

@@ -7,8 +7,10 @@ from typing import Any
 
 import matplotlib as mpl
 
-from sweeper.analysis.matrix import Column, TransferMatrix
+from sweeper.analysis.cell import Column
+from sweeper.analysis.matrix import TransferMatrix
 from sweeper.errors import StoreError, suggest
+from sweeper.progress import DONE
 from sweeper.report.cells import bold, notes, shown, title
 from sweeper.report.heatmap import draw
 from sweeper.report.panels import Panel, Scale, Spot
@@ -17,6 +19,9 @@ FORMATS = ("png", "svg", "pdf")
 WIDTH = 10.0
 """Inches that a figure is wide at most, unless asked otherwise."""
 NARROWEST, WIDEST = 3.0, 100.0
+
+_BELOW = ("†", "‡", "*", "No test", "Intervals", "Incomplete", "Bold")
+"""How the sentences begin that are needed to read a figure; the others are in its metadata."""
 
 _SETTINGS: Any = {
     "font.family": "DejaVu Sans",
@@ -54,9 +59,9 @@ def figure(matrix: TransferMatrix, format: str, width: float = WIDTH) -> bytes:
             "intermediate or a target to the study."
         )
     said = [*notes(matrix), *bold(matrix)]
-    marks = [note for note in said if note.startswith(("†", "Incomplete", "Bold"))]
+    below = [note for note in said if note.startswith(_BELOW)]
     with mpl.rc_context(_SETTINGS):
-        drawn = draw(_panels(matrix), matrix.study, title(matrix), marks, width)
+        drawn = draw(_panels(matrix), matrix.study, title(matrix), below, width)
         buffer = io.BytesIO()
         about = _metadata(format, f"{matrix.study}. {title(matrix)}", " ".join(said))
         drawn.savefig(buffer, format=format, dpi=200, metadata=about)
@@ -67,13 +72,13 @@ def _panels(matrix: TransferMatrix) -> list[Panel]:
     """A panel per kind of value; by language and the like, one per target."""
     groups: dict[tuple[str, Scale], list[Column]] = {}
     for column in matrix.columns:
-        named = column.target if column.language is not None else ""
+        named = column.target if column.group is not None else ""
         groups.setdefault((named, _scale(matrix, column)), []).append(column)
     return [
         Panel(
             title=named,
             rows=matrix.rows,
-            columns=[column.language or column.target for column in columns],
+            columns=[column.group or column.target for column in columns],
             spots=[[_spot(matrix, row, column) for column in columns] for row in matrix.rows],
             scale=scale,
         )
@@ -90,19 +95,16 @@ def _scale(matrix: TransferMatrix, column: Column) -> Scale:
 
 
 def _spot(matrix: TransferMatrix, row: str, column: Column) -> Spot:
-    said = shown(matrix, row, column)
-    value = matrix.cell(row, column).value
-    if value is None:
+    said, cell = shown(matrix, row, column), matrix.cell(row, column)
+    if cell.value is None:
         return Spot(None, said.state, complete=False)
-    mark = "†" if said.flagged else ""
-    error = f"± {said.error}" if said.error else ""
     seeds = f"({said.seeds})" if said.seeds else ""
     return Spot(
-        value,
-        f"{said.value}{mark}".replace("-", "\N{MINUS SIGN}"),
-        " ".join(filter(None, (error, seeds))),
+        cell.value,
+        f"{said.value}{said.stars}{said.marks}".replace("-", "\N{MINUS SIGN}"),
+        " ".join(filter(None, (said.spread, seeds))).replace("-", "\N{MINUS SIGN}"),
         bold=said.best,
-        complete=not said.seeds,
+        complete=cell.state == DONE,
     )
 
 

@@ -39,7 +39,7 @@ def latex(matrix: TransferMatrix) -> str:
 
 
 def _latex_header(matrix: TransferMatrix) -> list[str]:
-    if matrix.by == "task":
+    if all(column.group is None for column in matrix.columns):
         names = [latex_text(column.target) for column in matrix.columns]
         return [" & ".join(["intermediate", *names]) + r" \\"]
     groups: list[tuple[str, int]] = []
@@ -53,7 +53,7 @@ def _latex_header(matrix: TransferMatrix) -> list[str]:
         above.append(rf"\multicolumn{{{count}}}{{c}}{{{latex_text(target)}}}")
         rules.append(rf"\cmidrule(lr){{{place}-{place + count - 1}}}")
         place += count
-    below = ["intermediate", *(latex_text(column.language or "") for column in matrix.columns)]
+    below = ["intermediate", *(latex_text(column.group or "") for column in matrix.columns)]
     return [" & ".join(above) + r" \\", " ".join(rules), " & ".join(below) + r" \\"]
 
 
@@ -62,8 +62,12 @@ def _latex_cell(cell: Shown) -> str:
         return rf"\textit{{{latex_text(cell.state)}}}"
     number = cell.value.replace("-", "$-$").replace("+", "$+$")
     value = rf"\textbf{{{number}}}" if cell.best else number
-    error = rf" {{\scriptsize $\pm$ {cell.error}}}" if cell.error else ""
-    above = (cell.seeds, r"\dagger" if cell.flagged else "")
+    spread = cell.interval.replace("-", "$-$").replace("+", "$+$")
+    if not spread and cell.error:
+        spread = rf"$\pm$ {cell.error}"
+    error = rf" {{\scriptsize {spread}}}" if spread else ""
+    marks = (r"\dagger" if cell.flagged else "", r"\ddagger" if cell.collapsed else "")
+    above = (cell.stars, cell.seeds, *marks)
     raised = ",".join(mark for mark in above if mark)
     return f"{value}{error}" + (f"$^{{{raised}}}$" if raised else "")
 
@@ -114,6 +118,7 @@ _LATEX = {
     ">": r"\textgreater{}",
     "±": r"$\pm$",
     "†": r"$\dagger$",
+    "‡": r"$\ddagger$",
 }
 
 

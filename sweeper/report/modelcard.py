@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sweeper
-from sweeper.analysis.averaging import selection_rule
 from sweeper.analysis.best import Best
+from sweeper.analysis.columns import selection_rule
 from sweeper.analysis.view import Part, View
 from sweeper.graph import Cell
 from sweeper.report.cells import places
@@ -179,11 +179,13 @@ def _scores(view: View, found: Best, parts: Sequence[Part], scores: pd.DataFrame
         values["shares"] = row["overlap"]
     last = ["zero-shot", *(["shares"] if any(v["shares"] for v in rows.values()) else [])]
     body = [
-        [*place, *(values.get(name, "") for name in (*metrics, "n", *last))]
+        [*place, *(markdown_text(values.get(name, "")) for name in (*metrics, "n", *last))]
         for place, values in rows.items()
     ]
     right = [False, False, *[True] * (len(metrics) + 1), *[False] * len(last)]
-    table = pipes(["split", "language", *metrics, "examples", *last], body, right)
+    table = pipes(
+        ["split", "language", *map(markdown_text, metrics), "examples", *last], body, right
+    )
     unit = "" if shown == "loss" else ", in percent"
     lacking = [f"{p.split}/{p.language}" for p in parts if (p.split, p.language) not in rows]
     below = [f"Not scored yet: {', '.join(lacking)}."] if lacking else []
@@ -250,7 +252,7 @@ def _setting(value: Any) -> str:
 def _licences(origin: Lineage) -> list[str]:
     header = ["data", "split", "used for", "languages", "licence", "from"]
     return [
-        *pipes(header, [_datum(data) for data in origin.data], [False] * len(header)),
+        *pipes(header, map(_datum, origin.data), [False] * len(header)),
         "",
         "No licence is set for the weights. The licences are those that the task cards state; "
         "that of the base model comes on top.",
@@ -259,7 +261,7 @@ def _licences(origin: Lineage) -> list[str]:
 
 def _datum(data: Data) -> list[str]:
     limit = f", the first {data.limit:,} of a language" if data.limit else ""
-    return [
+    said = [
         f"{data.title} ({data.task})",
         data.split,
         f"{_USES[data.use]}{limit}",
@@ -267,3 +269,4 @@ def _datum(data: Data) -> list[str]:
         data.licence,
         "; ".join(data.sources),
     ]
+    return [markdown_text(one) for one in said]

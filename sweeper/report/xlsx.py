@@ -13,8 +13,10 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 
-from sweeper.analysis.matrix import Column, TransferMatrix
+from sweeper.analysis.cell import Column
+from sweeper.analysis.matrix import TransferMatrix
 from sweeper.errors import StoreError
+from sweeper.progress import DONE
 from sweeper.report.cells import Shown, bold, notes, places, shown, title
 from sweeper.report.values import lacks
 
@@ -70,24 +72,24 @@ def table(frame: pd.DataFrame) -> bytes:
 
 
 def _headers(matrix: TransferMatrix) -> list[list[str]]:
-    if all(column.language is None for column in matrix.columns):
+    if all(column.group is None for column in matrix.columns):
         return [["intermediate", *(column.target for column in matrix.columns)]]
     return [
         ["", *(column.target for column in matrix.columns)],
-        ["intermediate", *(column.language or "" for column in matrix.columns)],
+        ["intermediate", *(column.group or "" for column in matrix.columns)],
     ]
 
 
 def _matrix_cell(cell: Any, matrix: TransferMatrix, row: str, column: Column) -> None:
-    said, value = shown(matrix, row, column), matrix.cell(row, column).value
+    said, known = shown(matrix, row, column), matrix.cell(row, column)
     cell.alignment = Alignment(horizontal="right")
-    if value is None:
+    if known.value is None:
         _put(cell, said.state).font = Font(italic=True)
     else:
-        cell.value = value
+        cell.value = known.value
         cell.number_format = _number_format(said, places(column.unit), matrix.value == "gain")
         cell.font = Font(bold=said.best)
-    if value is None or said.seeds:
+    if known.state != DONE:
         cell.fill = _INCOMPLETE
 
 
