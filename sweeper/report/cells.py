@@ -76,6 +76,16 @@ def _interval(cell: MatrixCell, digits: int) -> str:
     return f"[{low:+.{digits}f}, {high:+.{digits}f}]"
 
 
+BRACKETS = "In brackets: the target is trained in this language, so it is not zero-shot."
+
+
+def head(column: Column) -> str:
+    """What stands above a column of its target's table; a trained language in brackets."""
+    if column.group is None:
+        return column.target
+    return column.group if column.zero_shot else f"({column.group})"
+
+
 def places(unit: str) -> int:
     """Decimal places worth showing."""
     return 3 if unit == "nats" else 1

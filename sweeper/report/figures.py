@@ -11,7 +11,7 @@ from sweeper.analysis.cell import Column
 from sweeper.analysis.matrix import TransferMatrix
 from sweeper.errors import StoreError, suggest
 from sweeper.progress import DONE
-from sweeper.report.cells import bold, notes, shown, title
+from sweeper.report.cells import BRACKETS, bold, head, notes, shown, title
 from sweeper.report.heatmap import draw
 from sweeper.report.panels import Panel, Scale, Spot
 
@@ -60,6 +60,8 @@ def figure(matrix: TransferMatrix, format: str, width: float = WIDTH) -> bytes:
         )
     said = [*notes(matrix), *bold(matrix)]
     below = [note for note in said if note.startswith(_BELOW)]
+    if any(head(column).startswith("(") for column in matrix.columns):
+        below.insert(0, BRACKETS)
     with mpl.rc_context(_SETTINGS):
         drawn = draw(_panels(matrix), matrix.study, title(matrix), below, width)
         buffer = io.BytesIO()
@@ -78,7 +80,7 @@ def _panels(matrix: TransferMatrix) -> list[Panel]:
         Panel(
             title=named,
             rows=matrix.rows,
-            columns=[column.group or column.target for column in columns],
+            columns=[head(column) for column in columns],
             spots=[[_spot(matrix, row, column) for column in columns] for row in matrix.rows],
             scale=scale,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sweeper.analysis.matrix import TransferMatrix
@@ -24,7 +25,7 @@ def latex(matrix: TransferMatrix) -> str:
             r"\begin{table}",
             r"\centering",
             rf"\caption{{{latex_text(caption)}}}",
-            rf"\label{{tab:{matrix.study}-{matrix.value}}}",
+            rf"\label{{tab:{'-'.join(_named(matrix))}}}",
             rf"\begin{{tabular}}{{l{'r' * len(matrix.columns)}}}",
             r"\toprule",
             *_latex_header(matrix),
@@ -36,6 +37,13 @@ def latex(matrix: TransferMatrix) -> str:
             "",
         ]
     )
+
+
+def _named(matrix: TransferMatrix) -> Iterator[str]:
+    """What tells a study's matrices apart."""
+    yield from (matrix.study, matrix.value)
+    if matrix.by != "task":
+        yield matrix.by
 
 
 def _latex_header(matrix: TransferMatrix) -> list[str]:

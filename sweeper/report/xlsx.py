@@ -67,7 +67,12 @@ def table(frame: pd.DataFrame) -> bytes:
         StoreError: it has more rows than a sheet, or a text is longer than a cell holds.
     """
     book = Workbook(write_only=True)
-    _fill(book.create_sheet("rows"), frame)
+    sheet = book.create_sheet("rows")
+    try:
+        _fill(sheet, frame)
+    except StoreError:
+        sheet.close()  # it writes to a temporary file
+        raise
     return _saved(book)
 
 
