@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from sweeper.graph import Cell
 from sweeper.redaction import redacted
 from sweeper.report.lineage import lineage
 from sweeper.report.modelcard import model_card
-from sweeper.store.intact import fault
+from sweeper.store.intact import difference
 
 if TYPE_CHECKING:
     from sweeper.store.commits import Commit
@@ -76,17 +76,25 @@ def _copy(view: View, commit: Commit, prefix: str, folder: Path) -> None:
     for name, said in commit.files.items():
         if not name.startswith(prefix):
             continue
-        problem = fault(view.files, name, said)
+        path = folder / name.removeprefix(prefix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        problem = _copied(view, name, said, path)
         if problem:
             raise DamageError(
                 commit.name,
                 f"{name}, which {commit.job} made, is damaged: {problem}. `sweeper store verify "
                 "--repair` has the next run make it again.",
             )
-        path = folder / name.removeprefix(prefix)
-        path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _copied(view: View, name: str, said: Mapping[str, Any], path: Path) -> str:
+    """Copy one file; what is wrong with the copy, "" if nothing is."""
+    try:
         with view.files.reading(name) as source:
             shutil.copyfile(source, path)
+    except FileNotFoundError:
+        return "it is not there"
+    return difference(path, said)
 
 
 def _config(folder: Path) -> dict[str, Any]:

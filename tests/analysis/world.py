@@ -73,7 +73,7 @@ def known_dev(row: str, seed: int, trial: int) -> tuple[float, float, int]:
 class World:
     """A store that is filled job by job, as the engine would, without training anything."""
 
-    def __init__(self, root: Path, of: Study | None = None) -> None:
+    def __init__(self, root: Path | str, of: Study | None = None) -> None:
         self.files = StoreFiles(root, create=True)
         self.study = of or study()
         self.plan: Plan = plan(self.study)

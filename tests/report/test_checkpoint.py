@@ -91,6 +91,25 @@ def test_a_damaged_checkpoint_is_not_exported(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_store_in_a_bucket_gives_the_same_folder(address: str, tmp_path: Path) -> None:
+    of = study(
+        targets={"tagging": {"languages": ["qab"]}},
+        intermediates={"more": {"tasks": ["tagging"]}},
+        seeds=[0],
+    )
+    world = Trained(address, of).run()
+    found = export_checkpoint(Store(address).view(), "tagging", tmp_path / "out")
+    assert found.address.startswith("s3://")
+    kept = Path(found.path)
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (kept / name).read_bytes(), name
+    commit = world.progress.addressing.commit("tune/more>tagging/seed=0/trial=1")
+    assert commit is not None
+    world.files.delete(f"{commit.folder}/epoch=3/tokenizer.json")
+    with pytest.raises(DamageError, match=r"tokenizer\.json.* damaged: it is not there"):
+        export_checkpoint(Store(address).view(), "tagging", tmp_path / "again")
+
+
 def test_the_base_as_it_is_is_nothing_to_export(tmp_path: Path) -> None:
     write_model(tmp_path / "base", 0)
     of = study(base={"model": str(tmp_path / "base")})
