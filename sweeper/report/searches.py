@@ -113,7 +113,8 @@ def _write(view: View, search: Search, trials: _Trials, storage: BaseStorage) ->
         "pruning": search.space.pruning and search.space.pruning.model_dump(),
     }
     for name, value in told.items():
-        study.set_user_attr(name, value)
+        if value is not None:
+            study.set_user_attr(name, value)
     study.add_trials([trials.of(search, number) for number in range(len(search.trials))])
 
 
