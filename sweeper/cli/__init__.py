@@ -11,15 +11,25 @@ from typing import NoReturn
 
 import typer
 
-# isort: off  (the order in --help)
-from sweeper.cli import answers, exports, queries, stores, sweeps, tasks
 from sweeper.cli.words import app
 from sweeper.errors import SweeperError
 from sweeper.redaction import redacted
 
-# isort: on
+# In the order of --help.
+from sweeper.cli import beginning, sweeps, answers, reports, queries, exports, tasks, stores  # isort: skip
 
-__all__ = ["answers", "app", "exports", "main", "queries", "stores", "sweeps", "tasks"]
+__all__ = [
+    "answers",
+    "app",
+    "beginning",
+    "exports",
+    "main",
+    "queries",
+    "reports",
+    "stores",
+    "sweeps",
+    "tasks",
+]
 
 
 def main() -> NoReturn:

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.analysis.matrix import TransferMatrix
 from sweeper.errors import StoreError, suggest
-from sweeper.report.cells import notes, title
+from sweeper.report.asjson import as_json
+from sweeper.report.data import matrix_data
 from sweeper.report.latex import latex, latex_table
 from sweeper.report.markdown import markdown, markdown_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_FOR_MACHINES = (
+FOR_MACHINES = (
     *("job", "unit", "address", "attempt", "checkpoint", "representation", "main"),
     *("parents", "versions", "curve", "selections", "ranking"),
 )
@@ -56,7 +57,7 @@ def export(data: TransferMatrix | pd.DataFrame, format: str) -> bytes:
     if isinstance(data, TransferMatrix):
         text = markdown(data) if format == "markdown" else latex(data)
     else:
-        read = data.drop(columns=[name for name in _FOR_MACHINES if name in data.columns])
+        read = data.drop(columns=[name for name in FOR_MACHINES if name in data.columns])
         text = markdown_table(read) if format == "markdown" else latex_table(read)
     return text.encode()
 
@@ -74,8 +75,10 @@ def _flat(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _json(data: TransferMatrix | pd.DataFrame) -> str:
-    """A list of rows; of a matrix an object that has its cells as such a list."""
-    frame = _frame(data)
+    """A list of rows, a line each; of a matrix what `sweeper matrix --json` prints."""
+    if isinstance(data, TransferMatrix):
+        return f"{as_json(matrix_data(data))}\n"
+    frame = data
     for name in _NESTED:
         if name in frame:
             frame = frame.assign(**{name: frame[name].map(json.loads, na_action="ignore")})
@@ -83,23 +86,7 @@ def _json(data: TransferMatrix | pd.DataFrame) -> str:
     lines = [
         json.dumps(row, default=_plain, ensure_ascii=False) for row in frame.to_dict("records")
     ]
-    rows = "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
-    if not isinstance(data, TransferMatrix):
-        return f"{rows}\n"
-    said = {
-        "study": data.study,
-        "title": title(data),
-        "value": data.value,
-        "by": data.by,
-        "seeds": data.seeds,
-        "complete": data.complete,
-        "notes": notes(data),
-    }
-    head = [
-        f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}"
-        for name, value in said.items()
-    ]
-    return "{\n" + ",\n".join([*head, f'"cells": {rows}']) + "\n}\n"
+    return "[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n"
 
 
 def _plain(value: Any) -> Any:
