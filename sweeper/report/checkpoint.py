@@ -73,9 +73,13 @@ def _cell(view: View, found: Best) -> Cell:
 
 def _copy(view: View, commit: Commit, prefix: str, folder: Path) -> None:
     """The files of a checkpoint, each compared with what was committed."""
-    for name, said in commit.files.items():
-        if not name.startswith(prefix):
-            continue
+    mine = {name: said for name, said in commit.files.items() if name.startswith(prefix)}
+    if f"{prefix}config.json" not in mine:
+        raise StoreError(
+            f"The marker of {commit.job} ({commit.name}) names no checkpoint in {prefix}, so "
+            "there is none to export. `sweeper store verify` says more."
+        )
+    for name, said in mine.items():
         path = folder / name.removeprefix(prefix)
         path.parent.mkdir(parents=True, exist_ok=True)
         problem = _copied(view, name, said, path)

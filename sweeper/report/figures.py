@@ -20,6 +20,9 @@ WIDTH = 10.0
 """Inches that a figure is wide at most, unless asked otherwise."""
 NARROWEST, WIDEST = 3.0, 100.0
 
+MOST = 65_000
+"""Pixels of a PNG either way: more, and it cannot be made."""
+
 _BELOW = ("†", "‡", "*", "No test", "Intervals", "Incomplete", "Bold")
 """How the sentences begin that are needed to read a figure; the others are in its metadata."""
 
@@ -36,8 +39,9 @@ def figure(matrix: TransferMatrix, format: str, width: float = WIDTH) -> bytes:
     """A matrix as a heat map, as a file's content.
 
     Gains are coloured from red through white, which is 0, to blue. A cell without a value is
-    hatched and says its state; one that lacks seeds has a dashed border. The sentences that stand
-    below a printed matrix are in the file's metadata.
+    hatched and says its state; one that lacks seeds has a dashed border. Errors and intervals
+    stand where a column is a target or a category. The sentences that stand below a printed matrix
+    are in the file's metadata.
 
     Args:
         matrix: What to draw.
@@ -62,15 +66,20 @@ def figure(matrix: TransferMatrix, format: str, width: float = WIDTH) -> bytes:
     below = [note for note in said if note.startswith(_BELOW)]
     if any(head(column).startswith("(") for column in matrix.columns):
         below.insert(0, BRACKETS)
+    spread = all(column.group is None for column in matrix.columns)  # narrow cells, if many
+    if not spread:
+        below = [note for note in below if not note.startswith("Intervals")]
     with mpl.rc_context(_SETTINGS):
-        drawn = draw(_panels(matrix), matrix.study, title(matrix), below, width)
+        heading = title(matrix, spread=spread)
+        drawn = draw(_panels(matrix, spread), matrix.study, heading, below, width)
         buffer = io.BytesIO()
         about = _metadata(format, f"{matrix.study}. {title(matrix)}", " ".join(said))
-        drawn.savefig(buffer, format=format, dpi=200, metadata=about)
+        dpi = min(200.0, MOST / max(drawn.get_size_inches()))
+        drawn.savefig(buffer, format=format, dpi=dpi, metadata=about)
     return buffer.getvalue()
 
 
-def _panels(matrix: TransferMatrix) -> list[Panel]:
+def _panels(matrix: TransferMatrix, spread: bool) -> list[Panel]:
     """A panel per kind of value; by language and the like, one per target."""
     groups: dict[tuple[str, Scale], list[Column]] = {}
     for column in matrix.columns:
@@ -81,7 +90,9 @@ def _panels(matrix: TransferMatrix) -> list[Panel]:
             title=named,
             rows=matrix.rows,
             columns=[head(column) for column in columns],
-            spots=[[_spot(matrix, row, column) for column in columns] for row in matrix.rows],
+            spots=[
+                [_spot(matrix, row, column, spread) for column in columns] for row in matrix.rows
+            ],
             scale=scale,
         )
         for (named, scale), columns in groups.items()
@@ -96,7 +107,7 @@ def _scale(matrix: TransferMatrix, column: Column) -> Scale:
     return Scale(f"{column.unit}{less}", diverging=False, reverse=not column.higher_is_better)
 
 
-def _spot(matrix: TransferMatrix, row: str, column: Column) -> Spot:
+def _spot(matrix: TransferMatrix, row: str, column: Column, spread: bool) -> Spot:
     said, cell = shown(matrix, row, column), matrix.cell(row, column)
     if cell.value is None:
         return Spot(None, said.state, complete=False)
@@ -104,7 +115,9 @@ def _spot(matrix: TransferMatrix, row: str, column: Column) -> Spot:
     return Spot(
         cell.value,
         f"{said.value}{said.stars}{said.marks}".replace("-", "\N{MINUS SIGN}"),
-        " ".join(filter(None, (said.spread, seeds))).replace("-", "\N{MINUS SIGN}"),
+        " ".join(filter(None, (said.spread if spread else "", seeds))).replace(
+            "-", "\N{MINUS SIGN}"
+        ),
         bold=said.best,
         complete=cell.state == DONE,
     )

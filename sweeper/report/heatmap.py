@@ -57,7 +57,7 @@ def draw(
     bars = [(scale, found) for scale, found in colours.items() if found is not None]
     top = 0.32 + LINE * len(heading) + PAD
     tall = top + sum(sizes.height(part) for part in parts)
-    tall += 0.55 * len(bars) + 0.25 * _any_incomplete(parts) + 0.13 * len(below) + 2 * PAD
+    tall += 0.55 * len(bars) + 0.25 * _any_incomplete(parts) + 0.118 * len(below) + 2 * PAD
     page = _Page(Figure(figsize=(across, tall)), across, tall)
     page.text(PAD, PAD, name, size=SIZE + 1, weight="bold")
     page.text(PAD, 0.3, "\n".join(heading), size=SIZE, linespacing=1.15)

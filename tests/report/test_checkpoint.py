@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from analysis.world import study
+from analysis.world import World, study
 from huggingface_hub import ModelCard, constants
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
@@ -108,6 +108,13 @@ def test_a_store_in_a_bucket_gives_the_same_folder(address: str, tmp_path: Path)
     world.files.delete(f"{commit.folder}/epoch=3/tokenizer.json")
     with pytest.raises(DamageError, match=r"tokenizer\.json.* damaged: it is not there"):
         export_checkpoint(Store(address).view(), "tagging", tmp_path / "again")
+
+
+def test_a_marker_without_a_checkpoint_is_said(tmp_path: Path) -> None:
+    world = World(tmp_path / "s").run()  # its jobs leave nothing
+    with pytest.raises(StoreError, match=r"names no checkpoint in attempts/.*/epoch=3/"):
+        export_checkpoint(Store(world.files.address).view(), "tagging", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
 def test_the_base_as_it_is_is_nothing_to_export(tmp_path: Path) -> None:

@@ -186,6 +186,12 @@ def test_a_figure_keeps_to_its_width(drawn: list[Figure]) -> None:
             assert inside.x0 <= box.x0 and box.x1 <= inside.x1, text.get_text()
 
 
+def test_a_tall_figure_has_fewer_dots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "MOST", 1000)
+    tall = Image.open(io.BytesIO(figure(unfinished(40, 1), "png")))
+    assert 990 < tall.height <= 1000
+
+
 def test_nothing_done_yet_is_a_figure_without_a_scale(drawn: list[Figure]) -> None:
     figure(unfinished(1, 3), "png")
     assert len(fills(drawn[0])) == 3
@@ -201,6 +207,15 @@ def test_units_have_scales_of_their_own(drawn: list[Figure]) -> None:
     assert labels == ["percent", "nats (less is better)"]
     better, worse = (sum(fills(drawn[0], 1)[0, row].get_facecolor()[:3]) for row in (1, 0))
     assert better < worse  # darker
+
+
+def test_many_columns_have_no_intervals(drawn: list[Figure]) -> None:
+    columns = tuple(column("xnli", code, group=code) for code in ("de", "sw"))
+    cells = {("a", c.name): done(1.0, interval=(0.25, 1.75)) for c in columns}
+    svg = figure(matrix(by="language", rows=("a",), columns=columns, cells=cells), "svg").decode()
+    texts = re.findall(r"<text[^>]*>([^<]+)</text>", svg)
+    assert texts.count("+1.0") == 2 and not [text for text in texts if "[" in text]
+    assert not [text for text in texts if "interval" in text.lower()]
 
 
 def test_trained_languages_are_in_brackets() -> None:
