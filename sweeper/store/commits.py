@@ -211,7 +211,7 @@ class Commits:
         generation, address = place
         name = f"{address}.{generation}"
         try:
-            found = parsed(name, self.files.read(f"commits/{name}"))
+            found = parsed(name, self.files.parsed(f"commits/{name}", content))
         except StoreError as error:
             raise StoreError(
                 f"{error} `sweeper store verify --repair --store {self.files.address}` makes the "

@@ -181,7 +181,7 @@ def test_a_driver_waits_for_a_job_in_flight_elsewhere(files: StoreFiles, clock: 
     _pass([one, two], clock, 0)
     two.release_holds()
     assert two.progress.state(TOKENIZER) == DONE
-    assert not two.dispatcher.waits
+    assert two.dispatcher.found_work() and not two.dispatcher.waits
     two.fill()
     assert two.flying and TOKENIZER not in two.runs
 
