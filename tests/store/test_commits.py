@@ -179,7 +179,11 @@ DAMAGE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", DAMAGE)
+@pytest.mark.parametrize(
+    ("anywhere", "text"),
+    [*(("folder", text) for text in DAMAGE), ("s3", ""), ("gs", "{")],
+    indirect=["anywhere"],
+)
 def test_a_damaged_marker_is_named_and_can_be_withdrawn(files: StoreFiles, text: str) -> None:
     _commit(files, A, [U])
     _commit(files, B, [V])

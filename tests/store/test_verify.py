@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from damaged import DATA, SCORE, STAGE, TRIALS, WINNER, commit_of, cut, flip, job_of
 from helpers import put, unrelated
 from real_work import Run, small
 from typer.testing import CliRunner
@@ -32,9 +33,6 @@ from sweeper.store.schema import TABLES
 from sweeper.store.verify import Verified, repair, verify
 
 A = unrelated("a")
-TRIALS = [f"tune/surface>topic/seed=0/trial={number}" for number in (0, 1)]
-STAGE, SCORE, DATA = "train/surface/seed=0", "score/surface>topic/seed=0", "prepare/topic/test/48"
-WINNER = "the trial that is scored"
 
 
 class Broken:
@@ -46,20 +44,11 @@ class Broken:
 
     def commit(self, key: str) -> Commit:
         """The commit of a job."""
-        found = [
-            one for one in Commits(self.files).by_address.values() if one.job == self.key(key)
-        ]
-        assert len(found) == 1
-        return found[0]
+        return commit_of(self.root, key)
 
     def key(self, key: str) -> str:
         """A job's key, that of the winner found out."""
-        if key != WINNER:
-            return key
-        address = Path(Store(self.root).best("topic", "surface").path).parts[-3]
-        return next(
-            one.job for one in Commits(self.files).by_address.values() if one.address == address
-        )
+        return job_of(self.root, key)
 
     def marker(self, key: str) -> Path:
         return self.root / "commits" / self.commit(key).name
@@ -95,16 +84,6 @@ class Broken:
 @pytest.fixture
 def broken(store: Path) -> Broken:
     return Broken(store)
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def test_a_whole_store_is_whole(broken: Broken) -> None:
