@@ -297,7 +297,8 @@ def main() -> None:
     print(f"seed {given.seed}; with faults: {given.failing:.1%} of the attempts fail, and "
           f"{given.preempted:.1%} are preempted per hour")  # fmt: skip
     print(
-        "GPUs  jobs    hours  /bound  /list   busy  CPU/job  overtaken  first column  all, mean  faults"
+        "GPUs  jobs    hours  /bound  /list   busy  CPU/job  overtaken  "
+        "first column  all, mean  faults"
     )
     for slots in given.slots:
         for faults in (Faults(), Faults(given.failing, given.preempted)):

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sweeper.graph import TOKENIZER, Job, Plan, Search
+from sweeper.spaces import Training
 from sweeper.store.commits import Commit, Commits
 from sweeper.store.files import canonical, digest
-from sweeper.study import Training
 from sweeper.tasks import kinds
 from sweeper.tasks.card import Card, SyntheticSource
 from sweeper.tasks.encoding import ENCODING_VERSION

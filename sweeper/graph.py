@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from sweeper.study import CONTROL, Selection, Space, Study, Target
+from sweeper.spaces import Space
+from sweeper.study import CONTROL, Selection, Study, Target
 from sweeper.tasks import kinds
 from sweeper.tasks.card import Card
 from sweeper.tasks.overlaps import Overlaps

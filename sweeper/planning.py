@@ -17,7 +17,8 @@ from sweeper.checks import Checks
 from sweeper.errors import StudyError
 from sweeper.graph import BASE, TOKENIZER, Cell, Job, Plan, Search, selection_name
 from sweeper.sizes import checkpoint_bytes
-from sweeper.study import CONTROL, Stage, Study, Target, Training
+from sweeper.spaces import Training
+from sweeper.study import CONTROL, Stage, Study, Target
 from sweeper.tasks import kinds
 from sweeper.tasks.card import Card, load_cards, shipped_cards
 from sweeper.tasks.overlaps import check as check_overlaps

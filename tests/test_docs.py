@@ -17,21 +17,17 @@ import yaml
 from sweeper import yamlfile
 from sweeper.planning import plan
 from sweeper.store.schema import TABLES
+from sweeper.spaces import Pruning, Range, Space, Strict, Training
 from sweeper.study import (
     Base,
     Intermediate,
     Limits,
-    Pruning,
-    Range,
     Representation,
     Scratch,
     Selection,
-    Space,
     Stage,
-    Strict,
     Study,
     Target,
-    Training,
 )
 from sweeper.tasks import formats, kinds
 from sweeper.tasks.card import Card, Fields, Overlap, Split, load_card, shipped_cards

@@ -14,15 +14,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sweeper.errors import StudyError
-from sweeper.study import (
-    Limits,
-    Space,
-    Study,
-    Training,
-    find_study,
-    schema,
-    shipped_folder,
-)
+from sweeper.spaces import Space, Training
+from sweeper.study import Limits, Study, find_study, schema, shipped_folder
 
 TEXT = """\
 name: mine

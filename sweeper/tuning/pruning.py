@@ -14,7 +14,7 @@ from optuna.trial import Trial, TrialState
 
 from sweeper.graph import Job, Search
 from sweeper.progress import Progress
-from sweeper.study import FACTOR, STARTUP, Pruning
+from sweeper.spaces import FACTOR, STARTUP, Pruning
 from sweeper.tasks import kinds
 
 

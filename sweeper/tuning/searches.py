@@ -21,8 +21,8 @@ from optuna.trial import Trial, TrialState
 from sweeper.addressing import derived_seed
 from sweeper.graph import Job, Search
 from sweeper.progress import Progress
+from sweeper.spaces import Range, is_real
 from sweeper.store.commits import Commit
-from sweeper.study import Range, is_real
 from sweeper.tasks import kinds
 
 optuna.logging.set_verbosity(logging.WARNING)
