@@ -129,8 +129,13 @@ class Addressing:
         """Where the asks of a search lie: the digest of everything but a trial's parameters."""
         if search.key not in self._searches:
             job = self.plan.jobs[search.trials[0]]
-            space = search.space.model_dump(exclude={"training", "trials", "pruning"})
-            said = {"search": self._tune_identity(job, {}), "space": space}
+            space = search.space.model_dump(include={"search", "sampler"})
+            identity = self._tune_identity(job, {})
+            said: dict[str, Any] = {"search": identity, "space": space}
+            if search.follows:  # another budget or rule there may have another winner
+                other = self.plan.searches[search.follows]
+                rule = other.space.pruning.model_dump() if other.space.pruning else None
+                said["follows"] = [self.search_address(other), len(other.trials), rule]
             self._searches[search.key] = digest(said)
         return self._searches[search.key]
 
@@ -187,7 +192,16 @@ class Addressing:
         asked = self.asks.get(self.search_address(search), {}).get(job.trial)
         if asked is not None:
             return asked
-        return dict(search.space.grid[job.trial]) if search.space.sampler == "grid" else None
+        if search.follows or search.space.sampler != "grid":
+            return None
+        return dict(search.space.grid[job.trial])
+
+    def followed(self, job: Job) -> tuple[Search, str] | None:
+        """The search that a trial takes its parameters from, and the split that picks them."""
+        search = self._search_of(job.key)
+        if search is None or not search.follows:
+            return None
+        return self.plan.searches[search.follows], search.selections[search.trials.index(job.key)]
 
     def winner(self, search: Search, selection: str) -> tuple[Job, dict[str, Any]] | None:
         """The trial that a selection split picks, with its best epoch; None if none finished.
@@ -201,7 +215,7 @@ class Addressing:
         """The finished trials of a search with their best epoch, best first."""
         found = []
         sign = -1 if self._higher_is_better(selection) else 1
-        for key in search.trials:
+        for key in search.trials_for(selection):
             job = self.plan.jobs[key]
             commit = self.commit(key)
             if commit is None or commit.outcome["status"] != "done":

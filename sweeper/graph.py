@@ -38,7 +38,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Search:
-    """One Optuna study: an intermediate, a training task and a seed."""
+    """The trials of an intermediate, a training task and a seed: most often one Optuna study.
+
+    Where it ``follows`` another search it has none of its own: there is one trial per selection
+    split, with the parameters that won there by that split.
+    """
 
     key: str
     intermediate: str
@@ -47,6 +51,13 @@ class Search:
     space: Space
     trials: tuple[str, ...]
     selections: tuple[str, ...]
+    follows: str = ""
+
+    def trials_for(self, selection: str) -> tuple[str, ...]:
+        """The trials among which a selection split picks."""
+        if not self.follows:
+            return self.trials
+        return (self.trials[self.selections.index(selection)],)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from sweeper.checks import Checks
 from sweeper.errors import StudyError
 from sweeper.graph import BASE, TOKENIZER, Cell, Job, Plan, Search, selection_name
 from sweeper.sizes import checkpoint_bytes
-from sweeper.spaces import Training
+from sweeper.spaces import Space, Training
 from sweeper.study import CONTROL, Stage, Study, Target
 from sweeper.tasks import kinds
 from sweeper.tasks.card import Card, load_cards, shipped_cards
@@ -226,7 +226,7 @@ class _Planner:
         return target.max_length or self.study.training.max_length
 
     def _search(self, row: str, task: str, seed: int, parent: str | None) -> Search:
-        key = f"{row}>{task}/seed={seed}"
+        key = _search(row, task, seed)
         if key in self.plan_.searches:
             return self.plan_.searches[key]
         space = self.study.space(task)
@@ -237,8 +237,12 @@ class _Planner:
         for chosen, split, code in selections.values():
             needs.append(self._prepare(chosen, split, training.max_length, (code,)))
             cost += self._examples(chosen, split) * training.epochs * _EVALUATION
+        followed = self._followed(row, task, seed, space)
+        if followed:
+            needs += followed.trials
+            space = space.model_copy(update={"pruning": None})
         trials = []
-        for trial in range(space.budget):
+        for trial in range(len(selections) if followed else space.budget):
             declared = {
                 "parent": parent,
                 "search": key,
@@ -251,9 +255,21 @@ class _Planner:
             name = f"tune/{key}/trial={trial}"
             self._add(Job(name, "tune", tuple(needs), declared, cost, row, task, seed, trial))
             trials.append(name)
-        search = Search(key, row, task, seed, space, tuple(trials), tuple(selections))
+        search = Search(
+            key, row, task, seed, space, tuple(trials), tuple(selections),
+            followed.key if followed else "",
+        )  # fmt: skip
         self.plan_.searches[key] = search
         return search
+
+    def _followed(self, row: str, task: str, seed: int, space: Space) -> Search | None:
+        """The search whose winners' parameters a row and seed take over; None: it has its own."""
+        tuned_row = CONTROL if space.tune_rows == "none" else row
+        tuned_seed = self.study.seeds[0] if space.tune_seeds == "first" else seed
+        if (tuned_row, tuned_seed) == (row, seed):
+            return None
+        # The control and the first seed are planned before all others.
+        return self.plan_.searches[_search(tuned_row, task, tuned_seed)]
 
     def _selections(self, task: str) -> dict[str, tuple[str, str, str]]:
         """Where the targets of a training task select: name -> task, split, language."""
@@ -315,6 +331,10 @@ class _Planner:
 
     def _training_examples(self, task: str) -> int:
         return self._examples(task, "train") * len(self.plan_.training_languages(task))
+
+
+def _search(row: str, task: str, seed: int) -> str:
+    return f"{row}>{task}/seed={seed}"
 
 
 def _parents_first(jobs: Mapping[str, Job]) -> Iterator[Job]:

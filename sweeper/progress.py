@@ -209,17 +209,26 @@ class Progress:
         if self._put_off(key):
             return
         job = self.plan.jobs[key]
-        if job.kind == "score" and self.addressing.units(key) is None:
-            self._release_without_winner(key)
+        undecided = self._undecided(job)
+        if undecided:
+            self._release_without_winner(key, undecided)
             return
         if self.addressing.pruned(key):
             self._prune(key)
             return
         self._offer(key)
 
-    def _release_without_winner(self, key: str) -> None:
-        """A score whose search has no finished trial: a pruned one goes on, or it cannot be."""
-        search = self.plan.searches[self.plan.jobs[key].declared["checkpoint"]["search"]]
+    def _undecided(self, job: Job) -> Search | None:
+        """The search that a job's address rests on, if that has ended without a winner."""
+        if self.addressing.units(job.key) is not None:
+            return None
+        if job.kind == "score":
+            return self.plan.searches[job.declared["checkpoint"]["search"]]
+        followed = self.addressing.followed(job)
+        return followed[0] if followed and not self.addressing.winner(*followed) else None
+
+    def _release_without_winner(self, key: str, search: Search) -> None:
+        """A job that needs a winner where none finished: a pruned one goes on, or it fails."""
         revived = self.addressing.revived(search)
         if revived is None:
             self.fail(key, f"no trial of the search {search.key} finished: all diverged")
@@ -493,7 +502,8 @@ class Progress:
         if source is None:
             return
         children = {c for trial in self.plan.searches[source].trials for c in self.children[trial]}
-        if all(child in self.done for child in children):
+        scores = {child for child in children if self.plan.jobs[child].kind == "score"}
+        if scores <= self.done:
             yield from self._losers_of(self.plan.searches[source])
 
     def drop(self, losers: Iterable[str]) -> None:

@@ -100,6 +100,12 @@ class Space(Strict):
     search: dict[str, tuple[Choice, ...] | Range] = Field(default_factory=dict)
     sampler: Literal["grid", "random", "tpe"] = "grid"
     trials: Positive | None = Field(None, description="Default: every point of the grid.")
+    tune_rows: Literal["each", "none"] = Field(
+        "each", description="Which rows have a search; the others take over what won on `none`."
+    )
+    tune_seeds: Literal["each", "first"] = Field(
+        "each", description="Which seeds have a search; the others take over what won there."
+    )
     pruning: Pruning | None = Field(None, description="Default: every trial runs to its end.")
 
     @field_validator("search", mode="before")
@@ -143,6 +149,12 @@ class Space(Strict):
                 _check_choice(field, value)
         if self.sampler != "grid" and self.trials is None:
             raise ValueError(f"`sampler: {self.sampler}` needs `trials`, the size of its budget")
+        for name in ("tune_rows", "tune_seeds"):
+            if getattr(self, name) != "each" and not self.search:
+                raise ValueError(
+                    f"`{name}: {getattr(self, name)}` reuses what a search found, and nothing is "
+                    "searched: add `search`, or drop it"
+                )
         return self
 
     @model_validator(mode="after")

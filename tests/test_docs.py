@@ -16,8 +16,8 @@ import yaml
 
 from sweeper import yamlfile
 from sweeper.planning import plan
-from sweeper.store.schema import TABLES
 from sweeper.spaces import Pruning, Range, Space, Strict, Training
+from sweeper.store.schema import TABLES
 from sweeper.study import (
     Base,
     Intermediate,

@@ -39,12 +39,26 @@ class Searches:
         """Fix a trial's parameters, durably, before it starts; what was asked before stands."""
         assert job.trial is not None
         search = self.progress.plan.searches[job.declared["search"]]
+        if search.follows:
+            self._take_over(search, job)
+            return
         study = self._study(search)
         if job.trial not in study.trials:
             wished = search.space.grid[job.trial] if search.space.sampler == "grid" else None
             trial = study.ask(job.trial, wished)
             self.progress.asked(search, job.trial, trial.params)
             study.start(job.trial, trial, self._asked(search)[job.trial])
+
+    def _take_over(self, search: Search, job: Job) -> None:
+        """Fix the parameters that won in another search; what was taken over before stands."""
+        addressing = self.progress.addressing
+        if addressing.parameters(job) is not None:
+            return
+        followed = addressing.followed(job)
+        assert followed and job.trial is not None
+        won = addressing.winner(*followed)
+        assert won, f"{job.key} is ready once {followed[0].key} has a winner"
+        self.progress.asked(search, job.trial, addressing.parameters(won[0]) or {})
 
     def study(self, search: Search) -> optuna.Study:
         """The Optuna study of a search, for inspection."""
