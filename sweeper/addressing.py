@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sweeper.graph import TOKENIZER, Job, Plan, Search
-from sweeper.spaces import Training
+from sweeper.spaces import LATER, Training
 from sweeper.store.commits import Commit, Commits
 from sweeper.store.files import canonical, digest
 from sweeper.tasks import kinds
@@ -300,7 +300,7 @@ class Addressing:
                 "train": [self._train_data(t, declared) for t in declared["tasks"]],
                 "sampler": declared["sampler"],
                 "parent": self._parent_identity(declared["parent"]),
-                "training": self.training(job),
+                "training": _addressed(self.training(job)),
                 "random": derived_seed(declared["place"]),
                 "version": TRAINING_VERSION,
             }
@@ -342,7 +342,7 @@ class Addressing:
                 for name, (task, split, code) in declared["selections"].items()
             },
             "parent": self._parent_identity(declared["parent"]),
-            "training": _settings(declared["training"], parameters),
+            "training": _addressed(_settings(declared["training"], parameters)),
             "random": derived_seed(declared["place"]),
             "versions": [TRAINING_VERSION, METRIC_VERSION],
         }
@@ -414,6 +414,11 @@ def _reached(values: list[float], sign: int) -> tuple[int, float]:
 def _settings(declared: Mapping[str, Any], searched: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as the model has them, so that ``1`` and ``1.0`` are one learning rate."""
     return Training.model_validate({**declared, **searched}).model_dump()
+
+
+def _addressed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What an address has of settings: all of them, later ones where they are no longer None."""
+    return {k: v for k, v in settings.items() if k not in LATER or v != LATER[k]}
 
 
 def architecture(scratch: Any) -> dict[str, Any]:

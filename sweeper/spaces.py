@@ -37,6 +37,9 @@ class Training(Strict):
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps that warm up linearly.")
     weight_decay: float = Field(0.01, ge=0, description="Not applied to biases and LayerNorm.")
     dropout: float | None = Field(None, ge=0, lt=1, description="None: the model's own.")
+    frozen_layers: int | None = Field(
+        None, ge=0, description="Embeddings and so many of the lowest layers stay as they are."
+    )
     clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
     max_length: int = Field(128, ge=8, description="Subwords per input, special tokens included.")
     group_by_length: bool = Field(True, description="Batch like lengths, inside shuffled pools.")
@@ -89,6 +92,9 @@ class Pruning(Strict):
                 raise ValueError(f"`{name}` goes with `rule: {rule}`, and only with it")
         return self
 
+
+LATER: dict[str, Any] = {"frozen_layers": None}
+"""Settings that came when there were stores: addresses have them only where they say otherwise."""
 
 Choice = float | int | bool | None
 
