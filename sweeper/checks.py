@@ -65,7 +65,10 @@ class Checks:
         for part in ("task_limits", "train_languages"):
             for name in getattr(self.study, part):
                 self.card(name, part, name)
+        trained = {target.training_task for target in found.values()}
         for name in self.study.spaces:
+            if name in self.study.extended_spaces - trained:
+                continue
             self.card(name, "spaces", name)
             self._check_space(name, found)
         return found

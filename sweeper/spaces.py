@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from sweeper.errors import suggest
+from sweeper.yamlfile import Name
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -102,6 +103,9 @@ Choice = float | int | bool | None
 class Space(Strict):
     """A training task's hyperparameters: what is fixed, and what its searches look through."""
 
+    extends: Name | None = Field(
+        None, description="Another space of the study; what this one says goes before it."
+    )
     training: Training = Training()
     search: dict[str, tuple[Choice, ...] | Range] = Field(default_factory=dict)
     sampler: Literal["grid", "random", "tpe"] = "grid"
@@ -211,3 +215,41 @@ def _check_choice(field: str, value: Choice) -> None:
         Training.model_validate({field: value})
     except ValidationError as error:
         raise ValueError(f"{value!r} is no {field}: {error.errors()[0]['msg']}") from None
+
+
+def extended(spaces: Any) -> Any:
+    """Spaces as they were written, each with what it extends.
+
+    Key by key, the settings of ``training`` and ``search`` one by one; a setting that a space fixes
+    is not searched for being searched in the one that it extends.
+
+    Raises:
+        ValueError: a space extends one that there is not, or itself.
+    """
+    if not isinstance(spaces, dict):
+        return spaces
+    raw = {
+        name: space.model_dump(exclude_unset=True) if isinstance(space, Space) else space
+        for name, space in spaces.items()
+    }
+    return {name: _extended(raw, name, ()) for name in raw}
+
+
+def _extended(raw: dict[Any, Any], name: Any, above: tuple[Any, ...]) -> Any:
+    own = raw[name]
+    other = own.get("extends") if isinstance(own, dict) else None
+    if not isinstance(other, str):
+        return own
+    if other not in raw:
+        raise ValueError(f"{name} extends a space that there is not.{suggest(other, raw)}")
+    if other in (*above, name):
+        raise ValueError(f"{name} extends itself ({' > '.join((*above, name, other))}): drop one")
+    base = _extended(raw, other, (*above, name))
+    parts = [one.get(part) or {} for one in (base, own) for part in ("training", "search")]
+    if not (isinstance(base, dict) and all(isinstance(part, dict) for part in parts)):
+        return own
+    fixed, searched, own_fixed, own_searched = parts
+    # What is fixed and searched by a space itself is searched, as without `extends`.
+    kept = {k: v for k, v in searched.items() if k not in own_fixed or k in own_searched}
+    found = {**base, **own, "training": fixed | own_fixed, "search": kept | own_searched}
+    return {key: value for key, value in found.items() if value != {}}

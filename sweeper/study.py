@@ -16,7 +16,7 @@ from pydantic import (
 
 from sweeper import yamlfile
 from sweeper.errors import StudyError, suggest
-from sweeper.spaces import Positive, Space, Strict, Training
+from sweeper.spaces import Positive, Space, Strict, Training, extended
 from sweeper.yamlfile import Name
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -179,6 +179,11 @@ class Study(Strict):
             return value
         return {name: {} if column is None else column for name, column in value.items()}
 
+    @field_validator("spaces", mode="before")
+    @classmethod
+    def _whole_spaces(cls, value: Any) -> Any:
+        return extended(value)
+
     @field_validator("seeds")
     @classmethod
     def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -227,6 +232,11 @@ class Study(Strict):
     def space(self, training_task: str) -> Space:
         """The search space of a training task; without one, a single trial of the defaults."""
         return self.spaces.get(training_task, Space())
+
+    @property
+    def extended_spaces(self) -> set[str]:
+        """The names of the spaces that others extend: these need be no training task's."""
+        return {space.extends for space in self.spaces.values() if space.extends}
 
     def limit(self, task: str, split: str) -> int | None:
         """How many examples of a split are used: the task's own limit, else the study's."""
