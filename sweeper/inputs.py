@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sweeper.addressing import Addressing, architecture, derived_seed
+from sweeper.addressing import Addressing, Checkpoint, architecture, derived_seed
 from sweeper.graph import TOKENIZER, Job
 from sweeper.overlaps import overlap
 from sweeper.tasks import kinds
@@ -120,8 +120,19 @@ class Inputs:
                 "overlap": {name: overlap(self.plan, job, name) for name in units},
                 "zero_shot": {name: code not in trained for name, (_, code) in units.items()},
                 "checkpoint": model.get("path") or model.get("folder") or model.get("hub"),
+                "parameters": self._varied(job, checkpoint),
             },
         }
+
+    def _varied(self, job: Job, checkpoint: Checkpoint) -> dict[str, Any]:
+        """What was chosen on the way to a checkpoint, by searches and by its selection."""
+        made_by = self.plan.jobs[checkpoint.job] if checkpoint.job else None
+        if made_by is None or made_by.kind != "tune":
+            return {}
+        search = self.plan.searches[made_by.declared["search"]]
+        won = self.addressing.winner(search, self.plan.selection_of(job.target))
+        assert won, f"{job.key} scores the winner of {search.key}"
+        return {**(self.addressing.parameters(made_by) or {}), "epoch": won[1]["epoch"]}
 
     def _companions(self, job: Job, units: Mapping[str, Any]) -> dict[str, Any]:
         """The units that the given ones cannot be scored without: run, but not scored anew."""

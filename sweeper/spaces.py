@@ -220,8 +220,8 @@ def _check_choice(field: str, value: Choice) -> None:
 def extended(spaces: Any) -> Any:
     """Spaces as they were written, each with what it extends.
 
-    Key by key, the settings of ``training`` and ``search`` one by one; a setting that a space fixes
-    is not searched for being searched in the one that it extends.
+    Key by key, the settings of ``training`` and ``search`` one by one; what a space fixes is not
+    searched for being searched in the one that it extends.
 
     Raises:
         ValueError: a space extends one that there is not, or itself.

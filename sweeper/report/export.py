@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FOR_MACHINES = (
-    *("job", "unit", "address", "attempt", "checkpoint", "representation", "main"),
+    *("job", "unit", "address", "attempt", "checkpoint", "representation", "parameters", "main"),
     *("parents", "versions", "curve", "selections", "ranking"),
 )
 """Columns that only CSV and Parquet have: nobody reads them in a text."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from helpers import Cluster, addresses, cards_like, files_at, progress_of, small
 from pydantic import ValidationError
 from real_work import Run, small
 
+from sweeper.analysis.store import Store
 from sweeper.graph import Plan
 from sweeper.jobs import JobSpec
 from sweeper.planning import plan
@@ -200,3 +202,7 @@ def test_a_real_sweep_tuned_once(tmp_path: Path) -> None:
     assert won
     best = run.progress.addressing.training(won[0])["learning_rate"]
     assert all(found == [best] for key, found in rates.items() if key != source.key)
+    scores = Store(tmp_path / "store").scores()
+    assert len(scores)
+    for said in scores["parameters"]:
+        assert json.loads(said) == {"learning_rate": best, "epoch": 1}
