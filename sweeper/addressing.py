@@ -131,6 +131,8 @@ class Addressing:
             job = self.plan.jobs[search.trials[0]]
             space = search.space.model_dump(include={"search", "sampler"})
             identity = self._tune_identity(job, {})
+            if search.space.warm_start:  # other points than those of a search that starts cold
+                space["warm_start"] = search.space.warm_start
             said: dict[str, Any] = {"search": identity, "space": space}
             if search.follows:  # another budget or rule there may have another winner
                 other = self.plan.searches[search.follows]

@@ -116,6 +116,9 @@ class Space(Strict):
     tune_seeds: Literal["each", "first"] = Field(
         "each", description="Which seeds have a search; the others take over what won there."
     )
+    warm_start: Positive | None = Field(
+        None, description="So many first trials are the best ones of other searches that ended."
+    )
     pruning: Pruning | None = Field(None, description="Default: every trial runs to its end.")
 
     @field_validator("search", mode="before")
@@ -159,6 +162,16 @@ class Space(Strict):
                 _check_choice(field, value)
         if self.sampler != "grid" and self.trials is None:
             raise ValueError(f"`sampler: {self.sampler}` needs `trials`, the size of its budget")
+        if self.warm_start and self.sampler == "grid":
+            raise ValueError(
+                "`warm_start` is for `sampler: random` and `tpe`: a grid's points are all tried "
+                "in any case; drop it, or name a sampler"
+            )
+        if self.warm_start and self.trials and self.warm_start > self.trials:
+            raise ValueError(
+                f"`warm_start` is some of the trials, and {self.warm_start} are more than all "
+                f"{self.trials}: lower it"
+            )
         for name in ("tune_rows", "tune_seeds"):
             if getattr(self, name) != "each" and not self.search:
                 raise ValueError(

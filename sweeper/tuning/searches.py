@@ -44,10 +44,45 @@ class Searches:
             return
         study = self._study(search)
         if job.trial not in study.trials:
-            wished = search.space.grid[job.trial] if search.space.sampler == "grid" else None
+            grid = search.space.sampler == "grid"
+            wished: dict[str, Any] | None = search.space.grid[job.trial] if grid else None
+            wished = wished or self._best_elsewhere(search, job.trial)
             trial = study.ask(job.trial, wished)
             self.progress.asked(search, job.trial, trial.params)
             study.start(job.trial, trial, self._asked(search)[job.trial])
+
+    def _best_elsewhere(self, search: Search, number: int) -> dict[str, Any] | None:
+        """For a warm start: the best point of the nearest ended search that was not asked here."""
+        if number >= (search.space.warm_start or 0):
+            return None
+        asked = list(self._asked(search).values())
+        for other in self._neighbours(search):
+            if not self.progress.done.union(self.progress.pruned).issuperset(other.trials):
+                continue
+            study = self._study(other).optuna
+            if study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
+                best: dict[str, Any] = study.best_trial.params
+                if best not in asked:
+                    return best
+        return None
+
+    def _neighbours(self, search: Search) -> list[Search]:
+        """Searches of the same space: the row's other seeds, then the same seed, then the rest."""
+        plan = self.progress.plan
+        others = [
+            other
+            for other in plan.searches.values()
+            if other.training_task == search.training_task
+            and other is not search
+            and not other.follows
+        ]
+        return sorted(
+            others,
+            key=lambda other: (
+                other.intermediate != search.intermediate,
+                other.seed != search.seed,
+            ),
+        )  # fmt: skip
 
     def _take_over(self, search: Search, job: Job) -> None:
         """Fix the parameters that won in another search; what was taken over before stands."""
@@ -141,8 +176,12 @@ class _Study:
 
 
 def _sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
-    """The row is no part of the seed: random searches look at the same points in every row."""
-    seed = derived_seed([search.seed, "search", search.training_task, number]) % 2**32
+    """The row is no part of the seed: random searches look at the same points in every row.
+
+    But where a row begins with what won in another one, it would draw that very point again.
+    """
+    row = [search.intermediate] if search.space.warm_start else []
+    seed = derived_seed([search.seed, "search", search.training_task, number, *row]) % 2**32
     if search.space.sampler == "tpe":
         return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
     return optuna.samplers.RandomSampler(seed=seed)

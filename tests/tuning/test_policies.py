@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import Cluster, addresses, cards_like, files_at, progress_of, small_study
+from helpers import Cluster, addresses, cards_like, commit_job, files_at, progress_of, small_study
 from pydantic import ValidationError
 from real_work import Run, small
 
@@ -19,6 +19,7 @@ from sweeper.progress import Progress
 from sweeper.spaces import Space
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
+from sweeper.tuning.searches import Searches
 
 RATES = [1e-4, 3e-4, 1e-3]
 GRID: dict[str, Any] = {"search": {"learning_rate": RATES}}
@@ -187,6 +188,98 @@ def test_the_addresses_of_a_study_without_a_policy_are_those_of_before(files: St
     assert progress.addressing.address(key) == "831cc796f38df9a0aa772450c4eff25b"
 
 
+# ---- warm starts ------------------------------------------------------------------------------
+
+WARM: dict[str, Any] = {**TPE, "warm_start": 2}
+
+
+def _end(progress: Progress, name: str, best: float) -> float:
+    """End a search whose best point is the nearest to ``best``; that one."""
+    found = {}
+    for key in progress.plan.searches[name].trials:
+        job = progress.plan.jobs[key]
+        Searches(progress).ask(job)
+        found[key] = rate = progress.addressing.training(job)["learning_rate"]
+        value = 90.0 - abs(rate - best) * 1e4
+        said = {"epoch": 1, "metric": "f1", "value": value, "loss": 1.0, "checkpoint": "epoch=1"}
+        if progress.claim(key):
+            outcome = {"status": "done", "message": "", "selections": {"tagging/dev/qaa": said}}
+            commit_job(progress, key, outcome)
+    return min(found.values(), key=lambda rate: abs(rate - best))
+
+
+def _first(progress: Progress, name: str, count: int) -> list[float]:
+    """The learning rates of the first trials of a search, asked for now."""
+    jobs = [progress.plan.jobs[key] for key in progress.plan.searches[name].trials[:count]]
+    searches = Searches(progress)
+    for job in jobs:
+        searches.ask(job)
+    return [progress.addressing.training(job)["learning_rate"] for job in jobs]
+
+
+def _warm(files: StoreFiles, **changes: Any) -> Progress:
+    study = small_study(targets={"tagging": None}, spaces={"tagging": {**WARM, **changes}})
+    progress = progress_of(study, files)
+    while (key := progress.take()) and not key.startswith("tune/"):
+        if progress.claim(key):
+            commit_job(progress, key)
+    return progress
+
+
+def test_a_warm_search_begins_with_the_best_of_its_nearest_neighbours(files: StoreFiles) -> None:
+    progress = _warm(files)
+    cold = _first(progress, "none>tagging/seed=0", 3)
+    assert len(set(cold)) == 3, "where nothing has ended the sampler draws"
+    far = _end(progress, "none>tagging/seed=0", 3e-4)
+    near = _end(progress, "surface>tagging/seed=1", 1e-2)
+    assert near != far
+    found = _first(progress, "surface>tagging/seed=0", 3)
+    assert found[:2] == [near, far], "the row's other seed, then the control of the same seed"
+    assert found[2] not in (near, far), "no more than was asked for"
+
+
+def test_a_search_that_has_not_ended_is_no_neighbour_and_what_was_asked_stands(
+    files: StoreFiles,
+) -> None:
+    progress = _warm(files)
+    _first(progress, "none>tagging/seed=0", 4)
+    before = _first(progress, "surface>tagging/seed=0", 1)
+    best = _end(progress, "none>tagging/seed=0", 3e-4)
+    assert before != [best]
+    again = progress_of(progress.plan, files)
+    assert _first(again, "surface>tagging/seed=0", 2) == [*before, best]
+
+
+def test_one_point_is_not_asked_twice(files: StoreFiles) -> None:
+    progress = _warm(files, sampler="random")
+    best = _end(progress, "none>tagging/seed=0", 3e-4)
+    assert _end(progress, "none>tagging/seed=1", best) == best, "it began with that one"
+    found = _first(progress, "surface>tagging/seed=0", 3)
+    assert found[0] == best and len(set(found)) == 3
+
+
+def test_a_warm_search_asks_apart_from_a_cold_one(files: StoreFiles) -> None:
+    cold = progress_of(small_study(targets={"tagging": None}, spaces={"tagging": TPE}), files)
+    search = cold.plan.searches["surface>tagging/seed=0"]
+    warm = _warm(files)
+    same = warm.plan.searches[search.key]
+    assert warm.addressing.search_address(same) != cold.addressing.search_address(search)
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        ({**GRID, "warm_start": 1}, "a grid's points are all tried"),
+        ({**TPE, "warm_start": 5}, "5 are more than all 4"),
+        ({**TPE, "warm_start": 0}, "greater than 0"),
+    ],
+)
+def test_warm_starts_that_cannot_be(space: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        Space.model_validate(space)
+    assert said in str(error.value)
+
+
 # ---- for real ---------------------------------------------------------------------------------
 
 
@@ -206,3 +299,13 @@ def test_a_real_sweep_tuned_once(tmp_path: Path) -> None:
     assert len(scores)
     for said in scores["parameters"]:
         assert json.loads(said) == {"learning_rate": best, "epoch": 1}
+
+
+def test_a_real_sweep_with_a_warm_start(tmp_path: Path) -> None:
+    rates = {"low": 1e-4, "high": 1e-2, "log": True}
+    space = {"search": {"learning_rate": rates}, "sampler": "tpe", "trials": 2, "warm_start": 1}
+    run = Run(small(spaces={"topic": space}), tmp_path / "store").go()
+    assert not run.progress.left and not run.progress.failures
+    found = _rates(run.progress)
+    assert found["surface>topic/seed=0"][0] in found["none>topic/seed=0"]
+    assert found["surface>topic/seed=0"][1] not in found["none>topic/seed=0"]
