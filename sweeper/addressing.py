@@ -134,12 +134,15 @@ class Addressing:
             if search.space.warm_start:  # other points than those of a search that starts cold
                 space["warm_start"] = search.space.warm_start
             said: dict[str, Any] = {"search": identity, "space": space}
-            if search.follows:  # another budget or rule there may have another winner
-                other = self.plan.searches[search.follows]
-                rule = other.space.pruning.model_dump() if other.space.pruning else None
-                said["follows"] = [self.search_address(other), len(other.trials), rule]
+            if search.follows:
+                said["follows"] = self._decided_by(self.plan.searches[search.follows])
             self._searches[search.key] = digest(said)
         return self._searches[search.key]
+
+    def _decided_by(self, search: Search) -> list[Any]:
+        """What settings are that a search finds: another budget or rule may find others."""
+        rule = search.space.pruning.model_dump() if search.space.pruning else None
+        return [self.search_address(search), len(search.trials), rule]
 
     def pruned_name(self, key: str) -> str | None:
         """The record that stops a trial early; None without pruning, or of an unknown address.
@@ -241,8 +244,19 @@ class Addressing:
 
     def training(self, job: Job) -> dict[str, Any]:
         """All training settings of a train or tune job, searched ones included."""
-        searched = self.parameters(job) if job.kind == "tune" else None
+        searched = self.parameters(job) if job.kind == "tune" else self.found(job)
         return _settings(job.declared["training"], searched or {})
+
+    def found(self, job: Job) -> dict[str, Any] | None:
+        """The settings that a stage's own search found, once it has; None without a search."""
+        search = self.stage_search(job)
+        won = self.winner(search, search.selections[0]) if search else None
+        return self.parameters(won[0]) if won else None
+
+    def stage_search(self, job: Job) -> Search | None:
+        """The search for a stage's settings, if it has one."""
+        name = job.declared.get("search") if job.kind == "train" else None
+        return self.plan.searches[name] if name else None
 
     # -- units, by kind ------------------------------------------------------------------------
 
@@ -297,12 +311,16 @@ class Addressing:
 
     def _train_units(self, job: Job) -> dict[str, dict[str, Any]]:
         declared = job.declared
+        search = self.stage_search(job)
+        # By what they are found with, and not by what is found: known before, and of one outcome.
+        found = {"found": self._decided_by(search)} if search else {}
         return {
             ONLY: {
+                **found,
                 "train": [self._train_data(t, declared) for t in declared["tasks"]],
                 "sampler": declared["sampler"],
                 "parent": self._parent_identity(declared["parent"]),
-                "training": _addressed(self.training(job)),
+                "training": _addressed(_settings(declared["training"], {})),
                 "random": derived_seed(declared["place"]),
                 "version": TRAINING_VERSION,
             }

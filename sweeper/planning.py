@@ -137,7 +137,9 @@ class _Planner:
         self, name: str, row: str, index: int, stage: Stage, seed: int, parent: str | None
     ) -> str:
         training = self.study.training.updated(stage.training)
-        content = repr((parent, index, stage.tasks, stage.sampler, stage.temperature, training))
+        if stage.space:
+            training = training.updated(stage.space.training)
+        content = repr((parent, index, stage, training))
         same = f"{content} seed={seed}"
         if same not in self._stages:
             self._stages[same] = f"train/{name}/seed={seed}"
@@ -159,15 +161,50 @@ class _Planner:
         for task in stage.tasks:
             self.checks.trained(task, where)
             needs.append(self._prepare(task, "train", training.max_length))
-        declared = {
+        declared: dict[str, Any] = {
             "parent": parent,
             "tasks": stage.tasks,
             "sampler": {"name": stage.sampler, "temperature": stage.temperature},
             "training": training.model_dump(),
             "place": [seed, "stage", index, list(stage.tasks)],
         }
+        if stage.space:
+            search = self._stage_search(key, row, stage, seed, tuple(needs), declared)
+            needs += search.trials
+            declared["search"] = search.key
         cost = self._training_cost(stage.tasks, training)
         self._add(Job(key, "train", tuple(needs), declared, cost, row, "", seed))
+
+    def _stage_search(
+        self, stage_key: str, row: str, stage: Stage, seed: int, needs: tuple[str, ...],
+        declared: Mapping[str, Any],
+    ) -> Search:  # fmt: skip
+        """The search for a stage's settings: its trials are told by the stage's own dev."""
+        (task,), space = stage.tasks, stage.space
+        assert space
+        at = self.plan_.stage_selection(stage)
+        self.checks.stage_selection(task, at, ("intermediates", row))
+        assert at.task
+        training = Training.model_validate(declared["training"])
+        dev = self._prepare(at.task, at.split, training.max_length, (at.language,))
+        data = self._prepare(task, "train", training.max_length)
+        cost = self._training_cost([task], training)
+        cost += self._examples(at.task, at.split) * training.epochs * _EVALUATION
+        key = stage_key.removeprefix("train/")
+        said = {
+            **declared,
+            "search": key,
+            "selections": {selection_name(at): (at.task, at.split, at.language)},
+        }
+        trials = tuple(f"tune/{key}/trial={trial}" for trial in range(space.budget))
+        needs = tuple(dict.fromkeys((*needs, data, dev)))
+        for trial, name in enumerate(trials):
+            self._add(Job(name, "tune", needs, said, cost, row, "", seed, trial))
+        search = Search(
+            key, row, task, seed, space, trials, (selection_name(at),), stage=stage_key
+        )
+        self.plan_.searches[key] = search
+        return search
 
     def _training_cost(self, tasks: Iterable[str], training: Training) -> float:
         if training.steps:

@@ -219,7 +219,10 @@ class Progress:
         self._offer(key)
 
     def _undecided(self, job: Job) -> Search | None:
-        """The search that a job's address rests on, if that has ended without a winner."""
+        """The search that a job's settings rest on, if that has ended without a winner."""
+        stage = self.addressing.stage_search(job)
+        if stage:
+            return None if self.addressing.winner(stage, stage.selections[0]) else stage
         if self.addressing.units(job.key) is not None:
             return None
         if job.kind == "score":
@@ -495,9 +498,15 @@ class Progress:
         for name, jobs in scores.items():
             if all(job.key in self.done for job in jobs):
                 yield from self._losers_of(self.plan.searches[name])
+        for search in self.plan.searches.values():
+            if search.stage in self.done:
+                yield from self._losers_of(search)
 
     def losers_after(self, key: str) -> Iterator[str]:
-        """The losers that the end of one score job makes known."""
+        """The losers that the end of one job, a score or a stage, makes known."""
+        stage = self.addressing.stage_search(self.plan.jobs[key])
+        if stage:
+            yield from self._losers_of(stage)
         source = self.plan.jobs[key].declared.get("checkpoint", {}).get("search")
         if source is None:
             return
@@ -517,7 +526,9 @@ class Progress:
                 del self._dropping[loser]
 
     def _losers_of(self, search: Search) -> Iterator[str]:
-        won = [self.addressing.winner(search, name) for name in search.selections]
+        # A stage takes over settings and no weights: all of its trials have lost.
+        names = () if search.stage else search.selections
+        won = [self.addressing.winner(search, name) for name in names]
         # By address: a sampler may draw the winner's parameters for another trial too.
         kept = {self.addressing.address(found[0].key) for found in won if found}
         commits = [self.addressing.commit(trial) for trial in search.trials]

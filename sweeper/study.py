@@ -70,6 +70,14 @@ class Base(Strict):
         return self
 
 
+class Selection(Strict):
+    """Where a search's winner (trial and epoch) is picked: by default English dev."""
+
+    task: Name | None = Field(None, description="Default: the target itself.")
+    split: Name = "dev"
+    language: str = "en"
+
+
 class Stage(Strict):
     """One training of an intermediate: a task, or several mixed, a task per optimizer step."""
 
@@ -77,6 +85,30 @@ class Stage(Strict):
     sampler: Literal["proportional", "uniform", "temperature"] = "proportional"
     temperature: float | None = Field(None, gt=0)
     training: Training = Training()
+    space: Space | None = Field(
+        None, description="Look for the stage's settings on the task's own dev; one task only."
+    )
+    selection: Selection | None = Field(
+        None, description="With `space`: where its winner is picked; default: the task's dev."
+    )
+
+    @model_validator(mode="after")
+    def _space_is_one_tasks(self) -> Stage:
+        if self.space is None:
+            if self.selection:
+                raise ValueError("`selection` goes with `space`: a stage keeps its last epoch")
+            return self
+        if len(self.tasks) > 1:
+            raise ValueError(
+                "a `space` is searched on the task's own dev, and a mixture has several tasks: "
+                "search each task in a row of its own, then fix the mixture's `training`"
+            )
+        if not self.space.search:
+            raise ValueError("the `space` of a stage has a `search`; what is fixed is `training`")
+        for name in ("extends", "tune_rows", "tune_seeds"):
+            if name in self.space.model_fields_set:
+                raise ValueError(f"`{name}` is for `spaces` of targets; drop it here")
+        return self
 
     @model_validator(mode="after")
     def _temperature_belongs_to_its_sampler(self) -> Stage:
@@ -96,14 +128,6 @@ class Intermediate(Strict):
     def composition(self) -> str:
         """What it trains on: "a + b > c" is a mixture of a and b, and then c."""
         return " > ".join(" + ".join(stage.tasks) for stage in self.stages)
-
-
-class Selection(Strict):
-    """Where a target picks its winner (trial and epoch): by default English dev."""
-
-    task: Name | None = Field(None, description="Default: the target itself.")
-    split: Name = "dev"
-    language: str = "en"
 
 
 class Representation(Strict):

@@ -355,7 +355,7 @@ class Dispatcher:
     def _committed(self, spec: JobSpec, result: dict[str, Any]) -> None:
         self.done += 1
         commit = self.progress.commits.by_address[spec.address]
-        if spec.kind == "score":
+        if spec.kind in ("score", "train"):
             self.progress.drop(list(self.progress.losers_after(spec.key)))
         outcome = commit.outcome
         what = "diverged" if outcome["status"] == "diverged" else "done"

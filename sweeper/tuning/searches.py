@@ -72,7 +72,9 @@ class Searches:
         others = [
             other
             for other in plan.searches.values()
-            if other.training_task == search.training_task
+            if (other.training_task, bool(other.stage))
+            == (search.training_task, bool(search.stage))
+            and other.space.search == search.space.search
             and other is not search
             and not other.follows
         ]
