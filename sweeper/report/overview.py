@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 KINDS = {
     "prepare": "tokenise data, once per task, split and length",
     "train": "train the base model and the intermediate stages",
-    "tune": "train a trial of a target's search",
+    "tune": "train a trial of a search",
     "score": "score a winner in every language",
 }
 
