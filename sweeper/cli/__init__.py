@@ -15,9 +15,10 @@ from sweeper.cli.words import app
 from sweeper.errors import SweeperError
 from sweeper.redaction import redacted
 
-from sweeper.cli import beginning, sweeps, answers, tasks, stores  # isort: skip  (as in --help)
+# In the order of --help.
+from sweeper.cli import beginning, sweeps, answers, tasks, cleaning, stores  # isort: skip
 
-__all__ = ["answers", "app", "beginning", "main", "stores", "sweeps", "tasks"]
+__all__ = ["answers", "app", "beginning", "cleaning", "main", "stores", "sweeps", "tasks"]
 
 
 def main() -> NoReturn:
