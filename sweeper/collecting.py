@@ -34,8 +34,7 @@ UNNEEDED = "checkpoints and data that no study needs"
 class Garbage:
     """Something to remove: a file or folder of the store, of one of the sorts above.
 
-    ``address`` is that of the commit whose checkpoint is to be marked as dropped first, if it is
-    not; "" for what no marker names.
+    ``address`` is that of the commit whose checkpoint it is; "" for what no marker names.
     """
 
     what: str
@@ -118,9 +117,10 @@ def remove(files: StoreFiles, collected: Collected) -> list[Garbage]:
     for one in collected.garbage:
         if one.what == DEAD and (one.name in named or one.name in folders):
             continue
-        if one.address and not commits.by_address[one.address].dropped:
-            commits.mark_dropped(one.address)  # first: so nobody begins to read it
-        files.remove(one.name)
+        if one.address:
+            commits.drop(one.address)
+        else:
+            files.remove(one.name)
         removed.append(one)
     return removed
 

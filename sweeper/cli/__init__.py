@@ -16,9 +16,22 @@ from sweeper.errors import SweeperError
 from sweeper.redaction import redacted
 
 # In the order of --help.
-from sweeper.cli import beginning, sweeps, answers, tasks, cleaning, stores  # isort: skip
+from sweeper.cli import (  # isort: skip
+    beginning, sweeps, answers, reports, queries, tasks, cleaning, stores,
+)  # fmt: skip
 
-__all__ = ["answers", "app", "beginning", "cleaning", "main", "stores", "sweeps", "tasks"]
+__all__ = [
+    "answers",
+    "app",
+    "beginning",
+    "cleaning",
+    "main",
+    "queries",
+    "reports",
+    "stores",
+    "sweeps",
+    "tasks",
+]
 
 
 def main() -> NoReturn:

@@ -23,7 +23,7 @@ GpuOption = Annotated[
         help="The device to estimate for, of the price table. Default: what the store measured.",
     ),
 ]
-GpusOption = Annotated[
+CountsOption = Annotated[
     str | None,
     typer.Option("--gpus", metavar="N,N", help="Compare so many at once: 8,16,64. Default: 8."),
 ]
@@ -31,11 +31,11 @@ PricesOption = Annotated[
     Path | None,
     typer.Option("--prices", metavar="FILE", help="Your own price table, for the shipped one."),
 ]
-HoursOption = Annotated[
+MostHoursOption = Annotated[
     float | None,
     typer.Option("--max-gpu-hours", metavar="H", help="Refuse a plan that needs more: exit 1."),
 ]
-CostOption = Annotated[
+MostMoneyOption = Annotated[
     float | None,
     typer.Option("--max-cost", metavar="MONEY", help="Refuse a plan that costs more: exit 1."),
 ]

@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from sweeper.cli.costs import (
-    CostOption,
+    CountsOption,
     GpuOption,
-    GpusOption,
-    HoursOption,
+    MostHoursOption,
+    MostMoneyOption,
     PricesOption,
     estimated,
+)
+from sweeper.cli.limits import (
+    ColumnsOption,
+    GpusOption,
+    HoursOption,
+    OnlyOption,
+    RowsOption,
+    UntilOption,
+    budget_of,
+    scope_of,
+    told,
 )
 from sweeper.cli.words import (
     JsonOption,
@@ -46,11 +57,14 @@ def plan(
     tasks: TasksOption = None,
     without: WithoutOption = None,
     keep_going: KeepGoingOption = False,
+    only: OnlyOption = None,
+    rows: RowsOption = None,
+    columns: ColumnsOption = None,
     gpu: GpuOption = None,
-    gpus: GpusOption = None,
+    gpus: CountsOption = None,
     prices: PricesOption = None,
-    max_gpu_hours: HoursOption = None,
-    max_cost: CostOption = None,
+    max_gpu_hours: MostHoursOption = None,
+    max_cost: MostMoneyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a study's jobs, what is done and left, what that costs, and if its disk will do."""
@@ -66,12 +80,14 @@ def plan(
     from sweeper.store.files import StoreFiles, has_store
 
     planned = make_plan(load(study, no_limits, tasks, without, keep_going))
+    scope = scope_of(only, rows, columns)
+    ends = scope.ends(planned)
     address = store or f"runs/{planned.study.name}"
     progress, other = None, False
     files = StoreFiles(address) if has_store(address) else None
     if files is not None:
         resolved = resolved_offline(planned, files)
-        progress = Progress(planned, resolved, files) if resolved else None
+        progress = Progress(planned, resolved, files, ends=ends) if resolved else None
         other = kept_going(files, planned.study.name) and not planned.study.keep_going
     cost = estimated(planned, progress, files, gpu=gpu, gpus=gpus, prices=prices)
     if as_json:
@@ -79,9 +95,11 @@ def plan(
     else:
         out = console()
         print_plan(out, planned, progress, address)
+        if scope:
+            say(out, told(scope, planned))
         if other:
-            told = "Its last run left broken rows out, and that is other work than this"
-            say(out, f"{told}: see `sweeper plan --keep-going`.", "yellow")
+            last = "Its last run left broken rows out, and that is other work than this"
+            say(out, f"{last}: see `sweeper plan --keep-going`.", "yellow")
         print_data(out, planned)
         print_estimate(out, cost)
     check_disk(planned, address, progress)
@@ -99,6 +117,12 @@ def run(
     tasks: TasksOption = None,
     without: WithoutOption = None,
     keep_going: KeepGoingOption = False,
+    only: OnlyOption = None,
+    rows: RowsOption = None,
+    columns: ColumnsOption = None,
+    max_gpu_hours: HoursOption = None,
+    until: UntilOption = None,
+    max_gpus: GpusOption = None,
 ) -> None:
     """Do what a study asks for and its store lacks; show the results."""
     from sweeper.analysis.store import Store
@@ -107,15 +131,22 @@ def run(
     from sweeper.report.overview import print_results
     from sweeper.report.terminal import console
 
+    budget, scope = budget_of(max_gpu_hours, until, max_gpus), scope_of(only, rows, columns)
     loaded = load(study, no_limits, tasks, without, keep_going)
     if without:
         typer.echo(f"{loaded.name}: {loaded.description}", err=True)
     place = store or f"runs/{loaded.name}"
-    summary = sweep(loaded, place, address=address, watch=live.watch)
+    summary = sweep(loaded, place, address=address, watch=live.watch, scope=scope, budget=budget)
     view = Store(place).view(loaded.name)
     if summary.stopped:
         _stopped(summary, view)
     typer.echo(f"Done now: {_made(summary)}.\n", err=True)
+    if summary.outside:
+        typer.echo(
+            f"{summary.outside} cells of the matrix are not in {scope}; without it they are done "
+            "too.\n",
+            err=True,
+        )
     print_results(console(), view)
     if not summary.complete:
         _failed(summary.failed, summary.blocked, place)
@@ -136,12 +167,16 @@ def _made(summary: Summary) -> str:
 
 
 def _stopped(summary: Summary, view: View) -> NoReturn:
+    from sweeper.engine.budget import USED_UP
+
     left = len(view.progress.left)
     typer.echo(
         f"{summary.stopped}: {summary.done} jobs are done, {left} are left, and nothing that was "
         "committed is lost. The same command goes on from here.",
         err=True,
     )
+    if summary.stopped.startswith(USED_UP):  # as asked for: nothing to try again
+        raise typer.Exit(0)
     signals = {f"stopped by {s.name}": 128 + s for s in (signal.SIGINT, signal.SIGTERM)}
     raise typer.Exit(signals.get(summary.stopped, 1))
 
