@@ -42,11 +42,15 @@ _RESUME = 3
 
 @dataclass(frozen=True)
 class Sample:
-    """A job that was done: its likeness to others, most alike first, and what it took."""
+    """A job that was done: its likeness to others, most alike first, and what it took.
+
+    ``memory`` is its peak on the device, in bytes; 0 if that is not known.
+    """
 
     likeness: tuple[Any, ...]
     modelled: Seconds
     took: Seconds
+    memory: int = 0
 
 
 class Measured:

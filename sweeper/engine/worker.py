@@ -55,8 +55,10 @@ class Worker(tune.Trainable):
         """Import what every job needs, once per process; `work` runs a job's attempt."""
         import torch
 
+        from sweeper.training.memory import take_share
         from sweeper.training.work import work
 
+        take_share()
         self.work, self.set_threads = work, torch.set_num_threads
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
