@@ -16,12 +16,15 @@ from sweeper.errors import SweeperError
 from sweeper.redaction import redacted
 
 # In the order of --help.
-from sweeper.cli import beginning, sweeps, answers, reports, queries, exports, tasks, stores  # isort: skip
+from sweeper.cli import (  # isort: skip
+    beginning, sweeps, answers, reports, queries, exports, tasks, cleaning, stores,
+)  # fmt: skip
 
 __all__ = [
     "answers",
     "app",
     "beginning",
+    "cleaning",
     "exports",
     "main",
     "queries",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.words import StoreArgument, StudyOption, app
+from sweeper.cli.words import JsonOption, StoreArgument, StudyOption, app, print_json
 
 
 @app.command()
@@ -20,6 +20,7 @@ def sql(
     store: StoreArgument = None,
     study: StudyOption = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, whole.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Answer a query in SQL, over all studies of a store or one."""
     from sweeper.analysis.store import Store, only_store
@@ -28,5 +29,7 @@ def sql(
     found = Store(only_store(store)).sql(query, study)
     if as_csv:
         typer.echo(found.to_csv(index=False, lineterminator="\n"), nl=False)
+    elif as_json:
+        print_json(found.to_dict("records"))
     else:
         print_rows(console(), found)
