@@ -15,9 +15,9 @@ from sweeper.cli.words import app
 from sweeper.errors import SweeperError
 from sweeper.redaction import redacted
 
-from sweeper.cli import sweeps, answers, tasks, stores  # isort: skip  (the order in --help)
+from sweeper.cli import sweeps, submitting, doctor, answers, tasks, stores  # isort: skip  (the order in --help)
 
-__all__ = ["answers", "app", "main", "stores", "sweeps", "tasks"]
+__all__ = ["answers", "app", "doctor", "main", "stores", "submitting", "sweeps", "tasks"]
 
 
 def main() -> NoReturn:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from sweeper.cli.cluster import ServerOption, driver_log, there
 from sweeper.cli.words import (
     KeepGoingOption,
     NoLimitsOption,
@@ -137,8 +138,11 @@ def stop(
         str | None, typer.Argument(help="A study of the store, or its file; default: all.")
     ] = None,
     store: StoreOption = None,
+    address: ServerOption = None,
 ) -> None:
     """Ask the sweeps that run on a store, anywhere, to save and stop; wait until they have."""
+    if address is not None:
+        there(address, "stop", study, store)
     from sweeper.report.stopping import stop as ask
     from sweeper.store.drivers import Drivers
     from sweeper.store.files import StoreFiles
@@ -160,8 +164,13 @@ def status(
     watch: Annotated[
         bool, typer.Option("--watch", help="Show a sweep that runs, anywhere, until it ends.")
     ] = False,
+    address: ServerOption = None,
 ) -> None:
     """Show how far the studies of a store are, and what failed."""
+    if address is not None:
+        named, shown = (study or store, given) if given is not None else (study, store)
+        more = [o for o, wanted in (("--where", where), ("--watch", watch)) if wanted]
+        there(address, "status", named, shown, *more)
     from sweeper.analysis.store import Store, only_store
     from sweeper.report.overview import print_status, print_where
     from sweeper.report.terminal import console
@@ -207,8 +216,24 @@ def _key(view: View, job: str) -> str:
 
 
 @app.command()
-def logs(job: JobArgument, store: StoreOption = None, study: StudyOption = None) -> None:
-    """Print the log of a job's newest attempt."""
+def logs(
+    job: Annotated[
+        str, typer.Argument(help="A job's key, as `run` prints it; with --driver, a study.")
+    ],
+    store: StoreOption = None,
+    study: StudyOption = None,
+    driver: Annotated[
+        bool, typer.Option("--driver", help="What a submitted study's sweep itself prints.")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="With --driver: go on until the sweep has ended.")
+    ] = False,
+    address: ServerOption = None,
+) -> None:
+    """Print the log of a job's newest attempt, or of a submitted study's driver."""
+    if driver:
+        driver_log(address, job, store, follow)
+        return
     view = view_of(store, study)
     key = _key(view, job)
     name = view.newest_log(key)
