@@ -15,9 +15,13 @@ from sweeper.cli.words import app
 from sweeper.errors import SweeperError
 from sweeper.redaction import redacted
 
-from sweeper.cli import sweeps, submitting, doctor, answers, tasks, stores  # isort: skip  (the order in --help)
+from sweeper.cli import (  # isort: skip  (the order in --help)
+    beginning, sweeps, submitting, doctor, answers, tasks, stores
+)  # fmt: skip
 
-__all__ = ["answers", "app", "doctor", "main", "stores", "submitting", "sweeps", "tasks"]
+__all__ = [
+    "answers", "app", "beginning", "doctor", "main", "stores", "submitting", "sweeps", "tasks"
+]  # fmt: skip
 
 
 def main() -> NoReturn:

@@ -8,8 +8,8 @@ import os
 import re
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
+from sweeper.cores import cores_here
 from sweeper.engine.daemons import apart, missed
 from sweeper.engine.environment import runtime_env
 from sweeper.errors import EngineError
@@ -68,15 +68,6 @@ def connected(address: str | None) -> Iterator[None]:
     finally:
         if ours:
             ray.shutdown()
-
-
-def cores_here() -> int:
-    """The cores that this process may use: its affinity, and its container's limit if any."""
-    own = len(os.sched_getaffinity(0))
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        own = min(own, max(1, int(quota) // int(period)))
-    return own
 
 
 def check_listens(address: str) -> None:

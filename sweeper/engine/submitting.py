@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sweeper.engine.environment import secrets_for
 from sweeper.engine.jobserver import JobServer, Submitted
@@ -12,17 +12,23 @@ from sweeper.store.files import digest
 from sweeper.study import Study
 
 
-def submit(server: JobServer, study: Study, store: str, tell: Callable[[str], object]) -> str:
+def submit(
+    server: JobServer,
+    study: Study,
+    store: str,
+    options: Sequence[str],
+    tell: Callable[[str], object],
+) -> str:
     """Have a cluster run a study into a store; returns the job's name.
 
-    A job that is at the very same already is left to it, and its name returned. Of another
+    ``options`` are more of `sweeper run`, such as ``--max-gpus=4``. A job that is at the very same already is left to it, and its name returned. Of another
     version of the study both run, and share the store's work.
     """
     about = {
         "sweeper": "run",
         "study": study.name,
         "store": redacted(store),
-        "plan": digest(study.model_dump_json(exclude_unset=True)),
+        "plan": digest([study.model_dump_json(exclude_unset=True), *options]),
     }
     for job in submitted(server, study.name, store):
         if not job.lives:
@@ -31,7 +37,7 @@ def submit(server: JobServer, study: Study, store: str, tell: Callable[[str], ob
             tell(f"{job.id} is at it already ({job.state}); nothing was submitted.")
             return job.id
         tell(f"{job.id} runs another version of {study.name}; both share the store's work.")
-    run = ["run", STUDY, "--store", store, "--address", "auto"]
+    run = ["run", STUDY, "--store", store, "--address", "auto", *options]
     name = server.submit(f"sweeper-{study.name}", run, study, secrets_for(store), about)
     tell(
         f"Submitted {name} to {server.address}: this machine may go away.\n"
