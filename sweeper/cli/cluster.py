@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -88,7 +89,8 @@ def end_with(server: JobServer, job: str) -> NoReturn:
         typer.echo(f"\n{job} goes on without this machine.", err=True)
         raise typer.Exit(130) from None
     typer.echo(f"{job}: {ended.state}", err=True)
-    raise typer.Exit(0 if ended.state == "SUCCEEDED" else ended.exit_code or 1)
+    ends = {"SUCCEEDED": 0, "STOPPED": 128 + signal.SIGTERM}
+    raise typer.Exit(ends.get(ended.state, ended.exit_code or 1))
 
 
 def _print(text: str) -> None:

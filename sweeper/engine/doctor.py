@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,9 +20,9 @@ from sweeper.health.findings import NOTE, OK, WRONG, Finding
 from sweeper.health.host import compete, facts
 from sweeper.health.probing import clock_of, probe
 from sweeper.health.wanted import wanted
-from sweeper.needs import missing_folder, needs
 from sweeper.planning import plan
 from sweeper.redaction import redacted
+from sweeper.resolving import check_present
 from sweeper.study import Study
 
 _NAMES = 50
@@ -94,22 +94,12 @@ def _look(
         facts_of["ray_gpus"] = working[name]["Resources"].get("GPU", 0.0)
     yield from judging.on_hosts(here, told)
     if planned is not None:
-        yield from _data_here(planned)
+        yield from _refused("data", check_present, planned)
     answering = {name: node for name, node in working.items() if name in told}
     if store is not None:
         yield from _store(planned, store, answering, environment)
     elif answering:
         yield from judging.clocks(_ahead(answering), in_s3=False)
-
-
-def _data_here(planned: Plan) -> Iterator[Finding]:
-    """What a run would say of the data before it starts."""
-    absent = [str(need.absence) for need in needs(planned) if need.absence]
-    folder = missing_folder(planned.study)
-    if folder and absent:
-        absent = [str(folder)]
-    for said in absent:
-        yield Finding("data", "", WRONG, said)
 
 
 def _store(
@@ -131,10 +121,15 @@ def _store(
     yield from judging.race(store, answers, _NAMES)
     yield from judging.clocks(ahead, in_s3=store.startswith("s3://"))
     if planned is not None:
-        try:
-            check_disk(planned, store)
-        except SweeperError as error:
-            yield Finding("disk", "", WRONG, str(error))
+        yield from _refused("disk", check_disk, planned, store)
+
+
+def _refused(check: str, look: Callable[..., None], *arguments: Any) -> Iterator[Finding]:
+    """What a run, too, would refuse."""
+    try:
+        look(*arguments)
+    except SweeperError as error:
+        yield Finding(check, "", WRONG, str(error))
 
 
 def _race(

@@ -21,8 +21,15 @@ def submit(
 ) -> str:
     """Have a cluster run a study into a store; returns the job's name.
 
-    ``options`` are more of `sweeper run`, such as ``--max-gpus=4``. A job that is at the very same already is left to it, and its name returned. Of another
+    A job that is at the very same already is left to it, and its name returned. Of another
     version of the study both run, and share the store's work.
+
+    Args:
+        server: Of the cluster.
+        study: Travels there.
+        store: As every host of the cluster reaches it.
+        options: More of `sweeper run`, such as ``--max-gpus=4``.
+        tell: Takes what happens, a sentence at a time.
     """
     about = {
         "sweeper": "run",

@@ -4,80 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from benchmarks.s3 import KEYS, new_address
 from sweeper import Store
-from tests.end_to_end.conftest import TINY, sweeper
-
-HEAD = Path(__file__).parents[2] / "cluster" / "head.sh"
-NODE = Path(__file__).parents[2] / "cluster" / "node.sh"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def start(script: Path, env: dict[str, str], *arguments: str) -> subprocess.Popen:
-    """A node in the foreground (`--block`), in a process group of its own."""
-    return subprocess.Popen(
-        ["bash", str(script), *arguments, "--block"],
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def wait_for(node: subprocess.Popen, line: str) -> None:
-    assert node.stdout
-    said = []
-    for text in node.stdout:
-        said.append(text)
-        if line in text:
-            return
-    raise AssertionError("".join(said))
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[dict[str, str]]:
-    """A head that runs no jobs and two nodes of one core each; yields the environment."""
-    folder = tempfile.mkdtemp(prefix="ray")  # short: Ray's sockets lie below it
-    port = free_port()
-    env = {
-        # The nodes know nothing of S3: the driver tells its workers.
-        **{k: v for k, v in os.environ.items() if not k.startswith("AWS_")},
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),
-        "RAY_AUTH_MODE": "token",
-        "RAY_TMPDIR": folder,
-        "SWEEPER_PORT": str(port),
-    }
-    nodes = [start(HEAD, env)]
-    try:
-        wait_for(nodes[0], "Ray runtime started")
-        for _ in range(2):
-            nodes.append(start(NODE, env, f"127.0.0.1:{port}", "--num-cpus=1"))
-            wait_for(nodes[-1], "Ray runtime started")
-        yield {**env, "ADDRESS": f"127.0.0.1:{port}"}
-    finally:
-        for node in nodes:  # all at once: each takes its time
-            os.killpg(node.pid, signal.SIGTERM)
-        for node in nodes:
-            node.wait(timeout=60)
-        shutil.rmtree(folder, ignore_errors=True)
+from tests.end_to_end.conftest import TINY, free_port, sweeper
 
 
 def test_a_sweep_over_two_nodes_with_a_token_and_a_bucket(
