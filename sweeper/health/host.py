@@ -35,19 +35,13 @@ _GPU_SECONDS = 60.0
 # In a process of its own: Ray hides the GPUs from a task that asked for none.
 _ASK_TORCH = """
 import json, torch
-known = torch.cuda.get_arch_list()
-devices = []
-for number in range(torch.cuda.device_count()):
-    major, minor = torch.cuda.get_device_capability(number)
-    # Kernels of a lower minor version run on a higher, and PTX is compiled for any later device.
-    runs = any(
-        (arch.startswith("sm_") and arch[3:-1] == str(major) and int(arch[-1]) <= minor)
-        or (arch.startswith("compute_") and (int(arch[8:-1]), int(arch[-1])) <= (major, minor))
-        for arch in (name.rstrip("af") for name in known)
-    )
-    devices.append({"name": torch.cuda.get_device_name(number), "sm": f"{major}{minor}",
-                    "runs": runs})
-print(json.dumps({"built": torch.version.cuda, "devices": devices}))
+devices = [
+    {"name": torch.cuda.get_device_name(n), "capability": torch.cuda.get_device_capability(n)}
+    for n in range(torch.cuda.device_count())
+]
+print(json.dumps({
+    "built": torch.version.cuda, "devices": devices, "kernels": torch.cuda.get_arch_list(),
+}))
 """
 
 
@@ -97,7 +91,34 @@ def gpus() -> dict[str, Any]:
     told = _output([sys.executable, "-c", _ASK_TORCH], shown)
     if told is None:
         return {"seen": seen, "built": None, "devices": [], "error": "torch could not be asked"}
-    return {"seen": seen, "error": "", **json.loads(told.splitlines()[-1])}
+    torch = json.loads(told.splitlines()[-1])
+    devices = [
+        {
+            "name": device["name"],
+            "sm": "{}{}".format(*device["capability"]),
+            "runs": has_kernels(torch["kernels"], *device["capability"]),
+        }
+        for device in torch["devices"]
+    ]
+    return {"seen": seen, "error": "", "built": torch["built"], "devices": devices}
+
+
+def has_kernels(kernels: Iterable[str], major: int, minor: int) -> bool:
+    """Whether a GPU of a compute capability runs what torch was built for.
+
+    Machine code (``sm_86``) runs on its own generation from its minor version on, that of one
+    device (``sm_90a``) on no other; ``compute_90`` is compiled when it is loaded, for any later.
+    """
+    for name in kernels:
+        sort, _, number = name.partition("_")
+        exact = number.endswith("a")
+        built = divmod(int(number.rstrip("af")), 10)
+        device = (major, minor)
+        if device == built or (not exact and built <= device and "compute" in sort):
+            return True
+        if not exact and built[0] == major and built[1] <= minor:
+            return True
+    return False
 
 
 def _output(command: list[str], env: Mapping[str, str]) -> str | None:

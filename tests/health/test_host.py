@@ -51,6 +51,15 @@ def test_gpus_are_those_that_the_driver_of_the_device_shows(
     assert first.state == "wrong"
 
 
+def test_a_gpu_is_known_to_a_torch_that_has_kernels_for_it() -> None:
+    built = ["sm_75", "sm_80", "sm_86", "sm_90a"]
+    known = {(7, 5), (8, 0), (8, 6), (8, 9), (9, 0)}
+    tried = [(7, 0), (7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (9, 1), (10, 0), (12, 0)]
+    assert {device for device in tried if host.has_kernels(built, *device)} == known
+    assert host.has_kernels([*built, "compute_90"], 12, 0)
+    assert not host.has_kernels(["compute_90"], 8, 9)
+
+
 def test_what_is_tried_in_a_store_leaves_nothing(anywhere: str) -> None:
     for made in (False, True):  # where no store is yet, and in one
         if made:
