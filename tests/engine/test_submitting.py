@@ -98,17 +98,17 @@ def test_a_parcel_is_the_same_study_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
-    (here / "cards").mkdir(parents=True)
+    (here / "of_mine").mkdir(parents=True)
     (here / "model").mkdir()
     there.mkdir()
     card = (Path(sweeper.cli.__file__).parents[1] / "tasks/cards/topic.yaml").read_text()
-    (here / "cards" / "mine.yaml").write_text(card.replace("name: topic", "name: mine"))
+    (here / "of_mine" / "mine.yaml").write_text(card.replace("name: topic", "name: mine"))
     written = TINY.read_text().replace("  topic:\n  demo", "  topic:\n  mine:\n  demo")
-    (here / "tiny.yaml").write_text(f"{written}\ntasks_path: cards\ndata: files\n")
+    (here / "tiny.yaml").write_text(f"{written}\ntasks_path: of_mine\ndata: files\n")
     study = Study.load(here / "tiny.yaml")
     pack(there, study, {"HF_TOKEN": "hf_secret"}, "one")
     monkeypatch.chdir(tmp_path)  # relative names are those of the study's file
-    (here / "cards" / "mine.yaml").unlink()
+    (here / "of_mine" / "mine.yaml").unlink()
     arrived = Study.load(there / STUDY)
     assert {*plan(arrived).jobs} == {*plan(study.with_tasks(there / "cards")).jobs}
     assert arrived.seeds == study.seeds and arrived.spaces == study.spaces
