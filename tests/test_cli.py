@@ -59,7 +59,7 @@ def test_a_finished_store_answers_every_command(folder: Path, capsys: Capture) -
         ("status",): "Complete: every cell",
         ("status", "--where"): "median 0.30 s",
         ("matrix",): "supersense       58.0 ± 1.7",
-        ("matrix", "--value", "gain"): "+12.0 ± 1.2",
+        ("matrix", "--value", "gain"): "+12.0* [+7.0, +17.0]",
         ("matrix", "--by", "language"): "(qaa)",
         ("best",): "demo_retrieval: none, seed 0",
         ("best", "--target", "tagging"): "why       supersense",

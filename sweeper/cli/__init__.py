@@ -15,13 +15,24 @@ from sweeper.cli.words import app
 from sweeper.errors import SweeperError
 from sweeper.redaction import redacted
 
-from sweeper.cli import (  # isort: skip  (the order in --help)
-    beginning, sweeps, submitting, doctor, answers, tasks, stores
+# In the order of --help.
+from sweeper.cli import (  # isort: skip
+    beginning, sweeps, submitting, doctor, answers, reports, queries, tasks, stores
 )  # fmt: skip
 
 __all__ = [
-    "answers", "app", "beginning", "doctor", "main", "stores", "submitting", "sweeps", "tasks"
-]  # fmt: skip
+    "answers",
+    "app",
+    "beginning",
+    "doctor",
+    "main",
+    "queries",
+    "reports",
+    "stores",
+    "submitting",
+    "sweeps",
+    "tasks",
+]
 
 
 def main() -> NoReturn:

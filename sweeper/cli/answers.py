@@ -73,7 +73,7 @@ def best(
 def matrix(
     store: StoreArgument = None,
     value: Annotated[Value, typer.Option(help="Scores, or gains over none.")] = Value.score,
-    by: Annotated[Axis, typer.Option(help="A column per target, or per language.")] = Axis.task,
+    by: Annotated[Axis, typer.Option(help="What a column is.")] = Axis.task,
     aggregate: AggregateOption = None,
     study: StudyOption = None,
     as_json: JsonOption = False,

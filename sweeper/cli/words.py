@@ -39,6 +39,9 @@ class Axis(StrEnum):
 
     task = "task"
     language = "language"
+    family = "family"
+    script = "script"
+    category = "category"
 
 
 class Benchmark(StrEnum):
