@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweeper.cli.cluster import check_everywhere, elsewhere
-from sweeper.cli.words import StoreOption, TasksOption, app, load
-from sweeper.study import Study
+from sweeper.cli.words import JsonOption, StoreOption, TasksOption, app, load, print_json
+
+if TYPE_CHECKING:
+    from sweeper.study import Study
 
 
 @app.command()
@@ -22,12 +25,12 @@ def doctor(
         typer.Option(help="A Ray cluster's address, auto, or its job server (http://...)."),
     ] = None,
     tasks: TasksOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say what would stop a run, here and on every host of a cluster, and what to do."""
     from sweeper.engine.doctor import examine
     from sweeper.health.findings import wrong
-    from sweeper.report import health
+    from sweeper.report.health import print_findings
     from sweeper.report.terminal import console
 
     loaded = load(study, False, tasks, None, False) if study else None
@@ -35,9 +38,9 @@ def doctor(
         _from_the_head(address, loaded, store, as_json)
     findings = examine(loaded, store, address)
     if as_json:
-        typer.echo(health.as_json(findings))
+        print_json([asdict(finding) for finding in findings])
     else:
-        health.print_findings(console(), findings)
+        print_findings(console(), findings)
     if wrong(findings):
         raise typer.Exit(1)
 

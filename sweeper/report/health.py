@@ -1,10 +1,8 @@
-"""Findings of `doctor`, for people and for programs."""
+"""Findings of `doctor`, for people."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from rich.console import Console
 
@@ -27,8 +25,3 @@ def print_findings(out: Console, findings: Sequence[Finding]) -> None:
     count = sum(finding.state == WRONG for finding in findings)
     out.print()
     say(out, f"{count} would stop a run." if count else "Nothing would stop a run.")
-
-
-def as_json(findings: Sequence[Finding]) -> str:
-    """The same as a list of objects with check, where, state, said and fix."""
-    return json.dumps([asdict(finding) for finding in findings], indent=1)
