@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,7 +37,7 @@ def doctor(
         _from_the_head(address, loaded, store, as_json)
     findings = examine(loaded, store, address)
     if as_json:
-        print_json([asdict(finding) for finding in findings])
+        print_json(findings)
     else:
         print_findings(console(), findings)
     if wrong(findings):

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.testing
 
-import sweeper.cli
 from sweeper.engine import nodes
 from sweeper.engine.connecting import _unreachable
 from sweeper.errors import EngineError
 from sweeper.health.host import versions
-from tests.end_to_end.conftest import TINY, free_port
+from tests.end_to_end.conftest import TINY, free_port, sweeper
 
 
 def doctor(*words: str | Path) -> tuple[int, dict[str, dict[str, str]]]:
@@ -49,8 +47,8 @@ def test_what_a_study_lacks_here_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     assert code == 1
     assert found["data"]["state"] == "wrong" and "nowhere" in found["data"]["said"]
     assert found["store"]["state"] == "wrong" and "not a store" in found["store"]["said"]
-    said = typer.testing.CliRunner().invoke(sweeper.cli.app, ["doctor", "--store", str(tmp_path)])
-    assert said.exit_code == 1 and "1 would stop a run." in said.stdout
+    said = sweeper("doctor", "--store", tmp_path)
+    assert said.returncode == 1 and "1 would stop a run." in said.stdout
 
 
 def test_a_run_refuses_hosts_with_other_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
