@@ -16,9 +16,12 @@ from tests.end_to_end.conftest import TINY, free_port, sweeper
 
 
 def doctor(*words: str | Path) -> tuple[int, dict[str, dict[str, str]]]:
-    """Exit code, and by what was looked at the last that was found."""
-    ran = typer.testing.CliRunner().invoke(sweeper.cli.app, ["doctor", *map(str, words), "--json"])
-    return ran.exit_code, {found["check"]: found for found in json.loads(ran.stdout)}
+    """Exit code, and by what was looked at the last that was found.
+
+    In a process of its own: Ray that an earlier test has started would be taken for the cluster.
+    """
+    ran = sweeper("doctor", *words, "--json")
+    return ran.returncode, {found["check"]: found for found in json.loads(ran.stdout)}
 
 
 def test_a_healthy_host_is_told_so(tmp_path: Path) -> None:
