@@ -92,9 +92,11 @@ def _look(
         yield Finding("address", name, WRONG, f"a small task failed there: {why}", fix)
     for name, facts_of in told.items():
         facts_of["ray_gpus"] = working[name]["Resources"].get("GPU", 0.0)
-    yield from judging.on_hosts(here, told)
-    if planned is not None:
-        yield from _refused("data", check_present, planned)
+    absent = [*_refused("data", check_present, planned)] if planned is not None else []
+    yield from absent
+    for finding in judging.on_hosts(here, told):
+        if not (absent and finding.check == "data"):  # said already, and with what to do
+            yield finding
     answering = {name: node for name, node in working.items() if name in told}
     if store is not None:
         yield from _store(planned, store, answering, environment)
