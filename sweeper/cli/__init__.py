@@ -17,7 +17,7 @@ from sweeper.redaction import redacted
 
 # In the order of --help.
 from sweeper.cli import (  # isort: skip
-    beginning, sweeps, submitting, doctor, answers, reports, queries, tasks, stores
+    beginning, sweeps, submitting, doctor, answers, reports, queries, exports, tasks, stores
 )  # fmt: skip
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "app",
     "beginning",
     "doctor",
+    "exports",
     "main",
     "queries",
     "reports",

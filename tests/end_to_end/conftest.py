@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-import secrets
-import shutil
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-HEAD = Path(__file__).parents[2] / "cluster" / "head.sh"
-NODE = Path(__file__).parents[2] / "cluster" / "node.sh"
 TINY = Path(__file__).parent / "tiny.yaml"
 
 
@@ -33,13 +27,33 @@ def sweeper(
     )
 
 
+@pytest.fixture(scope="module")
+def one_core() -> Iterator[None]:
+    """The sweeps of a module on one core: Ray starts a worker for each, and its start is most of
+    the work of a small sweep. Processes of a test run that go on at once have a core each."""
+    cores = os.sched_getaffinity(0)
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    os.sched_setaffinity(0, {sorted(cores)[number % len(cores)]})
+    yield
+    os.sched_setaffinity(0, cores)
+
+
 @pytest.fixture(scope="session")
 def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished store of tiny.yaml; tests may read it and run the study again, not change it."""
-    store = tmp_path_factory.mktemp("tiny") / "store"
-    ran = sweeper("run", TINY, "--store", store)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return store
+    """A finished store of tiny.yaml; tests may read it and run the study again, not change it.
+
+    It is made once for all processes of a test run, by the first that asks for it.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # each process has a folder of its own in it
+    with (shared / "tiny.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "tiny").exists():
+            ran = sweeper("run", TINY, "--store", shared / "being-made")
+            assert ran.returncode == 0, ran.stdout + ran.stderr
+            (shared / "being-made").rename(shared / "tiny")
+    return shared / "tiny"
 
 
 @pytest.fixture(scope="session")
@@ -49,65 +63,3 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     ran = sweeper("run", "demo", "--store", store)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return store, ran.stdout
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def start(script: Path, env: dict[str, str], *arguments: str) -> subprocess.Popen:
-    """A node in the foreground (`--block`), in a process group of its own."""
-    return subprocess.Popen(
-        ["bash", str(script), *arguments, "--block"],
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def wait_for(node: subprocess.Popen, line: str) -> None:
-    assert node.stdout
-    said = []
-    for text in node.stdout:
-        said.append(text)
-        if line in text:
-            return
-    raise AssertionError("".join(said))
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[dict[str, str]]:
-    """A head that runs no jobs and two nodes of one core each; yields the environment.
-
-    ADDRESS is Ray's own address, SERVER that of the job server.
-    """
-    folder = tempfile.mkdtemp(prefix="ray")  # short: Ray's sockets lie below it
-    port = free_port()
-    env = {
-        # The nodes know nothing of S3: the driver tells its workers.
-        **{k: v for k, v in os.environ.items() if not k.startswith("AWS_")},
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),
-        "RAY_AUTH_MODE": "token",
-        "RAY_TMPDIR": folder,
-        "SWEEPER_PORT": str(port),
-    }
-    # Several of them on one host: not the usual ports.
-    server, agent = free_port(), "--dashboard-agent-listen-port=0"
-    nodes = [start(HEAD, env, f"--dashboard-port={server}", agent)]
-    try:
-        wait_for(nodes[0], "Ray runtime started")
-        for _ in range(2):
-            nodes.append(start(NODE, env, f"127.0.0.1:{port}", "--num-cpus=1", agent))
-            wait_for(nodes[-1], "Ray runtime started")
-        yield {**env, "ADDRESS": f"127.0.0.1:{port}", "SERVER": f"http://127.0.0.1:{server}"}
-    finally:
-        for node in nodes:  # all at once: each takes its time
-            os.killpg(node.pid, signal.SIGTERM)
-        for node in nodes:
-            node.wait(timeout=60)
-        shutil.rmtree(folder, ignore_errors=True)

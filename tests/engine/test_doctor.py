@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import free_port
 
 from sweeper.engine import nodes
 from sweeper.engine.connecting import _unreachable
 from sweeper.errors import EngineError
 from sweeper.health.host import versions
-from tests.end_to_end.conftest import TINY, free_port, sweeper
+from tests.end_to_end.conftest import TINY, sweeper
 
 
 def doctor(*words: str | Path) -> tuple[int, dict[str, dict[str, str]]]:

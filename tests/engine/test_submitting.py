@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import typer.testing
-from helpers import small_study
+from helpers import free_port, small_study
 
 import sweeper.cli
 from sweeper.engine import jobserver
@@ -23,7 +23,7 @@ from sweeper.engine.submitting import submit, submitted
 from sweeper.errors import EngineError
 from sweeper.planning import plan
 from sweeper.study import Study
-from tests.end_to_end.conftest import TINY, free_port
+from tests.end_to_end.conftest import TINY
 
 STORE = "s3://bucket/runs"
 
