@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sweeper.errors import StoreError
+from sweeper.losers import losers as losers_of
 from sweeper.progress import Progress
 from sweeper.resolving import open_study
 from sweeper.store import leases
@@ -185,7 +186,7 @@ def _lost(files: StoreFiles, commits: Commits, plans: list[Progress]) -> Iterato
     losers: set[str] = set()
     kept: set[str] = set()
     for progress in plans:
-        lost = set(progress.losers())
+        lost = set(losers_of(progress))
         trials = {trial for search in progress.plan.searches.values() for trial in search.trials}
         found = {commit.address for key in trials if (commit := progress.addressing.commit(key))}
         losers |= lost
