@@ -5,7 +5,7 @@
 #
 # Further arguments go to `ray start`. SWEEPER_PORT is the port that the nodes reach (6379).
 set -euo pipefail
-: "${RAY_AUTH_TOKEN:?make one with: python3 -c 'import secrets; print(secrets.token_hex(32))'}"
-export RAY_AUTH_TOKEN RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
+# shellcheck source=cluster/token.sh
+. "$(dirname "$0")/token.sh"
 exec ray start --head --port="${SWEEPER_PORT:-6379}" --num-cpus=0 --num-gpus=0 \
     --include-dashboard=false --disable-usage-stats "$@"
