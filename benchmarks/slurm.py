@@ -6,7 +6,8 @@ Needs Linux, root, iproute2, and Slurm with munge (Debian: ``apt-get install slu
 The hosts are the network namespaces of ``benchmarks.hosts``, each with an address, a name and a
 disk of its own: one has the controller, two have a ``slurmd`` of one core each. The job is
 ``cluster/slurm/sweep.sbatch``, first checked with ``--test-only``. Checked: the job ends as
-completed, every job of the study is done, and both nodes worked.
+completed, every job of the study is done, and both nodes worked. With ``--warn-at COMMITS`` the
+job is told then, as Slurm does three minutes before its time limit, to save and queue again.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from benchmarks.compare import commits
 from benchmarks.hosts import ADDRESS, CLUSTER, HOSTS, network, on, wait
 from sweeper import Store
 
 NEEDED = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch", "ip")
 RECIPE = CLUSTER / "slurm" / "sweep.sbatch"
+
+UNDER_WAY = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "REQUEUED")
 
 CONFIGURATION = """\
 ClusterName=sweeper
@@ -147,13 +151,20 @@ def end(process: subprocess.Popen) -> None:
                 continue
 
 
-def submit(cluster: Slurm, *arguments: str) -> tuple[str, str]:
-    """Submit the recipe and wait for its end; its last state, and what it printed."""
+def submit(cluster: Slurm, store: Path, warn_at: int, *arguments: str) -> tuple[str, str]:
+    """Submit the recipe and wait for its end; its last state, and what it printed.
+
+    If ``warn_at`` is not 0, the job is told at that many commits that its time is over.
+    """
     script = str(RECIPE.relative_to(CLUSTER.parent))
     log = cluster.folder / "job.log"
     print(cluster.said("sbatch", "--test-only", script, *arguments).strip(), flush=True)
     job = cluster.said("sbatch", "--parsable", f"--output={log}", script, *arguments).strip()
-    while (state := cluster.state(job)) in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING"):
+    while (state := cluster.state(job)) in UNDER_WAY:
+        if 0 < warn_at <= commits(store):
+            cluster.said("scancel", "--batch", "--signal=USR1", job)
+            print(f"told at {commits(store)} commits that its time is over", flush=True)
+            warn_at = 0
         time.sleep(0.5)
     return state, log.read_text()
 
@@ -163,6 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("study")
     parser.add_argument("--store", type=Path, required=True, help="a new store")
+    parser.add_argument("--warn-at", type=int, default=0, help="commits, then a time limit")
     given = parser.parse_args()
     if lacking := missing():
         raise SystemExit(f"This machine lacks {', '.join(lacking)}.")
@@ -171,7 +183,7 @@ def main() -> None:
     began = time.time()
     with slurm() as cluster:
         named = str(study.absolute()) if study.exists() else given.study
-        state, said = submit(cluster, named, "--store", str(store))
+        state, said = submit(cluster, store, given.warn_at, named, "--store", str(store))
     print(said[-5000:])
     trials = Store(store).trials()
     done = trials[trials["status"] == "done"]
