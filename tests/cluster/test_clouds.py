@@ -80,30 +80,49 @@ def test_ray_is_started_by_the_recipes_scripts_with_the_token(cluster: dict[str,
 
 
 @pytest.fixture
-def ec2(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def ec2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """A stand-in for EC2; botocore checks names and types by Amazon's own model."""
     import boto3
     from moto import mock_aws
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("HOME", str(tmp_path))  # Ray keeps the key of its hosts there
+    (tmp_path / ".ssh").mkdir()
+    region = recipe("aws")["provider"]["region"]
     with mock_aws():
-        yield boto3.client("ec2", region_name=recipe("aws")["provider"]["region"])
+        for name in ("sweeper-store", "the-head"):
+            boto3.client("iam").create_instance_profile(InstanceProfileName=name)
+        yield boto3.client("ec2", region_name=region)
 
 
 @pytest.mark.parametrize("kind", ["head", "gpu"])
-def test_ec2_takes_what_the_recipe_asks_for(ec2: Any, kind: str) -> None:
-    """Names and types are botocore's own model of RunInstances; moto answers."""
-    asked = recipe("aws")["available_node_types"][kind]["node_config"]
-    assert asked.pop("ImageId").startswith("resolve:ssm:/aws/service/")  # moto has no such images
-    image = ec2.describe_images()["Images"][0]["ImageId"]
-    asked.pop("IamInstanceProfile", None)  # the user's own
-    made = ec2.run_instances(MinCount=1, MaxCount=1, ImageId=image, **asked)["Instances"][0]
-    assert made["InstanceType"] == asked["InstanceType"]
-    offered = ec2.describe_instance_types(InstanceTypes=[asked["InstanceType"]])["InstanceTypes"]
-    given = recipe("aws")["available_node_types"][kind]["resources"]
+def test_ray_starts_the_hosts_on_ec2(ec2: Any, kind: str) -> None:
+    from ray.autoscaler._private.aws.config import bootstrap_aws
+    from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
+
+    config = checked(recipe("aws"))
+    for hosts in config["available_node_types"].values():  # moto knows other images
+        asked = hosts["node_config"]
+        assert asked["ImageId"].startswith("resolve:ssm:/aws/service/")
+        asked["ImageId"] = ec2.describe_images()["Images"][0]["ImageId"]
+    head = config["available_node_types"]["head"]["node_config"]
+    head["IamInstanceProfile"] = {"Name": "the-head"}  # else Ray makes one, and waits for it
+    hosts = bootstrap_aws(config)["available_node_types"][kind]
+    tags = {"ray-node-type": kind, "ray-user-node-type": kind, "ray-launch-config": "one"}
+    AWSNodeProvider(config["provider"], "sweeper").create_node(hosts["node_config"], tags, 1)
+    (reservation,) = ec2.describe_instances()["Reservations"]
+    (made,) = reservation["Instances"]
+    assert made["InstanceType"] == hosts["node_config"]["InstanceType"]
+    assert made.get("InstanceLifecycle") == ("spot" if kind == "gpu" else None)
+    assert made["IamInstanceProfile"]["Arn"].endswith(
+        "sweeper-store" if kind == "gpu" else "the-head"
+    )
     if kind == "gpu":
-        assert given["CPU"] == offered[0]["VCpuInfo"]["DefaultVCpus"]
-        assert given["GPU"] == sum(gpu["Count"] for gpu in offered[0]["GpuInfo"]["Gpus"])
+        type_ = ec2.describe_instance_types(InstanceTypes=[made["InstanceType"]])
+        offered = type_["InstanceTypes"][0]
+        gpus = sum(gpu["Count"] for gpu in offered["GpuInfo"]["Gpus"])
+        assert hosts["resources"] == {"CPU": offered["VCpuInfo"]["DefaultVCpus"], "GPU": gpus}
 
 
 def compute() -> dict[str, Any]:
