@@ -21,8 +21,9 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
 	@touch $@
 
-demo: $(VENV)/installed ## A complete small sweep on this machine; prints the transfer matrix
+demo: $(VENV)/installed ## A complete small sweep on this machine; prints the transfer matrix, writes the report
 	$(BIN)/sweeper run demo
+	$(BIN)/sweeper report runs/demo
 
 test: $(VENV)/installed ## The whole test suite
 	$(BIN)/python -m pytest

@@ -8,6 +8,7 @@ a wanted job lacks it, so a store that has the scores asks for nothing else.
 from __future__ import annotations
 
 import heapq
+import logging
 import math
 import time
 from collections import Counter
@@ -16,11 +17,14 @@ from typing import Any
 
 from sweeper.addressing import ONLY, Addressing, Resolved
 from sweeper.claims import Claims
+from sweeper.errors import StoreError
 from sweeper.failures import given_up
 from sweeper.graph import Job, Plan, Search
 from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles, digest
 from sweeper.store.leases import Leases
+
+log = logging.getLogger("sweeper")
 
 DONE, READY, WAITING, FAILED, BLOCKED = "done", "ready", "waiting", "failed", "blocked"
 UNNEEDED, PRUNED = "unneeded", "pruned"
@@ -37,11 +41,14 @@ class Progress:
             not: it tries again).
         leases: Those of the driver that this is the progress of, if other drivers may be about.
         commits: The store's markers, where they are read already.
+        ends: The jobs that are wanted, and with them what they need (see `sweeper.scope`);
+            default: all of the plan.
     """
 
     def __init__(
         self, plan: Plan, resolved: Resolved, files: StoreFiles, *,
         failures: bool = True, leases: Leases | None = None, commits: Commits | None = None,
+        ends: Iterable[str] | None = None,
     ) -> None:  # fmt: skip
         self.plan = plan
         self.files = files
@@ -58,22 +65,23 @@ class Progress:
         self.pruned: set[str] = set()  # settled for their search, and not done
         self.wanted: set[str] = set()
         self.left_by_kind: Counter[str] = Counter()
+        self.cost_by_kind: dict[str, float] = {job.kind: 0.0 for job in plan.jobs.values()}
         self._left: set[str] = set()
         self._blocked: dict[str, str] = {}
         self._redo: set[str] = set()  # committed, but their files are gone and needed again
         self._lacking: dict[str, int] = {}  # wanted job -> how many of its needs are not done
         self._ready: list[tuple[float, str]] = []
         self._intact: set[str] = set()  # jobs whose files were seen: on NFS a look costs
-        self._dropping: dict[str, str] = {}  # losers -> folders that were in use elsewhere
         self._read_asks()
         self._read_pruned()
         if failures:
             self._read_failures()
-        self._derive()
+        last = [key for key in plan.jobs if not self.children[key]]
+        self._derive(last if ends is None else ends)
 
     # -- deriving everything, once -------------------------------------------------------------
 
-    def _derive(self) -> None:
+    def _derive(self, ends: Iterable[str]) -> None:
         self.done = {key for key in self.plan.jobs if self._has(key)}
         for key in self.plan.jobs:
             if key in self.done and (trouble := self._diverged(key)):
@@ -85,7 +93,7 @@ class Progress:
         needed = {need for key, job in self.plan.jobs.items() if key not in self.done
                   for need in job.needs if need in self.done}  # fmt: skip
         self._look_at(need for need in needed if self._leaves_files(need))
-        self._want(key for key in self.plan.jobs if not self.children[key])
+        self._want(ends)
 
     def _want(self, ends: Iterable[str]) -> None:
         """Make jobs that are not done part of the work, and what they lack, up the plan."""
@@ -103,7 +111,7 @@ class Progress:
             self._count_lacking(key)
             if key not in self.failures and key not in self._blocked:
                 self._left.add(key)
-                self.left_by_kind[self.plan.jobs[key].kind] += 1
+                self._count(key, 1)
         for key in [key for key in new if not self._lacking[key]]:
             self._release(key)
 
@@ -266,7 +274,12 @@ class Progress:
     def _leave(self, key: str) -> None:
         if key in self._left:
             self._left.discard(key)
-            self.left_by_kind[self.plan.jobs[key].kind] -= 1
+            self._count(key, -1)
+
+    def _count(self, key: str, by: int) -> None:
+        job = self.plan.jobs[key]
+        self.left_by_kind[job.kind] += by
+        self.cost_by_kind[job.kind] += by * job.cost
 
     def _block(self, culprit: str) -> None:
         """Mark everything below a failed job that is not done as blocked by it."""
@@ -487,14 +500,12 @@ class Progress:
             yield from self._losers_of(self.plan.searches[source])
 
     def drop(self, losers: Iterable[str]) -> None:
-        """Delete losers' checkpoints; those that a driver of another study reads now, later."""
+        """Delete losers' checkpoints; one that cannot be deleted costs room, and nothing else."""
         for loser in losers:
-            self._dropping[loser] = self.commits.by_address[loser].folder
-            self.commits.mark_dropped(loser)
-        for loser, folder in list(self._dropping.items()):
-            if not self.claims.in_use(loser):
-                self.files.remove(folder)
-                del self._dropping[loser]
+            try:
+                self.commits.drop(loser)
+            except StoreError as error:
+                log.warning("the checkpoint of a loser is kept: %s", error)
 
     def _losers_of(self, search: Search) -> Iterator[str]:
         won = [self.addressing.winner(search, name) for name in search.selections]
@@ -502,7 +513,10 @@ class Progress:
         kept = {self.addressing.address(found[0].key) for found in won if found}
         commits = [self.addressing.commit(trial) for trial in search.trials]
         lost = {c.address for c in commits if c and c.address not in kept and not c.dropped}
-        yield from sorted(lost)
+        # What lost here may have won in another study, which scores it now, or has and names it.
+        yield from sorted(
+            a for a in lost if a not in self.commits.scored and not self.claims.in_use(a)
+        )
 
     # -- reading the store ---------------------------------------------------------------------
 

@@ -59,7 +59,7 @@ def test_a_finished_store_answers_every_command(folder: Path, capsys: Capture) -
         ("status",): "Complete: every cell",
         ("status", "--where"): "median 0.30 s",
         ("matrix",): "supersense       58.0 ± 1.7",
-        ("matrix", "--value", "gain"): "+12.0 ± 1.2",
+        ("matrix", "--value", "gain"): "+12.0* [+7.0, +17.0]",
         ("matrix", "--by", "language"): "(qaa)",
         ("best",): "demo_retrieval: none, seed 0",
         ("best", "--target", "tagging"): "why       supersense",
@@ -238,6 +238,13 @@ def test_errors_are_one_sentence_and_exit_with_1(folder: Path, capsys: Capture) 
         ("plan", "dmo"): "Did you mean 'demo'?",
         ("plan", "no.yaml"): "no study file no.yaml",
         ("run", "no.yaml"): "no study file no.yaml",
+        ("run", "demo", "--max-gpu-hours", "0"): "--max-gpu-hours must be a number above 0",
+        ("run", "demo", "--max-gpus", "0"): "--max-gpus must be a number above 0",
+        ("run", "demo", "--until", "0m"): "--until must be a moment to come",
+        ("run", "demo", "--until", "soon"): "--until takes a duration",
+        ("run", "demo", "--rows", "surfase"): "Did you mean 'surface'?",
+        ("plan", "demo", "--columns", "none"): "demo has no column 'none'.",
+        ("plan", "demo", "--only", "train"): "No job of demo is in --only train.",
     }.items():
         assert sweeper(*words) == 1, words
         err = capsys.readouterr().err
@@ -273,6 +280,17 @@ def test_plan_before_and_after(folder: Path, capsys: Capture) -> None:
     assert "18 are left" in said and "no more checkpoints" in said
 
 
+def test_a_part_of_a_study_is_planned(folder: Path, capsys: Capture) -> None:
+    file = write_study(folder / "tiny.yaml")
+    words = ("plan", str(file), "--rows", "none,supersense", "--columns", "tagging")
+    assert sweeper(*words) == 0
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if "--rows" in line]
+    assert told.startswith("--rows none,supersense --columns tagging: ")
+    World(Path("runs/tiny"))
+    assert sweeper(*words) == 0
+    assert told in capsys.readouterr().out
+
+
 def test_what_was_run_with_broken_rows_left_out_is_planned_so(
     folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,7 +301,7 @@ def test_what_was_run_with_broken_rows_left_out_is_planned_so(
     assert "runs/tiny has 50 of 50 jobs; nothing is left." in said and "last run" not in said
     assert sweeper("plan", str(file)) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "has 0 of 50 jobs" in said and said.endswith("see `sweeper plan --keep-going`.")
+    assert "has 0 of 50 jobs" in said and "see `sweeper plan --keep-going`." in said
     monkeypatch.setattr("sweeper.analysis.view.View.skipped", lambda view: {"topic/dev/qaa": 3})
     assert sweeper("matrix") == 0
     assert "3 broken rows left out\n  topic/dev/qaa: 3" in capsys.readouterr().out
@@ -384,7 +402,12 @@ def test_a_run_of_which_every_job_failed_was_not_all_done_before(
 
 @pytest.mark.parametrize(
     ("why", "code"),
-    [("stopped by SIGINT", 130), ("stopped by SIGTERM", 143), ("The disk is full.", 1)],
+    [
+        ("stopped by SIGINT", 130),
+        ("stopped by SIGTERM", 143),
+        ("The disk is full.", 1),
+        ("stopped by its budget of 2 slot-hours", 0),
+    ],
 )
 def test_a_stopped_run_says_how_to_go_on(
     folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, why: str, code: int

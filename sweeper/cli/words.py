@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,7 +21,7 @@ app = typer.Typer(
     name="sweeper",
     help="Which intermediate training helps which target, in which language: sweep and see.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -39,6 +39,9 @@ class Axis(StrEnum):
 
     task = "task"
     language = "language"
+    family = "family"
+    script = "script"
+    category = "category"
 
 
 class Benchmark(StrEnum):
@@ -103,9 +106,19 @@ DataOption = Annotated[
 AggregateOption = Annotated[
     Benchmark | None, typer.Option(help="The averages of a benchmark in the matrix's place.")
 ]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print it as one JSON document, for programs.")
+]
 StudyOption = Annotated[
     str | None, typer.Option("--study", help="A study of the store; default: the only one.")
 ]
+
+
+def print_json(data: Any) -> None:
+    """Print what a command found as JSON, in place of its tables."""
+    from sweeper.report.asjson import as_json
+
+    typer.echo(as_json(data))
 
 
 def load(

@@ -7,7 +7,6 @@ imports each).
 
 from __future__ import annotations
 
-import heapq
 import logging
 import time
 import uuid
@@ -17,8 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sweeper import failures
+from sweeper.engine.budget import Budget, Meter
 from sweeper.engine.deaths import Death
 from sweeper.engine.events import Event, log_event
+from sweeper.engine.queues import Queue, columns_in_order
 from sweeper.errors import StoreError, SweeperError
 from sweeper.graph import Job
 from sweeper.inputs import Inputs
@@ -72,6 +73,7 @@ class Dispatcher:
         driver: Whose heartbeat shows what runs; default: one that nobody sees.
         shared: Whether other drivers may want the slots: then none is held for what may come.
         listener: Called with every `Event`; it must not raise.
+        meter: Counts what the jobs of the pool "training" take, and stops them in time.
     """
 
     def __init__(
@@ -84,8 +86,10 @@ class Dispatcher:
         driver: Driver | None = None,
         shared: Callable[[], bool] = lambda: False,
         listener: Callable[[Event], None] | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.progress = progress
+        self.meter = meter or Meter(Budget())
         self.searches = searches
         self.prunings = Prunings(progress)
         self.driver = driver or Driver(progress.files, progress.plan.study.name)
@@ -98,8 +102,8 @@ class Dispatcher:
         self._slots = slots
         self._shared = shared
         self._told = len(progress.failures)
-        # Heaps: longest path first; among equals the one that was ready first.
-        self._queued: dict[str, list[tuple[float, int, str]]] = {}
+        self._queued: dict[str, Queue] = {}
+        self._column = columns_in_order(progress.plan, progress.done)
         self._turn: dict[str, int] = {}  # job -> when it was first ready, counted
         self._attempts: Counter[tuple[str, str]] = Counter()
         self._released: dict[str, float] = {}
@@ -111,6 +115,7 @@ class Dispatcher:
     def next(self, trial_id: str) -> JobSpec | str | None:
         """A job for a new trial; a pool's name to hold a slot of it; None: nothing for now."""
         self._update_slots()
+        self._mind_budget()
         if self.stopping:
             return None
         self._drain_ready()
@@ -120,6 +125,8 @@ class Dispatcher:
                 if len(pool.running) + len(pool.holds) >= pool.slots:
                     pool.line.append(trial_id)
                 pool.running[trial_id] = spec
+                if name == "training":
+                    self.meter.begin(trial_id)
                 self._show(spec)
                 self._say("started", spec.key)
                 return spec
@@ -135,6 +142,7 @@ class Dispatcher:
     def found_work(self) -> bool:
         """Whether a job is this driver's to do now; it is kept for `next`."""
         self._update_slots()
+        self._mind_budget()
         self._drain_ready()
         for name, pool in self.pools.items():
             pool.kept = pool.kept or self._next_of(name, pool)
@@ -144,9 +152,9 @@ class Dispatcher:
         kept, pool.kept = pool.kept, None
         if kept:
             return kept
-        queued = self._queued.get(name, [])
+        queued = self._queued.get(name)
         while queued and not self.stopping and len(pool.running) < pool.slots:
-            spec = self._start(heapq.heappop(queued)[-1])
+            spec = self._start(queued.pop(self._time_left(name)))
             if spec is not None:
                 return spec
             # It needed no attempt of its own; what it led to may be ready now.
@@ -162,10 +170,13 @@ class Dispatcher:
 
     @property
     def waits(self) -> bool:
-        """Whether all that is left hangs on jobs that other drivers are at work on."""
-        if self._busy or self.stopping:
+        """Whether what is left, `found_work` having found none, hangs on others or on hosts.
+
+        Other drivers are at work on it, or there is no slot for it now.
+        """
+        if self._busy or self.stopping or any(pool.kept for pool in self.pools.values()):
             return False
-        return not self._any_ready() and self.progress.waiting
+        return self._any_ready() or self.progress.waiting
 
     @property
     def _busy(self) -> bool:
@@ -182,7 +193,7 @@ class Dispatcher:
             if trial_id not in pool.holds:
                 continue
             self._drain_ready()
-            free = pool.slots - len(pool.running) - len(self._queued.get(name, []))
+            free = pool.slots - len(pool.running) - len(self._queued.get(name, ()))
             wanted = 0 if self._shared() else max(0, min(free, self._to_come(name)))
             if self.stopping or pool.staying > wanted:
                 pool.stopping.add(trial_id)
@@ -195,9 +206,20 @@ class Dispatcher:
                    if self._pool_of_kind[kind] == name)  # fmt: skip
         return left - len(self.pools[name].running)
 
+    def _time_left(self, name: str) -> float:
+        """How long the work left to a pool will take it, in the unit of the jobs' costs."""
+        left = sum(cost for kind, cost in self.progress.cost_by_kind.items()
+                   if self._pool_of_kind[kind] == name)  # fmt: skip
+        return left / max(1, self.pools[name].slots)
+
     def pool_of(self, key: str) -> str:
         """The name of the pool that a job runs in."""
         return self._pool_of(self.progress.plan.jobs[key])
+
+    def _mind_budget(self) -> None:
+        why = "" if self.stopping else self.meter.used_up()
+        if why:
+            self.stop(why)
 
     def _update_slots(self) -> None:
         for name, slots in self._slots().items():
@@ -211,8 +233,9 @@ class Dispatcher:
                 self._released[key] = time.time()
                 name = self._pool_of(self.progress.plan.jobs[key])
                 turn = self._turn.setdefault(key, len(self._turn))
-                entry = (-self.progress.urgency[key], turn, key)
-                heapq.heappush(self._queued.setdefault(name, []), entry)
+                queue = self._queued.setdefault(name, Queue())
+                path, column = self.progress.urgency[key], self._column[key]
+                queue.push(key, path=path, column=column, turn=turn)
         except StoreError as error:  # what other drivers did cannot be read
             self.stop(str(error))
         self._tell_failures()
@@ -267,6 +290,7 @@ class Dispatcher:
 
     def progressed(self, trial_id: str, result: dict[str, Any]) -> None:
         """A worker shows a sign of life."""
+        self._mind_budget()
         spec = self._spec_of(trial_id)
         if spec and "step" in result:
             said = {name: result[name] for name in ("phase", "step", "steps")}
@@ -292,6 +316,7 @@ class Dispatcher:
             pool.holds.discard(trial_id)
             pool.stopping.discard(trial_id)
             spec = pool.running.pop(trial_id, None)
+            self.meter.end(trial_id)
             if trial_id in pool.line:
                 pool.line.remove(trial_id)
             elif pool.line:
@@ -314,6 +339,14 @@ class Dispatcher:
         self._deaths[trial_id] = death
 
     def _settle(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
+        """Take in how an attempt ended; a store that does not let us stops the sweep."""
+        try:
+            self._judge(spec, result, death)
+        except StoreError as error:
+            self.stop(str(error))
+            self.progress.give_back(spec.key)
+
+    def _judge(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
         """Judge an attempt by the store first: a worker may die after its commit."""
         if self.progress.committed(spec.key, spec.address, spec.generation):
             self._committed(spec, result)
@@ -347,13 +380,6 @@ class Dispatcher:
         self._tell_failures()
 
     def _retry(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
-        try:
-            self._judge(spec, result, death)
-        except StoreError as error:  # not even the failure can be written: nothing can
-            self.stop(str(error))
-            self.progress.give_back(spec.key)
-
-    def _judge(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
         files = self.progress.files
         if self.progress.undermined(spec.key):
             self._say("retry", spec.key, "its checkpoint was deleted: it lost in another study")
@@ -367,6 +393,10 @@ class Dispatcher:
         self._attempts[spec.key, kind] += 1
         if kind == "store":
             self.stop(message)
+            self.progress.give_back(spec.key)
+            return
+        if kind == "pruned":  # and all others of its search diverged before it had stopped
+            self._say("retry", spec.key, "no other trial of its search can win: it goes on")
             self.progress.give_back(spec.key)
             return
         if kind == "damaged":  # the worker withdrew what it found

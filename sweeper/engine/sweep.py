@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sweeper.cores import cores_here
 from sweeper.disk import check_disk
+from sweeper.engine.budget import Budget, Meter
 from sweeper.engine.daemons import apart, missed
 from sweeper.engine.dispatch import Dispatcher
 from sweeper.engine.environment import TUNE_PASSES_ON, hidden, passed_on, runtime_env
@@ -27,6 +29,7 @@ from sweeper.graph import Job
 from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
+from sweeper.scope import Scope, outside
 from sweeper.store.drivers import Driver, Drivers
 from sweeper.store.files import StoreFiles, digest
 from sweeper.store.leases import Leases
@@ -42,7 +45,9 @@ _WAIT_SECONDS = 1.0
 class Summary:
     """How a run ended. ``failed`` maps jobs to reasons, ``blocked`` jobs to the job above them.
 
-    ``done`` counts the study's jobs that are done, ``trained`` those that this run did.
+    ``done`` counts the study's jobs that are done, ``trained`` those that this run did, ``hours``
+    what these took of GPUs (of slots, without GPUs), and ``outside`` the cells of the matrix that
+    this run was not to bring.
     """
 
     done: int
@@ -51,10 +56,12 @@ class Summary:
     blocked: dict[str, str] = field(default_factory=dict)
     stopped: str = ""
     seconds: float = 0.0
+    hours: float = 0.0
+    outside: int = 0
 
     @property
     def complete(self) -> bool:
-        """Whether every job of the study is done."""
+        """Whether every job that was to be done is."""
         return not (self.failed or self.blocked or self.stopped)
 
 
@@ -65,6 +72,8 @@ def run(
     address: str | None = None,
     listener: Listener | None = None,
     watch: Callable[[Progress], contextlib.AbstractContextManager[Listener]] | None = None,
+    scope: Scope | None = None,
+    budget: Budget | None = None,
 ) -> Summary:
     """Do what a study asks for and the store lacks.
 
@@ -75,6 +84,8 @@ def run(
         address: A Ray cluster's address, or "auto"; default: this machine, Ray in process.
         listener: Called with every `sweeper.engine.events.Event`.
         watch: Makes a listener for a progress, as a context that lasts as long as the run.
+        scope: Do these rows, columns or jobs only, and what they need; default: everything.
+        budget: What this run may spend: it stops cleanly, and the next one goes on from there.
 
     Raises:
         StudyError, DataError, ModelError, StoreError: before anything is started.
@@ -84,16 +95,18 @@ def run(
     if not isinstance(study, Study):
         study = Study.load(study)
     planned = plan(study)
+    ends = (scope or Scope()).ends(planned)
+    meter = Meter(budget or Budget())
     files = StoreFiles(store or f"runs/{study.name}", create=True)
     driver = Driver(files, study.name, digest(study.model_dump_json(exclude_unset=True)))
     leases = Leases(driver, Drivers(files))
     resolved = resolve(planned, files)
-    progress = Progress(planned, resolved, files, failures=False, leases=leases)
+    progress = Progress(planned, resolved, files, failures=False, leases=leases, ends=ends)
     check_disk(planned, files.address, progress)
     stopped, did = "", 0
     if progress.left:
         with _listening(progress, listener, watch) as heard:
-            stopped, did = execute(progress, driver, address, heard)
+            stopped, did = execute(progress, driver, address, heard, meter=meter)
         leases.tidy()
     progress.drop(list(progress.losers()))
     return Summary(
@@ -103,6 +116,8 @@ def run(
         blocked=progress.blocked(),
         stopped=stopped,
         seconds=time.time() - began,
+        hours=meter.hours,
+        outside=outside(planned, ends) if ends is not None else 0,
     )
 
 
@@ -137,6 +152,7 @@ def execute(
     address: str | None = None,
     listener: Listener | None = None,
     worker: type | None = None,
+    meter: Meter | None = None,
 ) -> tuple[str, int]:
     """Run the plan; returns why it stopped early ("" if it did not), and how many jobs it did.
 
@@ -147,7 +163,9 @@ def execute(
     # What becomes of a dead worker's job is said by us, in a sentence.
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     with _connected(address):
-        shapes = _Shapes()
+        meter = meter or Meter(Budget())
+        shapes = _Shapes(meter.budget.gpus)
+        meter.unit = "GPU" if shapes.gpus else "slot"
         dispatcher = Dispatcher(
             progress,
             Searches(progress),
@@ -157,6 +175,7 @@ def execute(
             # Ray in process is this driver's alone; a cluster's slots are everybody's.
             shared=lambda: address is not None and progress.claims.company,
             listener=listener,
+            meter=meter,
         )
         with beating(driver, dispatcher.stop), _interruptible(dispatcher):
             _until_done(dispatcher, shapes, worker)
@@ -169,7 +188,7 @@ def execute(
 
 
 def _until_done(dispatcher: Dispatcher, shapes: _Shapes, worker: type | None) -> None:
-    """Tune as long as there is something to do here; between, wait for other drivers.
+    """Tune as long as there is something to do here; between, wait for others, or for hosts.
 
     On a cluster that others use, Tune is left to wait: it would keep a slot which they may lack.
     """
@@ -220,9 +239,11 @@ class _Shapes:
     """The two resource shapes: a GPU (or, without GPUs, a core) for training, a core for data.
 
     Which of the two trains is decided once: hosts with GPUs must be there when a sweep starts.
+    At most ``most`` of what trains are used at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
         self._read = -math.inf
         self._slots: dict[str, int] = {}
         nodes = self._nodes()
@@ -261,6 +282,8 @@ class _Shapes:
                 self._slots = {"training": gpus, "data": spare}
             else:
                 self._slots = {"training": cores}
+            if self._most is not None:
+                self._slots["training"] = min(self._most, self._slots["training"])
         return self._slots
 
     def _nodes(self) -> list[dict[str, float]]:
@@ -268,15 +291,6 @@ class _Shapes:
         import ray
 
         return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-def cores_here() -> int:
-    """The cores that this process may use: its affinity, and its container's limit if any."""
-    own = len(os.sched_getaffinity(0))
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        own = min(own, max(1, int(quota) // int(period)))
-    return own
 
 
 @contextlib.contextmanager

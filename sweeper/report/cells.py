@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sweeper.analysis.matrix import Column, TransferMatrix
+from sweeper.analysis.cell import NO_DATA, Column, MatrixCell
+from sweeper.analysis.crossed import EXAMPLES, SEEDS
+from sweeper.analysis.family import ALPHA
+from sweeper.analysis.matrix import TransferMatrix
 from sweeper.progress import DONE
 
 
@@ -13,15 +16,20 @@ from sweeper.progress import DONE
 class Shown:
     """A cell's texts. ``value`` is empty where there is none, then ``state`` says why.
 
-    ``seeds`` is "2/3" where some seeds lack, else empty.
+    ``interval`` is that of a gain, "[+0.3, +1.9]"; a score has its ``error`` alone. ``stars`` say
+    what is significant. ``seeds`` is "2/3" where some seeds lack, else empty. ``flagged`` stands
+    for an overlap, ``collapsed`` for runs that do no better than one answer to everything.
     """
 
     value: str
     error: str
+    interval: str
+    stars: str
     seeds: str
     state: str
     best: bool
     flagged: bool
+    collapsed: bool
 
 
 def shown(matrix: TransferMatrix, row: str, column: Column) -> Shown:
@@ -34,11 +42,21 @@ def shown(matrix: TransferMatrix, row: str, column: Column) -> Shown:
     return Shown(
         value=value,
         error="" if cell.standard_error is None else f"{cell.standard_error:.{digits}f}",
+        interval=_interval(cell, digits) if matrix.value == "gain" else "",
+        stars=cell.stars,
         seeds=f"{len(cell.seeds)}/{len(matrix.seeds)}" if some else "",
         state=cell.state,
         best=row in matrix.best_rows(column),
         flagged=bool(cell.overlap),
+        collapsed=bool(cell.collapsed),
     )
+
+
+def _interval(cell: MatrixCell, digits: int) -> str:
+    if cell.interval is None:
+        return ""
+    low, high = cell.interval
+    return f"[{low:+.{digits}f}, {high:+.{digits}f}]"
 
 
 def places(unit: str) -> int:
@@ -48,18 +66,19 @@ def places(unit: str) -> int:
 
 def title(matrix: TransferMatrix) -> str:
     """What the numbers are, in one line."""
-    seeds = _seeds(matrix)
-    averaged = "zero-shot languages and " if matrix.by == "task" else ""
+    averaged = "" if matrix.by == "language" else "zero-shot languages and "
+    over = f"mean over {averaged}{_seeds(matrix)}"
     if matrix.value == "gain":
-        return f"Gain over none in points, paired by seed: mean over {averaged}{seeds}"
-    scores = "Zero-shot scores" if matrix.by == "task" else "Scores"
-    return f"{scores}: mean over {averaged}{seeds}"
+        return f"Gain over none in points, paired by seed: {over}"
+    return f"{'Scores' if matrix.by == 'language' else 'Zero-shot scores'}: {over}"
 
 
 def _seeds(matrix: TransferMatrix) -> str:
     count = len(matrix.seeds)
-    error = " ± standard error" if count > 1 else ", so there is no standard error"
-    return f"{count} seed{'s' if count > 1 else ''}{error}"
+    said = f"{count} seed{'s' if count > 1 else ''}"
+    if matrix.value == "gain" and matrix.draws:
+        return f"{said} [95 % interval]"
+    return f"{said} ± standard error" if count > 1 else f"{said}, so there is no standard error"
 
 
 def notes(matrix: TransferMatrix) -> list[str]:
@@ -75,6 +94,8 @@ def notes(matrix: TransferMatrix) -> list[str]:
         *limit_notes(matrix.limits),
         *fixed_notes((row, target) for row, target, cell in cells if cell.deterministic),
         *overlap_notes((row, target, cell.overlap) for row, target, cell in cells),
+        *_collapsed(matrix),
+        *_tests(matrix),
         *_incomplete(matrix),
     ]
 
@@ -90,10 +111,8 @@ def _columns(matrix: TransferMatrix) -> Iterator[str]:
         trained = [code for c in mine if not c.zero_shot for code in c.languages]
         if not codes:
             languages = "no language of it is zero-shot, so there is no mean"
-        elif matrix.by == "task":
-            languages = f"mean of {' '.join(codes)}"
         else:
-            languages = f"{' '.join(codes)}"
+            languages = _averaged(matrix.by, mine)
         if trained:
             languages += f" (trained on: {' '.join(trained)})"
         yield (
@@ -105,6 +124,19 @@ def _columns(matrix: TransferMatrix) -> Iterator[str]:
                 f"{column.target} is scored on {', '.join(column.others)} too, which is in no "
                 "table here: see `sweeper export scores`."
             )
+
+
+def _averaged(by: str, columns: list[Column]) -> str:
+    """Which languages are averaged, in words."""
+    if by == "language":
+        return " ".join(code for column in columns for code in column.languages)
+    if by in ("family", "script"):
+        return "; ".join(f"{column.group}: {' '.join(column.languages)}" for column in columns)
+    members = columns[0].members
+    if len(members) == 1:
+        return f"mean of {' '.join(members[0].languages)}"
+    each = "; ".join(f"{one.target}: {' '.join(one.languages)}" for one in members)
+    return f"mean over targets of the mean over languages ({each})"
 
 
 def _selection(column: Column) -> str:
@@ -151,9 +183,72 @@ def overlap_notes(cells: Iterable[tuple[str, str, Iterable[str]]]) -> Iterator[s
         yield f"† {flag}: {', '.join(places)}."
 
 
+def _collapsed(matrix: TransferMatrix) -> Iterator[str]:
+    """What ‡ stands for."""
+    found = [
+        f"{row} on {column.label} (seed {', '.join(map(str, cell.collapsed))})"
+        for column in matrix.columns
+        for row in matrix.rows
+        if (cell := matrix.cell(row, column)).collapsed
+    ]
+    if found:
+        compared = ", or none of that seed," if matrix.value == "gain" else ""
+        yield (
+            f"‡ a run{compared} is no better than the commonest answer alone; it counts all the "
+            f"same: {', '.join(found)}."
+        )
+
+
+def _tests(matrix: TransferMatrix) -> Iterator[str]:
+    """What intervals and stars are, over how many tests, and what was not tested."""
+    if matrix.value != "gain" or not matrix.draws:
+        return
+    cells = [
+        (f"{row} on {column.label}", matrix.cell(row, column))
+        for column in matrix.columns
+        for row in matrix.rows
+    ]
+    yield (
+        f"Intervals: 95 %, paired bootstrap of {matrix.draws:,} draws over seeds and examples."
+        + _narrower(cells)
+    )
+    if matrix.family:
+        yield (
+            f"* p < {ALPHA}, ** p < 0.01, *** p < 0.001: seeds and examples as random effects "
+            f"(min F'), corrected by Holm for the {matrix.family} tests of this matrix."
+        )
+    reasons: dict[str, list[str]] = {}
+    for place, cell in cells:
+        if cell.untested:
+            reasons.setdefault(cell.untested, []).append(place)
+    for reason, places in reasons.items():
+        where = "" if len(places) == len(cells) else f" of {', '.join(places)}"
+        yield f"No test{where}, so no stars: {reason}."
+
+
+def _narrower(cells: list[tuple[str, MatrixCell]]) -> str:
+    """Which intervals do not cover both seeds and examples, as sentences."""
+    found: dict[str, list[str]] = {}
+    for place, cell in cells:
+        if cell.interval is not None:
+            found.setdefault(cell.covers, []).append(place)
+    said = ""
+    for covers, why in _NARROWER.items():
+        if covers in found:
+            every = len(found[covers]) == sum(map(len, found.values()))
+            said += f" {why}: {'all' if every else ', '.join(found[covers])}."
+    return said
+
+
+_NARROWER = {
+    EXAMPLES: "Over examples alone, so for these very checkpoints",
+    SEEDS: "Over seeds alone (Student's t), as the metric is no mean over examples",
+}
+
+
 def _incomplete(matrix: TransferMatrix) -> Iterator[str]:
     states = [cell.state for cell in matrix.cells.values()]
-    lacking = [state for state in states if state != DONE]
+    lacking = [state for state in states if state not in (DONE, NO_DATA)]
     if lacking:
         counted = ", ".join(f"{lacking.count(s)} {s}" for s in sorted(set(lacking)))
         yield f"Incomplete: {len(lacking)} of {len(states)} cells ({counted})."

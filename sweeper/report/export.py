@@ -7,14 +7,15 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from sweeper.analysis.matrix import Column, TransferMatrix
+from sweeper.analysis.cell import Column
+from sweeper.analysis.matrix import TransferMatrix
 from sweeper.errors import StoreError, suggest
 from sweeper.report.cells import Shown, notes, shown, title
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_FOR_MACHINES = (
+FOR_MACHINES = (
     *("job", "unit", "address", "attempt", "checkpoint", "representation", "main"),
     *("parents", "versions", "curve", "selections", "ranking"),
 )
@@ -42,7 +43,7 @@ def export(data: TransferMatrix | pd.DataFrame, format: str) -> bytes:
     if isinstance(data, TransferMatrix):
         text = markdown(data) if format == "markdown" else latex(data)
     else:
-        read = data.drop(columns=[name for name in _FOR_MACHINES if name in data.columns])
+        read = data.drop(columns=[name for name in FOR_MACHINES if name in data.columns])
         text = markdown_table(read) if format == "markdown" else latex_table(read)
     return text.encode()
 
@@ -76,16 +77,17 @@ def markdown(matrix: TransferMatrix) -> str:
 
 
 def _plain_name(column: Column) -> str:
-    return column.target if column.language is None else f"{column.target} {column.language}"
+    return column.target if column.group is None else f"{column.target} {column.group}"
 
 
 def _markdown_cell(cell: Shown) -> str:
     if not cell.value:
         return f"*{cell.state}*"
     value = f"**{cell.value}**" if cell.best else cell.value
-    error = f" ± {cell.error}" if cell.error else ""
+    spread = f" {cell.interval}" if cell.interval else f" ± {cell.error}" if cell.error else ""
+    marks = ("†" if cell.flagged else "") + ("‡" if cell.collapsed else "")
     seeds = f" ({cell.seeds} seeds)" if cell.seeds else ""
-    return f"{value}{error}{seeds}{' †' if cell.flagged else ''}"
+    return f"{value}{cell.stars}{spread}{seeds}{f' {marks}' if marks else ''}"
 
 
 def markdown_table(frame: pd.DataFrame) -> str:
@@ -146,7 +148,7 @@ def latex(matrix: TransferMatrix) -> str:
 
 
 def _latex_header(matrix: TransferMatrix) -> list[str]:
-    if matrix.by == "task":
+    if all(column.group is None for column in matrix.columns):
         names = [latex_text(column.target) for column in matrix.columns]
         return [" & ".join(["intermediate", *names]) + r" \\"]
     groups: list[tuple[str, int]] = []
@@ -160,7 +162,7 @@ def _latex_header(matrix: TransferMatrix) -> list[str]:
         above.append(rf"\multicolumn{{{count}}}{{c}}{{{latex_text(target)}}}")
         rules.append(rf"\cmidrule(lr){{{place}-{place + count - 1}}}")
         place += count
-    below = ["intermediate", *(latex_text(column.language or "") for column in matrix.columns)]
+    below = ["intermediate", *(latex_text(column.group or "") for column in matrix.columns)]
     return [" & ".join(above) + r" \\", " ".join(rules), " & ".join(below) + r" \\"]
 
 
@@ -169,8 +171,12 @@ def _latex_cell(cell: Shown) -> str:
         return rf"\textit{{{latex_text(cell.state)}}}"
     number = cell.value.replace("-", "$-$").replace("+", "$+$")
     value = rf"\textbf{{{number}}}" if cell.best else number
-    error = rf" {{\scriptsize $\pm$ {cell.error}}}" if cell.error else ""
-    above = (cell.seeds, r"\dagger" if cell.flagged else "")
+    spread = cell.interval.replace("-", "$-$").replace("+", "$+$")
+    if not spread and cell.error:
+        spread = rf"$\pm$ {cell.error}"
+    error = rf" {{\scriptsize {spread}}}" if spread else ""
+    marks = (r"\dagger" if cell.flagged else "", r"\ddagger" if cell.collapsed else "")
+    above = (cell.stars, cell.seeds, *marks)
     raised = ",".join(mark for mark in above if mark)
     return f"{value}{error}" + (f"$^{{{raised}}}$" if raised else "")
 
@@ -226,6 +232,7 @@ _LATEX = {
     ">": r"\textgreater{}",
     "±": r"$\pm$",
     "†": r"$\dagger$",
+    "‡": r"$\ddagger$",
 }
 
 

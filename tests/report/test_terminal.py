@@ -195,4 +195,4 @@ def test_an_incomplete_run_still_shows_what_there_is(tmp_path: Path, out: Consol
     World(tmp_path / "s", study(intermediates={})).run(leave=lambda key: key.endswith("trial=1"))
     print_results(out, Store(tmp_path / "s").view())
     assert "tagging: Nothing is selected yet for tagging" in text(out)
-    assert "waiting" in text(out) and "Gain" not in text(out)
+    assert "not run" in text(out) and "Gain" not in text(out)

@@ -12,6 +12,7 @@ from benchmarks import committing
 from sweeper.errors import StoreError
 from sweeper.store.commits import Commits, commit, withdraw
 from sweeper.store.files import StoreFiles
+from sweeper.store.folder import Folder
 
 A, B, U, V = (unrelated(name) for name in "abuv")
 OUTCOME = {"status": "done", "message": "", "selections": {}}
@@ -61,6 +62,21 @@ def test_refresh_brings_what_came_since(files: StoreFiles) -> None:
     assert [c.address for c in commits.refresh()] == [B]
     assert commits.refresh() == []
     assert set(commits.by_unit) == {U, V}
+
+
+def test_each_marker_is_read_once(on_disk: StoreFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a bucket a read is a round trip: many at once, and none of them again by itself."""
+    _commit(on_disk, A, [U])
+    _commit(on_disk, B, [V])
+    read, content = [], Folder.content
+
+    def counted(self: Folder, relative: str) -> bytes | None:
+        read.append(relative)
+        return content(self, relative)
+
+    monkeypatch.setattr(Folder, "content", counted)
+    assert set(Commits(on_disk).by_unit) == {U, V}
+    assert sorted(read) == sorted([f"commits/{A}.0", f"commits/{B}.0"])
 
 
 def test_reading_one_marker(files: StoreFiles) -> None:

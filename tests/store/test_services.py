@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.flaky import Flaky, flaky
 from benchmarks.s3 import BUCKET, KEYS, new_address
-from sweeper.errors import StoreError
+from sweeper.errors import StoreError, UnreachableError
 from sweeper.store import tables
 from sweeper.store.commits import Commits, commit
 from sweeper.store.files import StoreFiles
@@ -179,6 +179,7 @@ def test_a_refusal_is_one_sentence_without_secrets(
     assert not any(secret in str(caught.value) for secret in _secrets())
     assert caught.value.__cause__ is None
     assert faults.seen - before == (1 if fault == "403" else 4)
+    assert isinstance(caught.value, UnreachableError) == (fault == "500"), "it may pass"
 
 
 @pytest.mark.parametrize("scheme", ["s3", "gs"])

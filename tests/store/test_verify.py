@@ -428,6 +428,11 @@ def test_the_attempts_of_living_drivers_are_no_leftovers(broken: Broken, ended: 
     assert found == (dead | {f"attempts/{A}/0-at-work"} if ended else dead)
 
 
+def test_half_a_heartbeat_is_in_nobodys_way(broken: Broken) -> None:
+    put(broken.files, "drivers/x.json", '{"driver": "x", "runn')
+    assert broken.verify().faults == []
+
+
 def test_progress_is_told_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 100, 2))
     monkeypatch.setattr(report.time, "monotonic", lambda: next(clock))
