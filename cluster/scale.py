@@ -48,14 +48,17 @@ def run(command: Sequence[str]) -> int:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    what = {"usage": "%(prog)s address (--gpus N | --cores N) [-- command ...]"}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], **what)
     parser.add_argument("address", help="the head's, such as 10.0.0.1:6379")
     wanted = parser.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--gpus", type=int, help="how many jobs at once, a GPU for each")
     wanted.add_argument("--cores", type=int, help="how many jobs at once, a core for each")
-    parser.add_argument("command", nargs=argparse.REMAINDER)
-    given = parser.parse_args()
-    command = given.command[1:] if given.command[:1] == ["--"] else given.command
+    before, command = sys.argv[1:], []
+    if "--" in before:
+        at = before.index("--")
+        before, command = before[:at], before[at + 1 :]
+    given = parser.parse_args(before)
     shape = {"CPU": 1} if given.gpus is None else {"CPU": 1, "GPU": 1}
     with connected(given.address):
         request_resources(bundles=[shape] * (given.cores if given.gpus is None else given.gpus))
