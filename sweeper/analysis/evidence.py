@@ -117,17 +117,16 @@ class Evidence:
     def _units(self, kind: str, parts: Iterable[Part]) -> Iterable[tuple[Part, _Unit]]:
         """Every part with the rows of its unit, where they are in the store."""
         commits = self.view.progress.commits.by_unit
-        by_file: dict[str, list[Part]] = {}
-        for part in parts:
-            name = commits[part.unit].table("examples") if part.unit in commits else None
-            if name:
-                by_file.setdefault(name, []).append(part)
-        for name, own in by_file.items():
-            read = tables.read(self.view.files, "examples", [name], outcomes.columns(kind))
-            units = _by_unit(kind, read)
-            for part in own:
-                if part.unit in units:
-                    yield part, units[part.unit]
+        there = [(part, commits[part.unit]) for part in parts if part.unit in commits]
+        names = {name for _, commit in there if (name := commit.table("examples"))}
+        read = tables.read(
+            self.view.files, "examples", sorted(names), ["address", *outcomes.columns(kind)]
+        )
+        units = _by_unit(kind, read)
+        for part, commit in there:
+            found = units.get((part.unit, commit.address))
+            if found:
+                yield part, found
 
 
 @dataclass(frozen=True)
@@ -143,21 +142,22 @@ class _Unit:
         return self.table[name].slice(self.start, self.stop - self.start).combine_chunks()
 
 
-def _by_unit(kind: str, table: pa.Table) -> dict[str, _Unit]:
-    """The rows of each unit; those that a job wrote twice, for two languages, once."""
+def _by_unit(kind: str, table: pa.Table) -> dict[tuple[str | None, str], _Unit]:
+    """The rows of each unit of a commit; those that it wrote twice, for two languages, once."""
     if not table.num_rows:
         return {}
     table = table.combine_chunks()
     changed = np.zeros(table.num_rows, bool)
-    for name in ("unit", "split", "language"):
+    for name in ("address", "unit", "split", "language"):
         codes = table[name].combine_chunks().dictionary_encode().indices.to_numpy()
         changed[1:] |= codes[1:] != codes[:-1]
     bounds = [0, *np.flatnonzero(changed).tolist(), table.num_rows]
-    names = table["unit"].take(pa.array(bounds[:-1])).to_pylist()
+    firsts = pa.array(bounds[:-1])
+    units, addresses = (table[name].take(firsts).to_pylist() for name in ("unit", "address"))
     rows = outcomes.Rows(kind, table)
-    found: dict[str, _Unit] = {}
-    for name, (start, stop) in zip(names, pairwise(bounds), strict=True):
-        found.setdefault(name, _Unit(rows, table, start, stop))
+    found: dict[tuple[str | None, str], _Unit] = {}
+    for *key, (start, stop) in zip(units, addresses, pairwise(bounds), strict=True):
+        found.setdefault((key[0], key[1]), _Unit(rows, table, start, stop))
     return found
 
 

@@ -9,7 +9,7 @@ exactly. Whatever is not found to have the stored value as its mean is not used.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -60,24 +60,18 @@ class Rows:
             stop: The row after its last.
         """
         for make in self._makers:
-            for parts, place in self._parts(make, start, stop):
-                found = _put_together(parts, metric, value, place)
-                if found is not None and math.isclose(
-                    found.mean(), value, rel_tol=1e-6, abs_tol=1e-6
-                ):
-                    return found
+            if make.__name__ not in self._whole:
+                self._whole[make.__name__] = make(self._rows)
+            found = _put_together(
+                self._whole[make.__name__], metric, value, slice(start, stop)
+            )
+            if found is not None:
+                return found
+        if _spans in self._makers:
+            # In odd tags a span of one unit can reach back into the one before.
+            alone = _spans(self._rows.slice(start, stop - start))
+            return _put_together(alone, metric, value, slice(None))
         return None
-
-    def _parts(self, make: Maker, start: int, stop: int) -> Iterator[tuple[Parts, slice]]:
-        """The parts of all rows, from which the unit's are cut; else those of the unit alone.
-
-        In odd tags a span of one unit can reach back into the one before.
-        """
-        if make.__name__ not in self._whole:
-            self._whole[make.__name__] = make(self._rows)
-        yield self._whole[make.__name__], slice(start, stop)
-        if make is _spans:
-            yield make(self._rows.slice(start, stop - start)), slice(None)
 
 
 def majority(kind: str, metric: str, gold: pa.Array) -> float:
@@ -120,18 +114,19 @@ def _numbers(column: pa.ChunkedArray, times: float = 1.0) -> Vector:
 
 
 def _put_together(parts: Parts, metric: str, value: float, place: slice) -> Vector | None:
-    """What each example adds: as it is, or of hits and both sides as 200 * hits / both."""
+    """What each example adds, if its mean is the value.
+
+    A number per example is that itself, hits and both sides are an F1 of 200 * hits / both.
+    """
     whole = parts.get(metric, parts.get(""))
     if whole is None:
         return None
-    if whole.ndim == 1:
-        return whole[place]
-    hits, both = whole[:, place]
-    mean = float(both.mean())
-    if not mean:
-        return np.zeros(len(both))
-    made: Vector = value + (200.0 * hits - value * both) / mean
-    return made
+    made: Vector = whole[..., place]
+    if whole.ndim == 2:
+        hits, both = made
+        mean = float(both.mean()) or 1.0
+        made = value + (200.0 * hits - value * both) / mean
+    return made if math.isclose(made.mean(), value, rel_tol=1e-6, abs_tol=1e-6) else None
 
 
 Maker: TypeAlias = Callable[[pa.Table], Parts]

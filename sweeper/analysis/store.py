@@ -11,7 +11,6 @@ from sweeper.analysis.averaging import transfer
 from sweeper.analysis.best import Best
 from sweeper.analysis.best import best as best_of
 from sweeper.analysis.matrix import TransferMatrix
-from sweeper.analysis.resampling import DRAWS
 from sweeper.analysis.view import View, Wanted
 from sweeper.errors import StoreError
 from sweeper.graph import Plan
@@ -138,12 +137,12 @@ class Store:
         by: str = "task",
         study: str | None = None,
         target_languages: Mapping[str, Sequence[str]] | None = None,
-        draws: int = DRAWS,
+        draws: int | None = None,
     ) -> TransferMatrix:
         """The transfer matrix with intervals, tests, states and flags; see `TransferMatrix`.
 
         ``by`` is task, language, family, script or category; ``draws`` bootstrap samples are
-        behind each interval, and with 0 no examples are read (see `averaging.transfer`).
+        behind each interval: by default 2,000 for gains, and none for scores.
         """
         return transfer(self.view(study), value, by, target_languages, draws)
 

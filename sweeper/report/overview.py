@@ -189,12 +189,12 @@ def print_results(out: Console, view: View) -> None:
     """Scores, gains, scores per language, the best checkpoints, and where the store is."""
     from sweeper.analysis.averaging import transfer
 
-    scores = transfer(view, draws=0)
+    scores = transfer(view)
     print_matrix(out, scores, with_notes=False)
     if len(view.plan.rows) > 1:
         print_matrix(out, transfer(view, "gain", draws=0), with_notes=False)
     print_notes(out, scores)
-    print_languages(out, transfer(view, by="language", draws=0))
+    print_languages(out, transfer(view, by="language"))
     print_best_lines(out, view)
     print_skipped(out, view)
     out.print()

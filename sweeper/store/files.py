@@ -14,6 +14,8 @@ failed/<address>/<attempt>.json         the job was given up after that attempt
 resume/<address>/                       resume points of a job in flight
 stops/<run>.json                        a run is to save and stop
 limits/<shape>/<device>.<size>          so much at once ran out of a device's memory
+compacted/<number>.json                  a generation of large files with the same content
+compacted/<number>/
 logs/<job key>/<attempt>.log
 
 A store is a folder (`sweeper.store.folder`) or lies in a bucket (`sweeper.store.bucket`): the
@@ -28,6 +30,7 @@ import time
 import uuid
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +39,7 @@ from sweeper.store.folder import DRAFT, Draft, Folder, Stored, explained, make_f
 
 if TYPE_CHECKING:
     from sweeper.store.bucket import Bucket
+    from sweeper.store.compacted import Compacted
 
 SCHEMA_VERSION = 1
 """Rises when an older sweeper could no longer read what this one writes."""
@@ -94,6 +98,13 @@ class StoreFiles:
         """A name as people know it: with the store's address."""
         return self._place.where(relative)
 
+    @cached_property
+    def compacted(self) -> Compacted | None:
+        """The newest generation of compacted files when first asked for; None without."""
+        from sweeper.store.compacted import newest
+
+        return newest(self)
+
     # -- small files, whole --------------------------------------------------------------------
 
     def create(self, relative: str, data: dict[str, Any]) -> bool:
@@ -110,20 +121,21 @@ class StoreFiles:
 
     def read(self, relative: str) -> dict[str, Any]:
         """A JSON file of the store; it must be there."""
-        return self._parsed(relative, self._place.content(relative))
+        return self.parsed(relative, self._place.content(relative))
 
     def find(self, relative: str) -> dict[str, Any] | None:
         """A JSON file of the store; None if it is not there."""
         content = self._place.content(relative)
-        return None if content is None else self._parsed(relative, content)
+        return None if content is None else self.parsed(relative, content)
 
     def read_all(self, relatives: Iterable[str]) -> list[dict[str, Any]]:
         """JSON files of the store, in the order given: from a bucket many at once."""
         names = list(relatives)
         found = zip(names, self._place.contents(names), strict=True)
-        return [self._parsed(name, content) for name, content in found]
+        return [self.parsed(name, content) for name, content in found]
 
-    def _parsed(self, relative: str, content: bytes | None) -> dict[str, Any]:
+    def parsed(self, relative: str, content: bytes | None) -> dict[str, Any]:
+        """A JSON file of the store, of which the content was read."""
         if content is None:
             raise StoreError(
                 f"{self.where(relative)} cannot be read: No such file. Restore the file."
@@ -267,8 +279,10 @@ def _refuse_foreign_files(place: Folder | Bucket) -> None:
 
 def canonical(data: Any) -> bytes:
     """Canonical JSON: the same bytes for the same data, on every machine. NaN is refused."""
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return text.encode()
+    return _ENCODER.encode(data).encode()
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def digest(data: Any) -> str:
