@@ -62,9 +62,7 @@ class Rows:
         for make in self._makers:
             if make.__name__ not in self._whole:
                 self._whole[make.__name__] = make(self._rows)
-            found = _put_together(
-                self._whole[make.__name__], metric, value, slice(start, stop)
-            )
+            found = _put_together(self._whole[make.__name__], metric, value, slice(start, stop))
             if found is not None:
                 return found
         if _spans in self._makers:

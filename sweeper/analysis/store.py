@@ -10,6 +10,7 @@ from sweeper.analysis.aggregates import Aggregate, aggregate
 from sweeper.analysis.averaging import transfer
 from sweeper.analysis.best import Best
 from sweeper.analysis.best import best as best_of
+from sweeper.analysis.kept import Answers
 from sweeper.analysis.matrix import TransferMatrix
 from sweeper.analysis.view import View, Wanted
 from sweeper.errors import StoreError
@@ -51,6 +52,10 @@ class Store:
     def view(self, study: str | None = None) -> View:
         """A study as it is now; several questions to one view see the same moment."""
         return View(self.files, study)
+
+    def answers(self, study: str | None = None) -> Answers:
+        """The usual answers: those kept by `sweeper store compact` where they still hold."""
+        return Answers(self.files, study)
 
     def progress(self, study: str | None = None) -> tuple[Plan, Progress]:
         """A study's plan, and the state of its jobs."""
@@ -129,6 +134,8 @@ class Store:
         study: str | None = None,
     ) -> Best:
         """The checkpoint to use for a target and why; see `sweeper.analysis.best.best`."""
+        if intermediate is None and language is None:
+            return self.answers(study).best(target)
         return best_of(self.view(study), target, intermediate, language)
 
     def transfer(
@@ -144,6 +151,8 @@ class Store:
         ``by`` is task, language, family, script or category; ``draws`` bootstrap samples are
         behind each interval: by default 2,000 for gains, and none for scores.
         """
+        if target_languages is None and draws is None:
+            return self.answers(study).matrix(value, by)
         return transfer(self.view(study), value, by, target_languages, draws)
 
     def matrix(
@@ -154,6 +163,8 @@ class Store:
         target_languages: Mapping[str, Sequence[str]] | None = None,
     ) -> pd.DataFrame:
         """The transfer matrix's values: intermediates by targets (or targets and languages)."""
+        if target_languages is None:
+            return self.answers(study).values(value, by)
         return self.transfer(value, by, study, target_languages, draws=0).values
 
     def over_tasks(self, study: str | None = None) -> OverTasks:

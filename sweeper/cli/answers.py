@@ -19,6 +19,7 @@ from sweeper.cli.words import (
     TasksOption,
     Value,
     What,
+    answers_of,
     app,
     data_folder,
     view_of,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from sweeper.analysis.kept import Answers
     from sweeper.analysis.matrix import TransferMatrix
     from sweeper.analysis.view import View
 
@@ -46,16 +48,27 @@ def best(
     from sweeper.analysis.best import best as best_of
     from sweeper.report.terminal import console, print_best, say
 
-    view = view_of(store, study)
-    out = console()
-    asked = view.chosen(target=target, intermediate=intermediate, language=language)
-    for name in dict.fromkeys(part.target for part in asked):
+    answers, out = answers_of(store, study), console()
+    whole = intermediate is None and language is None
+    for name in _asked(answers, target, intermediate, language):
         try:
-            print_best(out, best_of(view, name, intermediate, language))
+            found = answers.best(name) if whole else None
+            print_best(out, found or best_of(answers.view, name, intermediate, language))
         except StoreError as error:
             if target:
                 raise
             say(out, f"{name}: {error}\n")
+
+
+def _asked(
+    answers: Answers, target: str | None, intermediate: str | None, language: str | None
+) -> list[str]:
+    """The targets that a person means, all of them by default."""
+    if intermediate is None and language is None and target in (None, *answers.targets):
+        return answers.targets if target is None else [target]
+    view = answers.view
+    asked = view.chosen(target=target, intermediate=intermediate, language=language)
+    return list(dict.fromkeys(part.target for part in asked))
 
 
 @app.command()
@@ -67,20 +80,19 @@ def matrix(
     study: StudyOption = None,
 ) -> None:
     """Show the transfer matrix: intermediates by targets."""
-    from sweeper.analysis.averaging import transfer
     from sweeper.report.overview import print_skipped
     from sweeper.report.terminal import console, print_matrix
 
     _check_aggregate(aggregate, value, by)
-    out, view = console(), view_of(store, study)
+    out, answers = console(), answers_of(store, study)
     if aggregate is not None:
         from sweeper.analysis.aggregates import aggregate as averaged
         from sweeper.report.benchmarks import print_aggregate
 
-        print_aggregate(out, averaged(view, aggregate))
+        print_aggregate(out, averaged(answers.view, aggregate))
     else:
-        print_matrix(out, transfer(view, value, by))
-    print_skipped(out, view)
+        print_matrix(out, answers.matrix(value, by))
+    print_skipped(out, answers.skipped)
 
 
 @app.command()

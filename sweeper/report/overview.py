@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,7 +152,7 @@ def print_status(out: Console, view: View) -> None:
     elif left:
         say(out, f"{len(left)} jobs are left; `sweeper run` goes on with them.")
     print_failures(out, view)
-    print_skipped(out, view)
+    print_skipped(out, view.skipped())
     out.print()
 
 
@@ -196,15 +196,14 @@ def print_results(out: Console, view: View) -> None:
     print_notes(out, scores)
     print_languages(out, transfer(view, by="language"))
     print_best_lines(out, view)
-    print_skipped(out, view)
+    print_skipped(out, view.skipped())
     out.print()
     say(out, "Store", "bold")
     print_path(out, view.files.address)
 
 
-def print_skipped(out: Console, view: View) -> None:
+def print_skipped(out: Console, found: Mapping[str, int]) -> None:
     """How many broken rows of which data were left out (`--keep-going`); nothing if none."""
-    found = view.skipped()
     if not found:
         return
     out.print()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-
 from analysis.world import World, study
+
 from sweeper import Store
 from sweeper.errors import StoreError
 from sweeper.store import tables, verify
