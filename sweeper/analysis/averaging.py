@@ -91,7 +91,7 @@ class Scores:
             self.parts.setdefault((part.intermediate, part.target, part.split), []).append(part)
         self.value: dict[Key, float] = {}
         self.n: dict[Key, int] = {}
-        found = view.main_scores()
+        found = view.main_scores
         for part in view.parts:
             if part.unit in found:
                 key = (part.intermediate, part.target, part.seed, part.split, part.language)

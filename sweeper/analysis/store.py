@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeper.analysis import insights
 from sweeper.analysis.aggregates import Aggregate, aggregate
 from sweeper.analysis.averaging import transfer
 from sweeper.analysis.best import Best
@@ -175,6 +176,26 @@ class Store:
         from sweeper.analysis.overtasks import over_tasks
 
         return over_tasks(self.view(study))
+
+    def rates(self, study: str | None = None) -> pd.DataFrame:
+        """How each learning rate did per training task; see `sweeper.analysis.insights.rates`."""
+        return insights.rates(self.view(study))
+
+    def costs(self, study: str | None = None) -> pd.DataFrame:
+        """Device hours per row, and per point gained; see `sweeper.analysis.insights.costs`."""
+        return insights.costs(self.view(study))
+
+    def dev_and_test(self, study: str | None = None) -> pd.DataFrame:
+        """How dev and test scores correlate; see `sweeper.analysis.insights.dev_and_test`."""
+        return insights.dev_and_test(self.view(study))
+
+    def checkpoints(self, study: str | None = None) -> pd.DataFrame:
+        """Selected and last epochs on dev; see `sweeper.analysis.insights.checkpoints`."""
+        return insights.checkpoints(self.view(study))
+
+    def published(self, study: str | None = None) -> pd.DataFrame:
+        """Published scores beside measured ones; see `sweeper.analysis.insights.published`."""
+        return insights.published(self.view(study))
 
     def sql(self, query: str, study: str | None = None) -> pd.DataFrame:
         """The answer to a query in DuckDB's SQL.

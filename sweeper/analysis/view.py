@@ -226,6 +226,7 @@ class View:
             raise StoreError(f"No such score has the metric {metric!r}.{suggest(metric, known)}")
         return found[found["metric"] == metric].reset_index(drop=True)
 
+    @cached_property
     def main_scores(self) -> dict[str, tuple[float, int]]:
         """Unit -> value of its target's main metric, and how many examples that is of."""
         from sweeper.store import tables
