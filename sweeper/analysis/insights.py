@@ -190,16 +190,12 @@ def published(view: View) -> pd.DataFrame:
     found = view.scores(view.chosen(intermediate=CONTROL), "all")
     groups = found.groupby(["target", "language", "metric", "split"])["value"].mean()
     means: dict[Any, float] = groups.to_dict()
-    protocol = _protocol(view)
+    protocol, whole = _protocol(view), languages_of(benchmark("xtreme"))
     made = []
     for row in _published():
         if row["task"] not in view.plan.columns:
             continue
-        codes = (
-            [row["language"]]
-            if row["language"]
-            else languages_of(benchmark("xtreme"))[row["task"]]
-        )
+        codes = (row["language"],) if row["language"] else whole[row["task"]]
         values = [means.get((row["task"], code, row["metric"], row["split"])) for code in codes]
         there = [value for value in values if value is not None]
         mean = statistics.fmean(there) if len(there) == len(values) else math.nan

@@ -230,7 +230,7 @@ class World:
         }
 
     def _training(self, job: Job, selections: dict[str, Any]) -> dict[str, Any]:
-        """What a trial was trained with, and a curve that falls by a point after its best epoch."""
+        """What a trial was trained with; after its best epoch comes one a point worse."""
         if job.kind != "tune":
             return {}
         search = self.plan.searches[job.declared["search"]]
