@@ -16,12 +16,13 @@ from sweeper.errors import SweeperError
 from sweeper.redaction import redacted
 
 # In the order of --help.
-from sweeper.cli import beginning, sweeps, answers, reports, queries, tasks, stores  # isort: skip
+from sweeper.cli import beginning, sweeps, answers, reports, queries, exports, tasks, stores  # isort: skip
 
 __all__ = [
     "answers",
     "app",
     "beginning",
+    "exports",
     "main",
     "queries",
     "reports",

@@ -7,7 +7,7 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from real_work import Run, small
 from typer.testing import CliRunner
 
 from sweeper import Store
-from sweeper.engine.dispatch import LIMITS
+from sweeper.engine.judging import LIMITS
+from sweeper.errors import UnreachableError
 from sweeper.report import verify as report
 from sweeper.report.terminal import console
 from sweeper.report.verify import consequences
@@ -346,6 +347,25 @@ def test_what_cannot_be_read_now_is_not_given_up(
     assert len(broken.files.names("withdrawn")) == 1
     monkeypatch.undo()
     assert broken.verify().faults == []
+
+
+def test_what_failed_for_a_moment_is_not_given_up(
+    broken: Broken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket may be back when one looks again: nothing is known to be damaged."""
+    name, contents = broken.commit(SCORE).table("scores"), StoreFiles.contents
+
+    def away(files: StoreFiles, relatives: Iterable[str]) -> Iterable[bytes | None]:
+        asked = list(relatives)
+        if name in asked:
+            raise UnreachableError("S3 failed 4 times in a row")
+        return contents(files, asked)
+
+    monkeypatch.setattr(StoreFiles, "contents", away)
+    found = broken.verify()
+    (fault,) = found.faults
+    assert "4 times in a row" in fault.problem and "verify again" in fault.remedy
+    assert repair(broken.files, found) == 0
 
 
 # -- a store in use, and what lies about ---------------------------------------------------------
