@@ -39,12 +39,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bounds import list_schedule, lower_bound, overtaken, pool_of
+from benchmarks.bounds import overtaken
 from benchmarks.world import large_study, started, work
 from sweeper.engine.dispatch import Dispatcher, Event
 from sweeper.engine.queues import columns_in_order
 from sweeper.jobs import JobSpec
 from sweeper.progress import Progress
+from sweeper.scheduling import list_schedule, lower_bound
+from sweeper.scheduling import on_gpus as pool_of
 from sweeper.store.drivers import Driver
 from sweeper.store.files import StoreFiles
 from sweeper.tuning.searches import Searches
@@ -272,11 +274,12 @@ def figures(cluster: Cluster) -> Figures:
         for column in planned.columns
     }
     attempts = [a for a in cluster.attempts.values() if a.spec.kind != "prepare"]
+    both = {"training": slots, "data": slots}
     return Figures(
         jobs=len(planned.jobs),
         makespan=cluster.now,
-        bound=lower_bound(planned, spent, slots),
-        list_=list_schedule(planned, cluster.progress.urgency, spent, slots),
+        bound=lower_bound(planned, spent, both),
+        list_=list_schedule(planned, cluster.progress.urgency, spent, both),
         busy=on_gpus / cluster.now / slots,
         overtaken=overtaken((a.ready, a.waits, a.start, a.priority, a.column) for a in attempts),
         cpu=cluster.cpu,

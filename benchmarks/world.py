@@ -31,6 +31,9 @@ from sweeper.study import Study
 _NOT_ON_THE_HUB = ("ccg", "bucc2018")
 _COMMIT = "0123456789abcdef" * 2 + "01234567"
 
+EXAMPLES = 20
+"""Of each language that is scored."""
+
 SLEEP = "SWEEPER_SLEEP"
 """The environment variable that tells `benchmarks.sleeper` how long a job is, in seconds."""
 
@@ -75,7 +78,8 @@ def _hub_of_one_commit() -> Iterator[None]:
 def work(files: StoreFiles, spec: JobSpec, *, rows: bool = False) -> None:
     """Do what a worker does at a job's end: a file, its rows of the tables if wished, the marker.
 
-    The outcome depends on the address alone, as a true training's would.
+    A score has `EXAMPLES` rows of examples per language. The outcome depends on the address alone,
+    as a true training's would.
     """
     (files.attempt_folder(spec.address, spec.attempt) / "made").write_text(spec.key)
     made = files.publish(f"attempts/{spec.address}/{spec.attempt}")
@@ -83,7 +87,10 @@ def work(files: StoreFiles, spec: JobSpec, *, rows: bool = False) -> None:
     if rows:
         name = f"{spec.address}-{spec.attempt}"
         if spec.kind == "score":
-            made.append(tables.write(files, "scores", name, list(_scores(spec))))
+            scores = list(_scores(spec))
+            made.append(tables.write(files, "scores", name, scores))
+            examples = [one for row in scores for one in _examples(spec, row)]
+            made.append(tables.write(files, "examples", name, examples))
         made.append(tables.write(files, "trials", name, [_trial(spec, selections)]))
     commit(
         files,
@@ -109,6 +116,15 @@ def _selections(spec: JobSpec) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _examples(spec: JobSpec, score: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    right = round(EXAMPLES * score["value"] / 100)
+    place = {name: score[name] for name in ("unit", "split", "language")}
+    for number in range(EXAMPLES):
+        said = {"id": str(number), "gold": "a", "predicted": "ab"[number >= right]}
+        correct = number < right
+        yield {**spec.columns(), **place, **said, "correct": correct, "score": 100.0 * correct}
+
+
 def _scores(spec: JobSpec) -> Iterator[dict[str, Any]]:
     said = spec.inputs["columns"]
     for unit, address in spec.units.items():
@@ -119,8 +135,8 @@ def _scores(spec: JobSpec) -> Iterator[dict[str, Any]]:
             "split": split,
             "language": language,
             "metric": said["main"],
-            "value": round(30 + 60 * random.Random(address).random(), 2),
-            "n": 1000,
+            "value": 100.0 * random.Random(address).randint(EXAMPLES // 3, EXAMPLES) / EXAMPLES,
+            "n": EXAMPLES,
             "main": True,
             "zero_shot": said["zero_shot"][unit],
             "overlap": said["overlap"][unit],

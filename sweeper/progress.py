@@ -11,7 +11,7 @@ import heapq
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Set
 from typing import Any
 
 from sweeper.addressing import ONLY, Addressing, Resolved
@@ -68,7 +68,6 @@ class Progress:
         self._lacking: dict[str, int] = {}  # wanted job -> how many of its needs are not done
         self._ready: list[tuple[float, str]] = []
         self._intact: set[str] = set()  # jobs whose files were seen: on NFS a look costs
-        self._dropping: dict[str, str] = {}  # losers -> folders that were in use elsewhere
         self._read_asks()
         self._read_pruned()
         if failures:
@@ -403,13 +402,14 @@ class Progress:
         name = self.addressing.pruned_name(key)
         return "" if not name or name in self.records or self.addressing.commit(key) else name
 
-    def stopped_early(self, key: str) -> bool:
-        """Whether a trial that has ended was pruned; then its search goes on without it."""
-        if self.addressing.pruned(key) is None:
-            return False
+    def stopped_early(self, key: str) -> str:
+        """Why a trial that has ended was pruned; then its search goes on without it; "": not."""
+        record = self.addressing.pruned(key)
+        if record is None:
+            return ""
         for other in [key, *self.claims.land(key)]:
             self._release(other)
-        return True
+        return str(record["why"])
 
     def fail(self, key: str, reason: str) -> None:
         """Mark a job as failed; what depends on it is blocked."""
@@ -488,52 +488,6 @@ class Progress:
             for unit in set((self.addressing.units(key) or {}).values())
         )
         return sum(count - 1 for count in seen.values())
-
-    def losers(self) -> Iterator[str]:
-        """Addresses of trials that lost a search which is scored: their checkpoints can go."""
-        scores: dict[str, list[Job]] = {}
-        for job in self.plan.jobs.values():
-            if job.kind == "score" and "search" in job.declared["checkpoint"]:
-                scores.setdefault(job.declared["checkpoint"]["search"], []).append(job)
-        for name, jobs in scores.items():
-            if all(job.key in self.done for job in jobs):
-                yield from self._losers_of(self.plan.searches[name])
-        for search in self.plan.searches.values():
-            if search.stage in self.done:
-                yield from self._losers_of(search)
-
-    def losers_after(self, key: str) -> Iterator[str]:
-        """The losers that the end of one job, a score or a stage, makes known."""
-        stage = self.addressing.stage_search(self.plan.jobs[key])
-        if stage:
-            yield from self._losers_of(stage)
-        source = self.plan.jobs[key].declared.get("checkpoint", {}).get("search")
-        if source is None:
-            return
-        children = {c for trial in self.plan.searches[source].trials for c in self.children[trial]}
-        scores = {child for child in children if self.plan.jobs[child].kind == "score"}
-        if scores <= self.done:
-            yield from self._losers_of(self.plan.searches[source])
-
-    def drop(self, losers: Iterable[str]) -> None:
-        """Delete losers' checkpoints; those that a driver of another study reads now, later."""
-        for loser in losers:
-            self._dropping[loser] = self.commits.by_address[loser].folder
-            self.commits.mark_dropped(loser)
-        for loser, folder in list(self._dropping.items()):
-            if not self.claims.in_use(loser):
-                self.files.remove(folder)
-                del self._dropping[loser]
-
-    def _losers_of(self, search: Search) -> Iterator[str]:
-        # A stage takes over settings and no weights: all of its trials have lost.
-        names = () if search.stage else search.selections
-        won = [self.addressing.winner(search, name) for name in names]
-        # By address: a sampler may draw the winner's parameters for another trial too.
-        kept = {self.addressing.address(found[0].key) for found in won if found}
-        commits = [self.addressing.commit(trial) for trial in search.trials]
-        lost = {c.address for c in commits if c and c.address not in kept and not c.dropped}
-        yield from sorted(lost)
 
     # -- reading the store ---------------------------------------------------------------------
 

@@ -206,7 +206,9 @@ class Cluster:
         spec = self.flying.pop(trial)
         if commits:
             job = self.progress.plan.jobs[spec.key]
-            made = self._outcome(spec)
+            made = self._outcome(spec) or outcome_of(job, spec.address)
+            if spec.kind == "score":
+                made = {**made, "scored": list(spec.parents)}
             commit_units(self.files, job, spec.address, spec.units, generation=spec.generation,
                          attempt=spec.attempt, outcome=made)  # fmt: skip
             for unit in spec.units.values():

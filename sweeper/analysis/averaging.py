@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
 
-from sweeper.analysis.matrix import PARTIAL, Column, MatrixCell, TransferMatrix
+from sweeper.analysis.cell import NO_DATA, NOT_RUN, PARTIAL, RUNNING, Column, MatrixCell
+from sweeper.analysis.columns import AXES, columns
+from sweeper.analysis.matrix import TransferMatrix
+from sweeper.analysis.resampling import DRAWS
 from sweeper.analysis.view import Part, View
 from sweeper.errors import StoreError, suggest
-from sweeper.progress import BLOCKED, DONE, FAILED, WAITING
+from sweeper.progress import BLOCKED, DONE, FAILED
 from sweeper.study import CONTROL
-from sweeper.tasks import kinds
 
 VALUES = ("score", "gain")
-AXES = ("task", "language")
+
+Key: TypeAlias = tuple[str, str, int, str, str]
+"""Row, target, seed, split, language."""
 
 
 def transfer(
@@ -22,14 +28,19 @@ def transfer(
     value: str = "score",
     by: str = "task",
     target_languages: Mapping[str, Sequence[str]] | None = None,
+    draws: int = DRAWS,
 ) -> TransferMatrix:
     """The transfer matrix of a study.
 
     Args:
         view: The study.
         value: "score", or "gain" over the control of the same seed.
-        by: "task", or "language" for a column per target and language (trained ones included).
+        by: "task"; "language" for a column per target and language (trained ones included),
+            "family" or "script" for one per group of a target's zero-shot languages, "category"
+            for one per kind of target.
         target_languages: Target -> languages to average over in place of the zero-shot ones.
+        draws: Bootstrap samples behind each interval. 0: no examples are read, so there are no
+            intervals and no tests.
 
     Raises:
         StoreError: an unknown value, axis, target or language.
@@ -37,70 +48,39 @@ def transfer(
     for name, said, known in (("value", value, VALUES), ("by", by, AXES)):
         if said not in known:
             raise StoreError(f"There is no matrix with {name} {said!r}.{suggest(said, known)}")
-    columns = tuple(_columns(view, by, target_languages or {}))
-    maker = _Cells(view)
-    rows = view.plan.rows if value == "score" else view.plan.rows[1:]
-    make = maker.score if value == "score" else maker.gain
-    cells = {(row, column.name): make(row, column) for row in rows for column in columns}
-    seeds = tuple(view.plan.study.seeds)
+    chosen = columns(view, by, target_languages or {})
+    scores = Scores(view)
+    rows = tuple(view.plan.rows if value == "score" else view.plan.rows[1:])
+    make = scores.score if value == "score" else scores.gain
+    cells = {(row, column.name): make(row, column) for row in rows for column in chosen}
+    family = 0
+    if draws:
+        from sweeper.analysis.uncertainty import judged
+
+        cells, family = judged(scores, value, rows, chosen, cells, draws)
     study = view.plan.study
-    trained_on = {name: row.composition for name, row in study.intermediates.items()}
     return TransferMatrix(
-        study.name, value, by, tuple(rows), columns, seeds, cells, trained_on, view.plan.limits()
+        study=study.name,
+        value=value,
+        by=by,
+        rows=rows,
+        columns=chosen,
+        seeds=tuple(study.seeds),
+        cells=cells,
+        trained_on={name: row.composition for name, row in study.intermediates.items()},
+        limits=view.plan.limits(),
+        family=family,
+        draws=draws,
     )
 
 
-def _columns(view: View, by: str, wanted: Mapping[str, Sequence[str]]) -> Iterator[Column]:
-    for name in wanted:
-        if name not in view.plan.columns:
-            raise StoreError(f"Unknown target {name!r}.{suggest(name, view.plan.columns)}")
-    for target in view.plan.columns:
-        split, *others = view.plan.targets[target].splits
-        zero_shot = {
-            part.language: part.zero_shot
-            for part in view.parts
-            if part.target == target and part.split == split
-        }
-        kind = kinds.get(view.plan.cards[target].kind)
-        for code in wanted.get(target, ()):
-            if code not in zero_shot:
-                raise StoreError(
-                    f"{target} has no language {code!r} in its split {split!r}."
-                    + suggest(code, zero_shot, most=60)
-                )
-        averaged = wanted.get(target) or [code for code, free in zero_shot.items() if free]
-        groups = (
-            [(None, tuple(averaged))]
-            if by == "task"
-            else [(code, (code,)) for code in wanted.get(target) or zero_shot]
-        )
-        for language, codes in groups:
-            yield Column(
-                target=target,
-                language=language,
-                metric=view.metric(target),
-                unit="nats" if kind.metric == "loss" else "percent",
-                split=split,
-                others=tuple(others),
-                languages=codes,
-                zero_shot=all(zero_shot[code] for code in codes),
-                selection=selection_rule(view, target),
-                higher_is_better=kind.higher_is_better,
-            )
+class Scores:
+    """The main scores of a view, and means of them.
 
-
-def selection_rule(view: View, target: str) -> str:
-    """How the winner of a search was picked for a target, in words."""
-    selection = view.plan.targets[target].selection
-    if selection is None:
-        return "no selection: nothing is trained on the target"
-    kind = kinds.get(view.plan.cards[selection.task or target].kind)
-    first = "highest" if kind.higher_is_better else "lowest"
-    return f"trial and epoch with the {first} {kind.metric} on {view.plan.selection_of(target)}"
-
-
-class _Cells:
-    """Makes cells from the main scores of a view."""
+    Attributes:
+        value: The score of every row, target, seed, split and language that has one.
+        n: How many examples it is of.
+    """
 
     def __init__(self, view: View) -> None:
         self.view = view
@@ -108,76 +88,93 @@ class _Cells:
         for part in view.parts:
             self.parts.setdefault((part.intermediate, part.target, part.split), []).append(part)
         found = view.scores()
-        key = ["intermediate", "target", "seed", "split", "language"]
-        self.value = dict(
-            zip(found[key].itertuples(index=False, name=None), found["value"], strict=True)
-        )
+        names = ["intermediate", "target", "seed", "split", "language"]
+        keys = list(zip(*(found[name].tolist() for name in names), strict=True))
+        self.value: dict[Key, float] = dict(zip(keys, found["value"].tolist(), strict=True))
+        self.n: dict[Key, int] = dict(zip(keys, found["n"].tolist(), strict=True))
 
     def score(self, row: str, column: Column) -> MatrixCell:
         """The mean score over languages and seeds."""
-        by_seed = self._by_seed(row, column)
-        fixed = self._deterministic(row, column)
-        return MatrixCell(
-            *mean_and_error(by_seed, fixed=fixed),
-            tuple(by_seed),
-            self._state(row, column, by_seed),
-            self._overlap(row, column),
-            fixed,
-        )
+        by_seed = self.by_seed(row, column)
+        fixed = self.deterministic(row, column)
+        mean, error = mean_and_error(by_seed, fixed=fixed)
+        state = self._state(row, column, by_seed)
+        return self._cell(row, column, replace(_EMPTY, value=mean, standard_error=error,
+            seeds=tuple(by_seed), state=state, deterministic=fixed))  # fmt: skip
 
     def gain(self, row: str, column: Column) -> MatrixCell:
         """The mean difference to the control of the same seed."""
-        mine, control = self._by_seed(row, column), self._by_seed(CONTROL, column)
+        mine, control = self.by_seed(row, column), self.by_seed(CONTROL, column)
         sign = 1 if column.higher_is_better else -1
         paired = {seed: sign * (mine[seed] - control[seed]) for seed in mine if seed in control}
-        fixed = self._deterministic(row, column) and self._deterministic(CONTROL, column)
+        fixed = self.deterministic(row, column) and self.deterministic(CONTROL, column)
         state = self._state(row, column, mine)
         if state == DONE:
             state = self._state(CONTROL, column, control)
         if paired and state != DONE:
             state = PARTIAL
-        overlaps = self._overlap(row, column)
-        error = mean_and_error(paired, fixed=fixed)
-        return MatrixCell(*error, tuple(paired), state, overlaps, fixed)
+        mean, error = mean_and_error(paired, fixed=fixed)
+        return self._cell(row, column, replace(_EMPTY, value=mean, standard_error=error,
+            seeds=tuple(paired), state=state, deterministic=fixed))  # fmt: skip
+
+    def _cell(self, row: str, column: Column, cell: MatrixCell) -> MatrixCell:
+        """With what scores and gains have alike."""
+        overlaps = overlaps_of(self._of(row, column))
+        return replace(cell, overlap=overlaps, n=self._examples(row, column, cell.seeds))
 
     def _of(self, row: str, column: Column) -> list[Part]:
-        parts = self.parts.get((row, column.target, column.split), [])
-        return [part for part in parts if part.language in column.languages]
+        return [
+            part
+            for member in column.members
+            for part in self.parts.get((row, member.target, member.split), [])
+            if part.language in member.languages
+        ]
 
-    def _by_seed(self, row: str, column: Column) -> dict[int, float]:
-        """Seed -> mean over the column's languages, for the seeds that have them all."""
+    def by_seed(self, row: str, column: Column) -> dict[int, float]:
+        """Seed -> mean over the column's members, for the seeds that have them all."""
         found = {}
         for seed in self.view.plan.study.seeds:
-            scores = [
-                self.value.get((row, column.target, seed, column.split, code))
-                for code in column.languages
+            means = [
+                self._mean([(row, m.target, seed, m.split, code) for code in m.languages])
+                for m in column.members
             ]
-            there = [score for score in scores if score is not None and not math.isnan(score)]
-            if there and len(there) == len(scores):
+            there = [mean for mean in means if mean is not None]
+            if there and len(there) == len(means):
                 found[seed] = statistics.fmean(there)
         return found
 
+    def _mean(self, keys: Sequence[Key]) -> float | None:
+        scores = [self.value.get(key, math.nan) for key in keys]
+        return None if not scores or any(map(math.isnan, scores)) else statistics.fmean(scores)
+
+    def _examples(self, row: str, column: Column, seeds: Sequence[int]) -> int | None:
+        """How many examples a seed's value is of."""
+        if not seeds:
+            return None
+        places = [(m.target, m.split, code) for m in column.members for code in m.languages]
+        return sum(int(self.n[row, t, seeds[0], split, code]) for t, split, code in places)
+
     def _state(self, row: str, column: Column, by_seed: Mapping[int, float]) -> str:
+        if not column.languages:
+            return NO_DATA
         parts = self._of(row, column)
-        # A target in trained languages only has nothing to average: its jobs say how it stands.
-        jobs = parts or self.parts.get((row, column.target, column.split), [])
-        states = {self.view.states[part.job] for part in jobs}
-        if len(by_seed) == len(self.view.plan.study.seeds) or (states == {DONE} and not parts):
+        states = {self.view.states[part.job] for part in parts}
+        if len(by_seed) == len(self.view.plan.study.seeds):
             return DONE
         some = any(
-            (row, column.target, part.seed, part.split, part.language) in self.value
+            (row, part.target, part.seed, part.split, part.language) in self.value
             for part in parts
         )
         if by_seed or some:
             return PARTIAL
-        return next((s for s in (FAILED, BLOCKED) if s in states), WAITING)
+        return next((s for s in (RUNNING, FAILED, BLOCKED) if s in states), NOT_RUN)
 
-    def _deterministic(self, row: str, column: Column) -> bool:
+    def deterministic(self, row: str, column: Column) -> bool:
         """Whether all seeds of a cell are one and the same computation."""
         return one_computation(self._of(row, column))
 
-    def _overlap(self, row: str, column: Column) -> tuple[str, ...]:
-        return overlaps_of(self._of(row, column))
+
+_EMPTY = MatrixCell(None, None, (), NOT_RUN)
 
 
 def one_computation(parts: Iterable[Part]) -> bool:

@@ -11,14 +11,19 @@ from sweeper.analysis.averaging import transfer
 from sweeper.analysis.best import Best
 from sweeper.analysis.best import best as best_of
 from sweeper.analysis.matrix import TransferMatrix
+from sweeper.analysis.resampling import DRAWS
 from sweeper.analysis.view import View, Wanted
 from sweeper.errors import StoreError
 from sweeper.graph import Plan
 from sweeper.progress import Progress
+from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
+
+    from sweeper.analysis.overtasks import OverTasks
 
 
 class Store:
@@ -133,9 +138,14 @@ class Store:
         by: str = "task",
         study: str | None = None,
         target_languages: Mapping[str, Sequence[str]] | None = None,
+        draws: int = DRAWS,
     ) -> TransferMatrix:
-        """The transfer matrix with errors, states and flags; see `TransferMatrix`."""
-        return transfer(self.view(study), value, by, target_languages)
+        """The transfer matrix with intervals, tests, states and flags; see `TransferMatrix`.
+
+        ``by`` is task, language, family, script or category; ``draws`` bootstrap samples are
+        behind each interval, and with 0 no examples are read (see `averaging.transfer`).
+        """
+        return transfer(self.view(study), value, by, target_languages, draws)
 
     def matrix(
         self,
@@ -145,7 +155,38 @@ class Store:
         target_languages: Mapping[str, Sequence[str]] | None = None,
     ) -> pd.DataFrame:
         """The transfer matrix's values: intermediates by targets (or targets and languages)."""
-        return self.transfer(value, by, study, target_languages).values
+        return self.transfer(value, by, study, target_languages, draws=0).values
+
+    def over_tasks(self, study: str | None = None) -> OverTasks:
+        """Mean and interquartile mean of each row's gains, and how often it beats the control.
+
+        Over all targets that every row has; see `sweeper.analysis.overtasks`.
+        """
+        from sweeper.analysis.overtasks import over_tasks
+
+        return over_tasks(self.view(study))
+
+    def sql(self, query: str, study: str | None = None) -> pd.DataFrame:
+        """The answer to a query in DuckDB's SQL.
+
+        Views: ``scores``, ``examples`` and ``trials`` with the columns that these queries have,
+        ``gain`` (each score less that of the control of the same seed, split and language),
+        ``best`` (the winner of each target) and ``languages`` (script, family of each code). They
+        are of all studies of the store, unless one is named.
+
+        Raises:
+            StoreError: DuckDB does not take the query.
+        """
+        found: pd.DataFrame = self.sql_arrow(query, study).to_pandas()
+        return found
+
+    def sql_arrow(self, query: str, study: str | None = None) -> pa.Table:
+        """The same as an Arrow table: for what is too large for pandas."""
+        from sweeper.analysis.sql import query as answer
+
+        commits = Commits(self.files)
+        names = self.studies() if study is None else [study]
+        return answer(self.files, [View(self.files, name, commits) for name in names], query)
 
     def aggregate(self, benchmark: str = "xtreme", study: str | None = None) -> Aggregate:
         """The averages of XTREME ("xtreme") or XTREME-R ("xtreme-r") of every row, over seeds.

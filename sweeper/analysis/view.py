@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sweeper import failures
 from sweeper.addressing import ONLY
+from sweeper.analysis.cell import NOT_RUN, RUNNING
 from sweeper.errors import StoreError, suggest
 from sweeper.graph import Cell, Plan
 from sweeper.overlaps import overlap
-from sweeper.progress import BLOCKED, DONE, FAILED, WAITING, Progress
+from sweeper.progress import BLOCKED, DONE, FAILED, Progress
 from sweeper.resolving import open_study
 from sweeper.store.commits import Commits
+from sweeper.store.drivers import Drivers
 from sweeper.store.files import StoreFiles
 from sweeper.tasks import kinds
 
@@ -119,16 +121,35 @@ class View:
 
     @cached_property
     def states(self) -> dict[str, str]:
-        """Score job -> done, failed, blocked or waiting."""
-        blocked = self.progress.blocked()
-        return {cell.score: self._state(cell.score, blocked) for cell in self.plan.cells}
+        """Score job -> done, running (or what it needs is), failed, blocked or not run."""
+        blocked, running = self.progress.blocked(), self._running()
+        return {c.score: self._state(c.score, blocked, running) for c in self.plan.cells}
 
-    def _state(self, key: str, blocked: dict[str, str]) -> str:
+    def _state(self, key: str, blocked: dict[str, str], running: set[str]) -> str:
         if key in self.progress.done:
             return DONE
         if key in self.progress.failures:
             return FAILED
-        return BLOCKED if key in blocked else WAITING
+        if key in blocked:
+            return BLOCKED
+        return RUNNING if key in running else NOT_RUN
+
+    def _running(self) -> set[str]:
+        """What living drivers of this study are at, and all that is below it."""
+        beats = [seen.heartbeat for seen in Drivers(self.files).living()]
+        mine = [one["running"] for one in beats if one["study"] == self.plan.study.name]
+        todo = [
+            key
+            for one in mine
+            for key in one
+            if key in self.plan.jobs and self.plan.jobs[key].kind != "prepare"
+        ]
+        found = set(todo)
+        while todo:
+            new = set(self.progress.children[todo.pop()]) - found
+            found |= new
+            todo += new
+        return found
 
     def metric(self, target: str) -> str:
         """The metric that a target's cells show."""

@@ -15,9 +15,21 @@ from sweeper.cli.words import app
 from sweeper.errors import SweeperError
 from sweeper.redaction import redacted
 
-from sweeper.cli import sweeps, answers, tasks, stores  # isort: skip  (the order in --help)
+# In the order of --help.
+from sweeper.cli import beginning, sweeps, answers, reports, queries, exports, tasks, stores  # isort: skip
 
-__all__ = ["answers", "app", "main", "stores", "sweeps", "tasks"]
+__all__ = [
+    "answers",
+    "app",
+    "beginning",
+    "exports",
+    "main",
+    "queries",
+    "reports",
+    "stores",
+    "sweeps",
+    "tasks",
+]
 
 
 def main() -> NoReturn:

@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from sweeper.cli.costs import (
+    CountsOption,
+    GpuOption,
+    MostHoursOption,
+    MostMoneyOption,
+    PricesOption,
+    estimated,
+)
 from sweeper.cli.limits import (
     ColumnsOption,
     GpusOption,
@@ -19,6 +27,7 @@ from sweeper.cli.limits import (
     told,
 )
 from sweeper.cli.words import (
+    JsonOption,
     KeepGoingOption,
     NoLimitsOption,
     StoreArgument,
@@ -29,6 +38,7 @@ from sweeper.cli.words import (
     WithoutOption,
     app,
     load,
+    print_json,
     store_of,
     view_of,
 )
@@ -50,11 +60,19 @@ def plan(
     only: OnlyOption = None,
     rows: RowsOption = None,
     columns: ColumnsOption = None,
+    gpu: GpuOption = None,
+    gpus: CountsOption = None,
+    prices: PricesOption = None,
+    max_gpu_hours: MostHoursOption = None,
+    max_cost: MostMoneyOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show a study's jobs, what is done and left, and if its disk will do."""
+    """Show a study's jobs, what is done and left, what that costs, and if its disk will do."""
     from sweeper.disk import check_disk
     from sweeper.planning import plan as make_plan
     from sweeper.progress import Progress
+    from sweeper.report.costs import check_budget, print_estimate
+    from sweeper.report.data import plan_data
     from sweeper.report.datalist import print_data
     from sweeper.report.overview import print_plan
     from sweeper.report.terminal import console, say
@@ -66,20 +84,26 @@ def plan(
     ends = scope.ends(planned)
     address = store or f"runs/{planned.study.name}"
     progress, other = None, False
-    if has_store(address):
-        files = StoreFiles(address)
+    files = StoreFiles(address) if has_store(address) else None
+    if files is not None:
         resolved = resolved_offline(planned, files)
         progress = Progress(planned, resolved, files, ends=ends) if resolved else None
         other = kept_going(files, planned.study.name) and not planned.study.keep_going
-    out = console()
-    print_plan(out, planned, progress, address)
-    if scope:
-        say(out, told(scope, planned))
-    if other:
-        last = "Its last run left broken rows out, and that is other work than this"
-        say(out, f"{last}: see `sweeper plan --keep-going`.", "yellow")
-    print_data(out, planned)
+    cost = estimated(planned, progress, files, gpu=gpu, gpus=gpus, prices=prices)
+    if as_json:
+        print_json(plan_data(planned, progress, address, cost))
+    else:
+        out = console()
+        print_plan(out, planned, progress, address)
+        if scope:
+            say(out, told(scope, planned))
+        if other:
+            last = "Its last run left broken rows out, and that is other work than this"
+            say(out, f"{last}: see `sweeper plan --keep-going`.", "yellow")
+        print_data(out, planned)
+        print_estimate(out, cost)
     check_disk(planned, address, progress)
+    check_budget(cost, max_gpu_hours, max_cost)
 
 
 @app.command()
@@ -195,9 +219,11 @@ def status(
     watch: Annotated[
         bool, typer.Option("--watch", help="Show a sweep that runs, anywhere, until it ends.")
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show how far the studies of a store are, and what failed."""
     from sweeper.analysis.store import Store, only_store
+    from sweeper.report.data import status_data, where_data
     from sweeper.report.overview import print_status, print_where
     from sweeper.report.terminal import console
 
@@ -205,6 +231,8 @@ def status(
         given, study = store_of(store, given)
     opened = Store(only_store(given or store))
     out = console()
+    if watch and as_json:
+        raise StoreError("`--watch` shows a sweep as it runs; for programs ask `--json` again.")
     if watch:
         from sweeper.report.watching import Watched
         from sweeper.report.watching import watch as show
@@ -215,23 +243,37 @@ def status(
         from sweeper.analysis.where import where as account
 
         rows: list[Any] = opened.trials(study=study).to_dict("records")
-        print_where(out, account(rows))
+        found = account(rows)
+        print_json(where_data(found)) if as_json else print_where(out, found)
         return
-    for name in [study] if study else opened.studies():
-        print_status(out, opened.view(name))
+    views = map(opened.view, [study] if study else opened.studies())
+    if as_json:
+        print_json({"store": opened.files.address, "studies": list(map(status_data, views))})
+        return
+    for view in views:
+        print_status(out, view)
 
 
 JobArgument = Annotated[str, typer.Argument(help="A job's key, as `run` prints it.")]
 
 
 @app.command()
-def why(job: JobArgument, store: StoreOption = None, study: StudyOption = None) -> None:
+def why(
+    job: JobArgument,
+    store: StoreOption = None,
+    study: StudyOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Say why a job is done or not, and in which inputs it differs from the nearest done one."""
     from sweeper.report.terminal import console
-    from sweeper.report.why import print_why
+    from sweeper.report.why import print_why, why_data
 
     view = view_of(store, study)
-    print_why(console(), view, _key(view, job))
+    key = _key(view, job)
+    if as_json:
+        print_json(why_data(view, key))
+    else:
+        print_why(console(), view, key)
 
 
 def _key(view: View, job: str) -> str:

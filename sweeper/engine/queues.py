@@ -53,8 +53,7 @@ class Queue:
         while self._by_column[0][-1] not in self._there:
             heapq.heappop(self._by_column)
         critical = -self._by_path[0][0] >= CRITICAL * left
-        path = self._by_path
-        key = heapq.heappop(path)[-1] if critical else heapq.heappop(self._by_column)[-1]
+        key = heapq.heappop(self._by_path)[-1] if critical else heapq.heappop(self._by_column)[-1]
         self._there.remove(key)
         return key
 

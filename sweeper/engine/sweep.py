@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sweeper.cores import cores_here
 from sweeper.disk import check_disk
 from sweeper.engine.budget import Budget, Meter
 from sweeper.engine.daemons import apart, missed
@@ -25,6 +26,7 @@ from sweeper.engine.events import Event
 from sweeper.engine.heartbeat import beating
 from sweeper.errors import EngineError
 from sweeper.graph import Job
+from sweeper.losers import drop, losers
 from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
@@ -107,7 +109,7 @@ def run(
         with _listening(progress, listener, watch) as heard:
             stopped, did = execute(progress, driver, address, heard, meter=meter)
         leases.tidy()
-    progress.drop(list(progress.losers()))
+    drop(progress, list(losers(progress)))
     return Summary(
         done=len(progress.done),
         trained=did,
@@ -187,7 +189,7 @@ def execute(
 
 
 def _until_done(dispatcher: Dispatcher, shapes: _Shapes, worker: type | None) -> None:
-    """Tune as long as there is something to do here; between, wait for other drivers.
+    """Tune as long as there is something to do here; between, wait for others, or for hosts.
 
     On a cluster that others use, Tune is left to wait: it would keep a slot which they may lack.
     """
@@ -290,15 +292,6 @@ class _Shapes:
         import ray
 
         return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-def cores_here() -> int:
-    """The cores that this process may use: its affinity, and its container's limit if any."""
-    own = len(os.sched_getaffinity(0))
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        own = min(own, max(1, int(quota) // int(period)))
-    return own
 
 
 @contextlib.contextmanager

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sweeper.analysis.matrix import Column, TransferMatrix
+from sweeper.analysis.cell import NO_DATA, Column, MatrixCell
+from sweeper.analysis.crossed import EXAMPLES, SEEDS
+from sweeper.analysis.family import ALPHA
+from sweeper.analysis.matrix import TransferMatrix
 from sweeper.progress import DONE
 
 
@@ -13,15 +16,37 @@ from sweeper.progress import DONE
 class Shown:
     """A cell's texts. ``value`` is empty where there is none, then ``state`` says why.
 
-    ``seeds`` is "2/3" where some seeds lack, else empty.
+    ``interval`` is that of a gain, "[+0.3, +1.9]"; a score has its ``error`` alone. ``stars`` say
+    what is significant. ``seeds`` is "2/3" where some seeds lack, else empty. ``flagged`` stands
+    for an overlap, ``collapsed`` for runs that do no better than one answer to everything.
     """
 
     value: str
     error: str
+    interval: str
+    stars: str
     seeds: str
     state: str
     best: bool
     flagged: bool
+    collapsed: bool
+
+    @property
+    def spread(self) -> str:
+        """The interval, else the error with its sign; empty without either."""
+        return self.interval or (f"± {self.error}" if self.error else "")
+
+    @property
+    def marks(self) -> str:
+        """† and ‡, where they stand."""
+        return ("†" if self.flagged else "") + ("‡" if self.collapsed else "")
+
+    @property
+    def after(self) -> str:
+        """What stands after the value in one line: stars, spread, seeds, marks."""
+        seeds = f"({self.seeds} seeds)" if self.seeds else ""
+        told = filter(None, (self.spread, seeds, self.marks))
+        return self.stars + "".join(f" {one}" for one in told)
 
 
 def shown(matrix: TransferMatrix, row: str, column: Column) -> Shown:
@@ -34,11 +59,31 @@ def shown(matrix: TransferMatrix, row: str, column: Column) -> Shown:
     return Shown(
         value=value,
         error="" if cell.standard_error is None else f"{cell.standard_error:.{digits}f}",
+        interval=_interval(cell, digits) if matrix.value == "gain" else "",
+        stars=cell.stars,
         seeds=f"{len(cell.seeds)}/{len(matrix.seeds)}" if some else "",
         state=cell.state,
         best=row in matrix.best_rows(column),
         flagged=bool(cell.overlap),
+        collapsed=bool(cell.collapsed),
     )
+
+
+def _interval(cell: MatrixCell, digits: int) -> str:
+    if cell.interval is None:
+        return ""
+    low, high = cell.interval
+    return f"[{low:+.{digits}f}, {high:+.{digits}f}]"
+
+
+BRACKETS = "In brackets: the target is trained in this language, so it is not zero-shot."
+
+
+def head(column: Column) -> str:
+    """What stands above a column of its target's table; a trained language in brackets."""
+    if column.group is None:
+        return column.target
+    return column.group if column.zero_shot else f"({column.group})"
 
 
 def places(unit: str) -> int:
@@ -46,20 +91,23 @@ def places(unit: str) -> int:
     return 3 if unit == "nats" else 1
 
 
-def title(matrix: TransferMatrix) -> str:
-    """What the numbers are, in one line."""
-    seeds = _seeds(matrix)
-    averaged = "zero-shot languages and " if matrix.by == "task" else ""
+def title(matrix: TransferMatrix, *, spread: bool = True) -> str:
+    """What the numbers are, in one line; ``spread`` where errors or intervals stand by them."""
+    averaged = "" if matrix.by == "language" else "zero-shot languages and "
+    over = f"mean over {averaged}{_seeds(matrix, spread)}"
     if matrix.value == "gain":
-        return f"Gain over none in points, paired by seed: mean over {averaged}{seeds}"
-    scores = "Zero-shot scores" if matrix.by == "task" else "Scores"
-    return f"{scores}: mean over {averaged}{seeds}"
+        return f"Gain over none in points, paired by seed: {over}"
+    return f"{'Scores' if matrix.by == 'language' else 'Zero-shot scores'}: {over}"
 
 
-def _seeds(matrix: TransferMatrix) -> str:
+def _seeds(matrix: TransferMatrix, spread: bool) -> str:
     count = len(matrix.seeds)
-    error = " ± standard error" if count > 1 else ", so there is no standard error"
-    return f"{count} seed{'s' if count > 1 else ''}{error}"
+    said = f"{count} seed{'s' if count > 1 else ''}"
+    if not spread:
+        return said
+    if matrix.value == "gain" and matrix.draws:
+        return f"{said} [95 % interval]"
+    return f"{said} ± standard error" if count > 1 else f"{said}, so there is no standard error"
 
 
 def notes(matrix: TransferMatrix) -> list[str]:
@@ -75,6 +123,8 @@ def notes(matrix: TransferMatrix) -> list[str]:
         *limit_notes(matrix.limits),
         *fixed_notes((row, target) for row, target, cell in cells if cell.deterministic),
         *overlap_notes((row, target, cell.overlap) for row, target, cell in cells),
+        *_collapsed(matrix),
+        *_tests(matrix),
         *_incomplete(matrix),
     ]
 
@@ -90,10 +140,8 @@ def _columns(matrix: TransferMatrix) -> Iterator[str]:
         trained = [code for c in mine if not c.zero_shot for code in c.languages]
         if not codes:
             languages = "no language of it is zero-shot, so there is no mean"
-        elif matrix.by == "task":
-            languages = f"mean of {' '.join(codes)}"
         else:
-            languages = f"{' '.join(codes)}"
+            languages = _averaged(matrix.by, mine)
         if trained:
             languages += f" (trained on: {' '.join(trained)})"
         yield (
@@ -105,6 +153,19 @@ def _columns(matrix: TransferMatrix) -> Iterator[str]:
                 f"{column.target} is scored on {', '.join(column.others)} too, which is in no "
                 "table here: see `sweeper export scores`."
             )
+
+
+def _averaged(by: str, columns: list[Column]) -> str:
+    """Which languages are averaged, in words."""
+    if by == "language":
+        return " ".join(code for column in columns for code in column.languages)
+    if by in ("family", "script"):
+        return "; ".join(f"{column.group}: {' '.join(column.languages)}" for column in columns)
+    members = columns[0].members
+    if len(members) == 1:
+        return f"mean of {' '.join(members[0].languages)}"
+    each = "; ".join(f"{one.target}: {' '.join(one.languages)}" for one in members)
+    return f"mean over targets of the mean over languages ({each})"
 
 
 def _selection(column: Column) -> str:
@@ -143,17 +204,102 @@ def fixed_notes(cells: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 def overlap_notes(cells: Iterable[tuple[str, str, Iterable[str]]]) -> Iterator[str]:
     """What † stands for, of cells given by row, column and flags."""
-    found: dict[str, dict[str, None]] = {}
+    found: dict[str, dict[tuple[str, str], None]] = {}
     for row, column, flags in cells:
         for flag in flags:
-            found.setdefault(flag, {})[f"{row} on {column}"] = None
+            found.setdefault(flag, {})[row, column] = None
     for flag, places in found.items():
-        yield f"† {flag}: {', '.join(places)}."
+        yield f"† {flag}: {listed(places)}."
+
+
+_LONGEST = 300
+"""Characters of a list of cells: who wants more of them looks at the marks, or at the CSV."""
+
+
+def listed(cells: Iterable[tuple[str, str]]) -> str:
+    """Cells, by row and column, in words: "a, b on x; b on y, z"; how many, if that is long."""
+    columns: dict[str, dict[str, None]] = {}
+    for row, column in cells:
+        columns.setdefault(row, {})[column] = None
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for row, mine in columns.items():
+        rows.setdefault(tuple(mine), []).append(row)
+    said = "; ".join(f"{', '.join(mine)} on {', '.join(of)}" for of, mine in rows.items())
+    return said if len(said) <= _LONGEST else f"{sum(map(len, columns.values()))} cells"
+
+
+def _collapsed(matrix: TransferMatrix) -> Iterator[str]:
+    """What ‡ stands for."""
+    found = [
+        (row, f"{column.label} (seed {', '.join(map(str, cell.collapsed))})")
+        for column in matrix.columns
+        for row in matrix.rows
+        if (cell := matrix.cell(row, column)).collapsed
+    ]
+    if found:
+        compared = ", or none of that seed," if matrix.value == "gain" else ""
+        yield (
+            f"‡ a run{compared} is no better than the commonest answer alone; it counts all the "
+            f"same: {listed(found)}."
+        )
+
+
+def _tests(matrix: TransferMatrix) -> Iterator[str]:
+    """What intervals and stars are, over how many tests, and what was not tested."""
+    if matrix.value != "gain" or not matrix.draws:
+        return
+    cells = [
+        ((row, column.label), matrix.cell(row, column))
+        for column in matrix.columns
+        for row in matrix.rows
+    ]
+    yield (
+        f"Intervals: 95 %, paired bootstrap of {matrix.draws:,} draws over seeds and examples."
+        + _narrower(cells)
+    )
+    if matrix.family:
+        yield (
+            f"* p < {ALPHA}, ** p < 0.01, *** p < 0.001: seeds and examples as random effects "
+            f"(min F'), corrected by Holm for the {matrix.family} tests of this matrix."
+        )
+    reasons: dict[str, list[tuple[str, str]]] = {}
+    for place, cell in cells:
+        if cell.untested:
+            reasons.setdefault(cell.untested, []).append(place)
+    for reason, places in reasons.items():
+        where = "" if len(places) == len(cells) else f" of {listed(places)}"
+        yield f"No test{where}, so no stars: {reason}."
+
+
+def _narrower(cells: list[tuple[tuple[str, str], MatrixCell]]) -> str:
+    """Which intervals do not cover both seeds and examples, as sentences."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for place, cell in cells:
+        if cell.interval is not None:
+            found.setdefault(cell.covers, []).append(place)
+    said = ""
+    for covers, why in _NARROWER.items():
+        if covers in found:
+            every = len(found[covers]) == sum(map(len, found.values()))
+            said += f" {why}: {'all' if every else listed(found[covers])}."
+    return said
+
+
+_NARROWER = {
+    EXAMPLES: "Over examples alone, so for these very checkpoints",
+    SEEDS: "Over seeds alone (Student's t), as the metric is no mean over examples",
+}
 
 
 def _incomplete(matrix: TransferMatrix) -> Iterator[str]:
     states = [cell.state for cell in matrix.cells.values()]
-    lacking = [state for state in states if state != DONE]
+    lacking = [state for state in states if state not in (DONE, NO_DATA)]
     if lacking:
         counted = ", ".join(f"{lacking.count(s)} {s}" for s in sorted(set(lacking)))
         yield f"Incomplete: {len(lacking)} of {len(states)} cells ({counted})."
+
+
+def bold(matrix: TransferMatrix) -> list[str]:
+    """What bold stands for, where a cell is bold."""
+    any_best = any(matrix.best_rows(column) for column in matrix.columns)
+    return ["Bold: the best of its column."] if any_best else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from sweeper.disk import checkpoints_needed, free_bytes, size
 from sweeper.errors import StoreError
 from sweeper.graph import Plan
 from sweeper.progress import BLOCKED, DONE, FAILED, PRUNED, UNNEEDED, Progress
+from sweeper.report.data import jobs_by_kind
 from sweeper.report.terminal import (
     duration,
     print_best_line,
@@ -67,15 +67,7 @@ def _count(things: object, name: str) -> str:
 
 
 def _print_jobs(out: Console, planned: Plan, progress: Progress | None) -> None:
-    def by_kind(keys: Iterable[str]) -> Counter[str]:
-        return Counter(planned.jobs[key].kind for key in keys)
-
-    found = {"all": by_kind(planned.jobs), "done": by_kind(progress.done if progress else ())}
-    found["left"] = by_kind(progress.left if progress else planned.jobs)
-    if progress and progress.pruned:
-        found[PRUNED] = by_kind(progress.pruned)
-    if progress and progress.failures:
-        found |= {FAILED: by_kind(progress.failures), BLOCKED: by_kind(progress.blocked())}
+    found = jobs_by_kind(planned, progress)
     made = table("job", "", *found, right=range(2, 2 + len(found)))
     for kind, meaning in KINDS.items():
         made.add_row(kind, Text(meaning, style="dim"), *(str(c[kind]) for c in found.values()))
@@ -189,12 +181,12 @@ def print_results(out: Console, view: View) -> None:
     """Scores, gains, scores per language, the best checkpoints, and where the store is."""
     from sweeper.analysis.averaging import transfer
 
-    scores = transfer(view)
+    scores = transfer(view, draws=0)
     print_matrix(out, scores, with_notes=False)
     if len(view.plan.rows) > 1:
-        print_matrix(out, transfer(view, "gain"), with_notes=False)
+        print_matrix(out, transfer(view, "gain", draws=0), with_notes=False)
     print_notes(out, scores)
-    print_languages(out, transfer(view, by="language"))
+    print_languages(out, transfer(view, by="language", draws=0))
     print_best_lines(out, view)
     print_skipped(out, view)
     out.print()

@@ -15,11 +15,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.analysis.matrix import Column, TransferMatrix
+from sweeper.analysis.cell import Column
+from sweeper.analysis.matrix import TransferMatrix
 from sweeper.progress import BLOCKED, DONE, FAILED
-from sweeper.report.cells import Shown, notes, places, shown, title
+from sweeper.report.cells import Shown, head, notes, places, shown, title
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from sweeper.analysis.best import Best
 
 STATE_STYLES = {DONE: "green", FAILED: "red", BLOCKED: "red", "partial": "yellow"}
@@ -61,7 +64,7 @@ def print_matrix(out: Console, matrix: TransferMatrix, *, with_notes: bool = Tru
 
 def _print_tables(out: Console, matrix: TransferMatrix, cell: Callable[[Shown], Text]) -> None:
     """The cells in tables that fit the width; by language, each table is of one target."""
-    by_target = matrix.by == "language"
+    by_target = any(column.group is not None for column in matrix.columns)
     targets = dict.fromkeys(column.target for column in matrix.columns)
     for target in targets if by_target else [None]:
         columns = [column for column in matrix.columns if target in (None, column.target)]
@@ -70,11 +73,11 @@ def _print_tables(out: Console, matrix: TransferMatrix, cell: Callable[[Shown], 
             column.name: [cell(shown(matrix, row, column)) for row in matrix.rows]
             for column in columns
         }
-        plain = [_head(column) for column in columns]
+        plain = [head(column) for column in columns]
         plain += [text.plain for found in texts.values() for text in found]
         first = max(map(len, [corner, *matrix.rows]))
         for group in _even(columns, (out.width - first) // (3 + max(map(len, plain)))):
-            made = table(corner, *map(_head, group), right=range(1, len(group) + 1))
+            made = table(corner, *map(head, group), right=range(1, len(group) + 1))
             for place, row in enumerate(matrix.rows):
                 made.add_row(Text(row), *(texts[column.name][place] for column in group))
             out.print(made)
@@ -98,22 +101,21 @@ def print_notes(out: Console, matrix: TransferMatrix) -> None:
     out.print()
 
 
-def _head(column: Column) -> str:
-    if column.language is None:
-        return column.target
-    return column.language if column.zero_shot else f"({column.language})"
-
-
 def _cell(cell: Shown) -> Text:
     if not cell.value:
         return Text(cell.state, style=STATE_STYLES.get(cell.state, "dim"))
     made = Text(cell.value, style="bold" if cell.best else "")
-    if cell.error:
+    if cell.stars:
+        made.append(cell.stars)
+    if cell.interval:
+        made.append(f" {cell.interval}", style="not bold dim")
+    elif cell.error:
         made.append(f" ± {cell.error}", style="not bold dim")
     if cell.seeds:
         made.append(f" ({cell.seeds})", style="not bold yellow")
-    if cell.flagged:
-        made.append(" †", style="not bold")
+    if cell.flagged or cell.collapsed:
+        marks = ("†" if cell.flagged else "") + ("‡" if cell.collapsed else "")
+        made.append(f" {marks}", style="not bold")
     return made
 
 
@@ -130,7 +132,7 @@ def print_languages(out: Console, matrix: TransferMatrix) -> None:
 
 
 def _mean_only(cell: Shown) -> Text:
-    return _cell(replace(cell, error="", flagged=False))
+    return _cell(replace(cell, error="", flagged=False, collapsed=False))
 
 
 # ---- best -------------------------------------------------------------------------------------
@@ -177,6 +179,32 @@ def print_path(out: Console, path: str) -> None:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
+
+
+_MOST_ROWS = 100
+
+
+def print_rows(out: Console, found: pd.DataFrame) -> None:
+    """The first rows of a table, and how many there are."""
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    numbers = [
+        place
+        for place, name in enumerate(found.columns)
+        if is_numeric_dtype(found[name]) and not is_bool_dtype(found[name])
+    ]
+    made = table(*map(str, found.columns), right=numbers)
+    for row in found.head(_MOST_ROWS).itertuples(index=False, name=None):
+        made.add_row(*(Text(_told(value)) for value in row))
+    out.print(made)
+    if len(found) > _MOST_ROWS:
+        say(out, f"({_MOST_ROWS} of {len(found):,} rows; `--csv` has all)", "dim")
+
+
+def _told(value: Any) -> str:
+    if value is None or value is math.nan or str(value) in ("nan", "<NA>"):
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def duration(seconds: float) -> str:

@@ -34,12 +34,29 @@ def print_why(out: Console, view: View, key: str, drivers: Drivers | None = None
         key: The job.
         drivers: The store's drivers as this process sees them, for tests.
     """
-    why = _Why(view, key, drivers or Drivers(view.files))
-    said = [*why.state(), *why.attempts(), *why.difference()]
+    said = lines(view, key, drivers)
     style = STATE_STYLES.get(view.progress.state(key), "")
     for place, line in enumerate(said):
         # Keys and commands are to be copied: no line is broken.
         out.print(Text(line, style=style if not place else ""), soft_wrap=True)
+
+
+def lines(view: View, key: str, drivers: Drivers | None = None) -> list[str]:
+    """What `print_why` says, line by line."""
+    why = _Why(view, key, drivers or Drivers(view.files))
+    return [*why.state(), *why.attempts(), *why.difference()]
+
+
+def why_data(view: View, key: str) -> dict[str, Any]:
+    """The same as data: the job's state, its units' addresses, and its needs' states."""
+    state = view.progress.state
+    return {
+        "job": key,
+        "state": state(key),
+        "units": view.progress.addressing.units(key),
+        "needs": {need: state(need) for need in view.plan.jobs[key].needs},
+        "lines": lines(view, key),
+    }
 
 
 class _Why:

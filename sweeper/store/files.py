@@ -12,6 +12,8 @@ pruned/<search>/<address>.json          a trial was stopped early, and why
 failures/<address>/<attempt>.json       an attempt that ended without a commit, and why
 failed/<address>/<attempt>.json         the job was given up after that attempt
 resume/<address>/                       resume points of a job in flight
+drivers/<driver>.json                   a driver's heartbeat
+leases/<address>.<number>               a driver is at this work
 stops/<run>.json                        a run is to save and stop
 limits/<shape>/<device>.<size>          so much at once ran out of a device's memory
 logs/<job key>/<attempt>.log
@@ -32,7 +34,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import StoreError
-from sweeper.store.folder import DRAFT, Draft, Folder, Stored, explained, make_folder
+from sweeper.store.folder import DRAFT, Draft, Folder, Stored, make_folder
+from sweeper.store.refusals import explained
 
 if TYPE_CHECKING:
     from sweeper.store.bucket import Bucket
@@ -55,7 +58,8 @@ class StoreFiles:
 
     Raises:
         StoreError: there is no store, or it has another schema, or it cannot be read or written.
-            Every method raises it, if what it does is refused or fails in earnest.
+            Every method raises it, if what it does is refused or fails in earnest; where that may
+            pass it is an `UnreachableError`.
     """
 
     def __init__(self, address: str | Path, *, create: bool = False) -> None:
@@ -110,20 +114,21 @@ class StoreFiles:
 
     def read(self, relative: str) -> dict[str, Any]:
         """A JSON file of the store; it must be there."""
-        return self._parsed(relative, self._place.content(relative))
+        return self.parsed(relative, self._place.content(relative))
 
     def find(self, relative: str) -> dict[str, Any] | None:
         """A JSON file of the store; None if it is not there."""
         content = self._place.content(relative)
-        return None if content is None else self._parsed(relative, content)
+        return None if content is None else self.parsed(relative, content)
 
     def read_all(self, relatives: Iterable[str]) -> list[dict[str, Any]]:
         """JSON files of the store, in the order given: from a bucket many at once."""
         names = list(relatives)
         found = zip(names, self._place.contents(names), strict=True)
-        return [self._parsed(name, content) for name, content in found]
+        return [self.parsed(name, content) for name, content in found]
 
-    def _parsed(self, relative: str, content: bytes | None) -> dict[str, Any]:
+    def parsed(self, relative: str, content: bytes | None) -> dict[str, Any]:
+        """What the content of a JSON file says; it must be there."""
         if content is None:
             raise StoreError(
                 f"{self.where(relative)} cannot be read: No such file. Restore the file."
@@ -176,7 +181,7 @@ class StoreFiles:
         self._place.remove(relative)
 
     def full(self) -> str:
-        """Why nothing more can be written here: a disk is full; "" if none is."""
+        """Why nothing more can be written here: a disk is full; "" if none is known to be."""
         return self._place.full()
 
     # -- large files ---------------------------------------------------------------------------

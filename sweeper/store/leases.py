@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sweeper.errors import StoreError
+from sweeper.errors import StoreError, UnreachableError
 from sweeper.store.drivers import Driver, Drivers
 from sweeper.store.files import StoreFiles
 
@@ -143,6 +143,8 @@ class Leases:
         """A lease; empty if it was released meanwhile, or is damaged: then it is nobody's."""
         try:
             return self.files.read(f"leases/{name}")
+        except UnreachableError:
+            raise
         except StoreError:
             return {}
 

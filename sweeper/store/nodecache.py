@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweeper.store import folder
+from sweeper.store import refusals
 
 
 def cache_root() -> Path:
@@ -31,9 +31,9 @@ def cache_name() -> str:
     return f"node's cache (SWEEPER_CACHE on {socket.gethostname()})"
 
 
-def explained(path: Path) -> folder.explained:
-    """As `sweeper.store.folder.explained`, for what lies in the cache."""
-    return folder.explained(path, cache_name())
+def explained(path: Path) -> refusals.explained:
+    """As `sweeper.store.refusals.explained`, for what lies in the cache."""
+    return refusals.explained(path, cache_name())
 
 
 def workroom() -> Path:
@@ -50,10 +50,13 @@ def _workroom(root: Path, process: int) -> Path:
             _sweep(lock)
         room = rooms / f"{process}-{uuid.uuid4().hex[:8]}"
         room.mkdir()
-        handle = os.open(_lock_of(room), os.O_CREAT | os.O_RDWR, 0o600)
+        # It gets its name when it is locked: another process may sweep at this very moment.
+        new = room / "lock"
+        handle = os.open(new, os.O_CREAT | os.O_RDWR, 0o600)
         # Held until the process ends, however it ends: the handle is never closed.
         with contextlib.suppress(OSError):  # a file system without locks: nothing is swept there
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        new.rename(_lock_of(room))
     return room
 
 

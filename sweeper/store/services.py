@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sweeper.errors import StoreError
+from sweeper.errors import StoreError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -134,7 +134,8 @@ class Client:
 
         Raises:
             FileExistsError, FileNotFoundError, NoSuchRange: the service says so.
-            StoreError: it refuses, or has failed again and again.
+            StoreError: it refuses.
+            UnreachableError: it has failed again and again.
         """
         system = _system(self.scheme, os.getpid(), tuple(self.environment.items()))
         for tried in range(1, TRIES + 1):
@@ -148,8 +149,10 @@ class Client:
                     raise FileNotFoundError from None
                 if kind == "range":
                     raise NoSuchRange from None
-                if kind == "refused" or tried == TRIES:
+                if kind == "refused":
                     raise StoreError(self.message(kind, said)) from None
+                if tried == TRIES:
+                    raise UnreachableError(self.message(kind, said)) from None
             # Full jitter, so that workers which failed together do not come back together.
             time.sleep(random.uniform(0, 2.0 ** (tried - 1)))  # noqa: S311  (no secret)
         raise AssertionError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -28,13 +28,19 @@ def write(files: StoreFiles, table: str, name: str, rows: list[dict[str, Any]]) 
     return draft.stored
 
 
-def read(files: StoreFiles, table: str, names: Iterable[str]) -> pa.Table:
+def read(
+    files: StoreFiles, table: str, names: Iterable[str], columns: Sequence[str] | None = None
+) -> pa.Table:
     """The rows of some of a table's files, with the schema of today; missing columns are null.
+
+    ``columns`` are those that are wanted; default: all.
 
     Raises:
         StoreError: a file is missing, truncated or not Parquet.
     """
     schema = TABLES[table]
+    if columns is not None:
+        schema = pa.schema([schema.field(name) for name in columns])
     wanted = list(names)
     mend = f"`sweeper store verify --repair --store {files.address}`"
     found = zip(wanted, files.contents(wanted), strict=True)
@@ -49,7 +55,9 @@ def _parsed(where: str, content: bytes | None, schema: pa.Schema, mend: str) -> 
             f"next run make it again after {mend}."
         )
     try:
-        return _as(schema, pq.ParquetFile(pa.BufferReader(content)).read())
+        file = pq.ParquetFile(pa.BufferReader(content))
+        there = set(file.schema_arrow.names)
+        return _as(schema, file.read([name for name in schema.names if name in there]))
     except (pa.ArrowException, OSError) as error:
         raise StoreError(
             f"{where} is damaged ({error}). Restore the file, or let the next run make it "

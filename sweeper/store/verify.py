@@ -158,7 +158,8 @@ def _leftovers(files: StoreFiles, records: Records) -> Iterator[Leftover]:
     attempts = {commit.folder for commit in commits}
     done = {commit.address for commit in records.counting()}
     living = Drivers(files).living()
-    working = {one["attempt"] for seen in living for one in seen.heartbeat["running"].values()}
+    running = [seen.heartbeat.get("running", {}) for seen in living]
+    working = {one["attempt"] for said in running for one in said.values()}
     groups: dict[str, list[int]] = {}
     for name, size in {**files.sizes(""), **files.drafts()}.items():
         group = "" if name in known else _group(name, attempts, done)

@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from sweeper import failures
-from sweeper.errors import DamageError, DataError, ModelError, StoreError, SweeperError
+from sweeper.errors import DamageError, StoreError, SweeperError
 from sweeper.jobs import Clock, Interrupted, JobSpec, Outcome, Preempted, Progress, Result
 from sweeper.redaction import redacted
 from sweeper.store import tables
 from sweeper.store.commits import commit, withdraw
 from sweeper.store.files import StoreFiles
 from sweeper.store.intact import Checked
+from sweeper.training.causes import classify
 from sweeper.training.jobs import handler
 from sweeper.training.memory import OutOfMemory, ran_out
 from sweeper.training.references import points_of
@@ -63,32 +63,6 @@ def work(spec: JobSpec, files: StoreFiles) -> Generator[Progress | Result]:
             seconds = time.time() - clock.started
             log.info("%s %s after %.1f s", spec.key, outcome.status, seconds)
             yield Result(outcome.status, "", outcome.message, seconds)
-
-
-def classify(error: BaseException) -> str:
-    """The class of an error, which decides whether its job is tried again.
-
-    ``data`` and ``model``: what the job reads is missing or wrong. ``damaged``: what another job
-    made is no longer what was committed. ``store``: the store cannot be written, so that no job
-    can end. ``out_of_memory``: a smaller piece may fit the device. ``preempted``: the process is
-    taken away. ``pruned``: no error. ``infrastructure``: the system's or the network's, likely to
-    pass, or memory that ran out where nothing can be made smaller. ``bug``: everything else.
-    """
-    if isinstance(error, Interrupted):
-        return "preempted" if isinstance(error, Preempted) else "pruned"
-    if isinstance(error, OutOfMemory):
-        return "out_of_memory"
-    if isinstance(error, DataError):
-        return "data"
-    if isinstance(error, DamageError):
-        return "damaged"
-    if isinstance(error, StoreError):
-        return "store"
-    if isinstance(error, ModelError):
-        return "model"
-    if isinstance(error, OSError | SafetensorError | torch.AcceleratorError) or ran_out(error):
-        return "infrastructure"
-    return "bug"
 
 
 @contextmanager
@@ -125,6 +99,7 @@ def _commit(spec: JobSpec, files: StoreFiles, clock: Clock, outcome: Outcome) ->
             "selections": outcome.selections,
             **({"values": outcome.values} if outcome.values else {}),
             **({"skipped": outcome.skipped} if outcome.skipped else {}),
+            **({"scored": list(spec.parents)} if spec.kind == "score" else {}),
         },
     )
     try:

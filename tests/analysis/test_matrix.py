@@ -112,7 +112,7 @@ def test_states_of_cells_without_a_value(tmp_path: Path) -> None:
     )
     matrix = Store(tmp_path / "s").transfer()
     assert dict(matrix.state["tagging"]) == {
-        "none": "waiting",
+        "none": "not run",
         "supersense": "blocked",
         "more": "failed",
     }
@@ -155,7 +155,7 @@ def test_the_long_table_has_a_row_per_cell(store: Store) -> None:
 def test_unknown_axes_values_targets_and_languages_are_errors(store: Store) -> None:
     with pytest.raises(StoreError, match="Did you mean 'gain'"):
         store.transfer("gains")
-    with pytest.raises(StoreError, match="Known: language, task"):
+    with pytest.raises(StoreError, match="Known: category, family, language, script, task"):
         store.transfer(by="x")
     with pytest.raises(StoreError, match="Unknown target 'topic'"):
         store.transfer(target_languages={"topic": ["qab"]})

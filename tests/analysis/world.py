@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -24,6 +24,8 @@ Score = Callable[[str, str, int, str], float]
 """Row, target, seed, language -> value in percent."""
 Dev = Callable[[str, int, int], tuple[float, float, int]]
 """Row, seed, trial -> dev value, dev loss, epoch."""
+Right = Callable[[str, str, int, str], Sequence[bool]]
+"""Row, target, seed, language -> which examples are right; their share is the score."""
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -71,7 +73,7 @@ def known_dev(row: str, seed: int, trial: int) -> tuple[float, float, int]:
 class World:
     """A store that is filled job by job, as the engine would, without training anything."""
 
-    def __init__(self, root: Path, of: Study | None = None) -> None:
+    def __init__(self, root: Path | str, of: Study | None = None) -> None:
         self.files = StoreFiles(root, create=True)
         self.study = of or study()
         self.plan: Plan = plan(self.study)
@@ -80,6 +82,7 @@ class World:
         )
         self.time = 1000.0
         self.ran: list[str] = []
+        self.right: Right | None = None
 
     def run(
         self,
@@ -88,8 +91,10 @@ class World:
         *,
         leave: Callable[[str], bool] = lambda key: False,
         fail: Container[str] = (),
+        right: Right | None = None,
     ) -> World:
         """Do every job but those left, failing some."""
+        self.right = right
         with mock.patch("os.fsync"):  # half of the time, and nobody pulls the plug of a test
             self._run(score, dev, leave, fail)
         return self
@@ -119,6 +124,36 @@ class World:
         self.ran.append(job.key)
         name = f"{address}-{attempt}"
         made = [tables.write(self.files, "trials", name, [self._trial(job, address, attempt)])]
+        if job.kind == "score":
+            rows = [row for unit in units for row in self._scores(job, unit, units[unit], score)]
+            shared = {"address": address, "attempt": attempt, "job": job.key, "study": "?"}
+            made.append(
+                tables.write(self.files, "scores", name, [{**shared, **row} for row in rows])
+            )
+            examples = self._examples(job, rows)
+            made.append(
+                tables.write(self.files, "examples", name, [{**shared, **row} for row in examples])
+            )
+        put(self.files, f"logs/{job.key}/{attempt}.log", f"the log of {job.key}\n")
+        self._make(job, self.files.attempt_folder(address, attempt))
+        made += self.files.publish(f"attempts/{address}/{attempt}")
+        commit(
+            self.files,
+            address=address,
+            generation=0,
+            attempt=attempt,
+            job=job.key,
+            kind=job.kind,
+            units=units,
+            made=made,
+            outcome=self._outcome(job, dev),
+        )
+        self.progress.committed(job.key, address, 0)
+
+    def _make(self, job: Job, folder: Path) -> None:
+        """What an attempt leaves in its folder: nothing, here."""
+
+    def _outcome(self, job: Job, dev: Dev) -> dict[str, Any]:
         outcome: dict[str, Any] = {"status": "done", "message": "", "selections": {}}
         if job.kind == "tune":
             assert job.seed is not None and job.trial is not None
@@ -133,60 +168,46 @@ class World:
                 }
                 for selection in job.declared["selections"]
             }
-        if job.kind == "score":
-            rows = [row for unit in units for row in self._scores(job, unit, units[unit], score)]
-            shared = {"address": address, "attempt": attempt, "job": job.key, "study": "?"}
-            made.append(
-                tables.write(self.files, "scores", name, [{**shared, **row} for row in rows])
-            )
-            examples = self._examples(job, rows)
-            made.append(
-                tables.write(self.files, "examples", name, [{**shared, **row} for row in examples])
-            )
-        put(self.files, f"logs/{job.key}/{attempt}.log", f"the log of {job.key}\n")
-        self.files.attempt_folder(address, attempt)
-        commit(
-            self.files,
-            address=address,
-            generation=0,
-            attempt=attempt,
-            job=job.key,
-            kind=job.kind,
-            units=units,
-            made=made,
-            outcome=outcome,
-        )
-        self.progress.committed(job.key, address, 0)
+        return outcome
 
     def _scores(self, job: Job, name: str, unit: str, score: Score) -> list[dict[str, Any]]:
         """Rows with the names of the job that made them, which a reader must not rely on."""
         split, language = job.declared["units"][name]
         assert job.seed is not None
-        value = score(job.intermediate, job.target, job.seed, language)
+        place = (job.intermediate, job.target, job.seed, language)
+        right = self.right(*place) if self.right else None
+        value = score(*place) if right is None else 100.0 * sum(right) / len(right)
         main = kinds.get(self.plan.cards[job.target].kind).metric
-        place = {
+        named = {
             "intermediate": job.intermediate,
             "target": job.target,
             "seed": job.seed,
             "unit": unit,
             "split": split,
             "language": language,
-            "n": 100,
+            "n": 100 if right is None else len(right),
             "zero_shot": False,
             "overlap": "wrong",
         }
         return [
-            {**place, "metric": main, "value": value, "main": True},
-            {**place, "metric": "other", "value": value / 2, "main": False},
+            {**named, "metric": main, "value": value, "main": True},
+            {**named, "metric": "other", "value": value / 2, "main": False},
         ]
 
     def _examples(self, job: Job, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [self._example(row) for row in rows if row["main"]]
+        return [example for row in rows if row["main"] for example in self._of(row)]
 
-    @staticmethod
-    def _example(row: dict[str, Any]) -> dict[str, Any]:
+    def _of(self, row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         kept = ("intermediate", "target", "seed", "unit", "split", "language")
-        return {**{name: row[name] for name in kept}, "id": "0", "gold": "a", "predicted": "b"}
+        named = {name: row[name] for name in kept}
+        if self.right is None:
+            yield {**named, "id": "0", "gold": "a", "predicted": "b"}
+            return
+        right = self.right(row["intermediate"], row["target"], row["seed"], row["language"])
+        for number, correct in enumerate(right):
+            gold = "ab"[number % 2]
+            yield {**named, "id": str(number), "gold": gold, "correct": correct,
+                   "predicted": gold if correct else "c"}  # fmt: skip
 
     def _trial(self, job: Job, address: str, attempt: str, status: str = "done") -> dict[str, Any]:
         """A job of one second on the only worker, each a tenth of a second after the last."""

@@ -9,14 +9,15 @@ from analysis.world import World
 
 from sweeper import Store
 from sweeper.errors import StoreError
-from sweeper.report.export import export, latex_text
+from sweeper.report.export import export
+from sweeper.report.latex import latex_text
 
 MARKDOWN = """\
 **tiny.** Zero-shot scores: mean over zero-shot languages and 3 seeds ± standard error.
 
 | intermediate | tagging | demo\\_retrieval |
 | --- | ---: | ---: |
-| none | *waiting* | 20.0 |
+| none | *not run* | 20.0 |
 | supersense | 56.5 ± 1.5 (2/3 seeds) | **27.0** ± 0.6 |
 | more | 45.0 ± 0.6 † | 20.0 ± 0.6 |
 
@@ -27,20 +28,20 @@ the target.
 - more: trained on tagging.
 - none on demo\\_retrieval: every seed is the same computation, so it has no standard error.
 - † same data as the training task: more on tagging.
-- Incomplete: 2 of 6 cells (1 partial, 1 waiting).
+- Incomplete: 2 of 6 cells (1 not run, 1 partial).
 - Bold: the best of its column.
 """
 
 LATEX = r"""\begin{table}
 \centering
-\caption{Gain over none in points, paired by seed: mean over zero-shot languages and 3 seeds $\pm$ standard error. tagging: f1 (percent) on test, mean of qab qac; chosen: trial and epoch with the highest f1 on tagging/dev/qaa. demo\_retrieval: accuracy (percent) on test, mean of qab; no selection: nothing is trained on the target. more: trained on tagging. $\dagger$ same data as the training task: more on tagging. Incomplete: 2 of 4 cells (1 partial, 1 waiting). Raised 2/3: the mean of 2 of 3 seeds. Bold: the best of its column.}
+\caption{Gain over none in points, paired by seed: mean over zero-shot languages and 3 seeds $\pm$ standard error. tagging: f1 (percent) on test, mean of qab qac; chosen: trial and epoch with the highest f1 on tagging/dev/qaa. demo\_retrieval: accuracy (percent) on test, mean of qab; no selection: nothing is trained on the target. more: trained on tagging. $\dagger$ same data as the training task: more on tagging. Incomplete: 2 of 4 cells (1 not run, 1 partial). Raised 2/3: the mean of 2 of 3 seeds. Bold: the best of its column.}
 \label{tab:tiny-gain}
 \begin{tabular}{lrr}
 \toprule
 intermediate & tagging & demo\_retrieval \\
 \midrule
 supersense & $+$11.0 {\scriptsize $\pm$ 1.0}$^{2/3}$ & \textbf{$+$7.0} {\scriptsize $\pm$ 0.6} \\
-more & \textit{waiting} & $+$0.0 {\scriptsize $\pm$ 0.6} \\
+more & \textit{not run} & $+$0.0 {\scriptsize $\pm$ 0.6} \\
 \bottomrule
 \end{tabular}
 \end{table}
@@ -74,7 +75,7 @@ def test_markdown_of_an_incomplete_matrix(tmp_path: Path) -> None:
 
 def test_latex_of_an_incomplete_matrix(tmp_path: Path) -> None:
     store = incomplete(tmp_path / "s", "score/more>tagging")
-    assert export(store.transfer("gain"), "latex").decode() == LATEX
+    assert export(store.transfer("gain", draws=0), "latex").decode() == LATEX
 
 
 def test_latex_by_language_has_a_header_of_two_lines(complete: Store) -> None:
@@ -86,7 +87,7 @@ def test_csv_of_a_matrix_has_a_line_per_cell(tmp_path: Path) -> None:
     found = pd.read_csv(io.BytesIO(export(store.transfer(), "csv")), keep_default_na=False)
     cells = found[["intermediate", "target", "value", "seeds", "state", "overlap"]]
     assert cells.to_numpy().tolist() == [
-        ["none", "tagging", "", 0, "waiting", ""],
+        ["none", "tagging", "", 0, "not run", ""],
         ["supersense", "tagging", "56.5", 2, "partial", ""],
         ["more", "tagging", "45.0", 3, "done", "same data as the training task"],
         ["none", "demo_retrieval", "20.0", 3, "done", ""],

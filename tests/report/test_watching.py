@@ -70,7 +70,7 @@ def test_who_is_at_work_on_what_is_shown(world: World, clock: Clock) -> None:
     assert line.split() == [TRIAL, "train", "10/40", "node7", "3", "min"]
     assert f"  {SCORE}" not in said, "it waits for a worker"
     assert "16/18 jobs, about" in said
-    assert "waiting" in said.split("intermediate")[1], "the cell that lacks"
+    assert "running" in said.split("intermediate")[1], "the cell that lacks"
     assert "45.0" in said.split("intermediate")[1], "those that are there"
 
     clock.now = 10.0

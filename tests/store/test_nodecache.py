@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -10,13 +11,16 @@ from pathlib import Path
 
 import pytest
 from helpers import processes, put, unrelated
+from real_work import Run, smallest
 
 from benchmarks.flaky import flaky
 from benchmarks.s3 import new_address
 from sweeper.errors import StoreError
+from sweeper.jobs import Result
 from sweeper.store import bucket, nodecache
 from sweeper.store.commits import commit
 from sweeper.store.files import StoreFiles
+from sweeper.training.work import work
 
 A = unrelated("a")
 FOLDER = f"attempts/{A}/1"
@@ -163,6 +167,40 @@ def test_the_room_of_a_killed_process_is_emptied(
     mine = nodecache.workroom()
     assert [room.exists() for room in (mine, *rooms)] == [True, False, True]
     others[1].communicate("")
+
+
+def test_a_room_that_is_made_while_another_process_sweeps_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path))
+    sweep = (
+        "import fcntl; from sweeper.store import nodecache; room = nodecache.workroom();"
+        "print(room, flush=True)"
+    )
+    lock = fcntl.flock
+
+    def slow(handle: int, how: int) -> None:
+        """Another process comes by before this one has its lock."""
+        monkeypatch.setattr(fcntl, "flock", lock)
+        subprocess.run([sys.executable, "-c", sweep], check=True, stdout=subprocess.DEVNULL)
+        lock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", slow)
+    assert nodecache.workroom().is_dir()
+
+
+def test_where_no_room_can_be_made_the_job_says_so(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no job's fault, and no worker dies of it."""
+    driver = Run(smallest(), address)
+    given = driver.next()
+    assert given
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "file"))
+    *_, last = work(given[1], driver.files)
+    assert isinstance(last, Result) and (last.status, last.error) == ("failed", "store")
+    assert "must be a folder that can be made" in last.message
 
 
 def test_a_full_disk_of_the_node_is_said(

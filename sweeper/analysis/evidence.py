@@ -1,0 +1,170 @@
+"""The examples behind a study's scores, as one vector per run whose mean is the score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from sweeper.analysis import outcomes
+from sweeper.analysis.outcomes import Vector
+from sweeper.analysis.view import Part, View
+from sweeper.store import tables
+
+if TYPE_CHECKING:
+    from sweeper.analysis.averaging import Key
+
+
+@dataclass
+class _Language:
+    """The examples of a target in one language: their ids, and which number each is below.
+
+    Without ``ids`` where two examples have the same: then it is their place that tells them apart.
+    """
+
+    ids: pa.Array | None
+    count: int
+    numbers: NDArray[np.int64]
+    majority: float
+
+
+@dataclass
+class _Target:
+    """The runs of one target that could be taken apart, by row, seed and language."""
+
+    languages: dict[str, _Language] = field(default_factory=dict)
+    runs: dict[tuple[str, int, str], Vector] = field(default_factory=dict)
+    known: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
+
+
+class Evidence:
+    """Reads the examples of one target after another, once each while it is asked for.
+
+    Args:
+        view: The study.
+        values: The main score of every row, target, seed, split and language.
+    """
+
+    def __init__(self, view: View, values: Mapping[Key, float]) -> None:
+        self.view = view
+        self.values = values
+        self._name: tuple[str, str] | None = None
+        self._target = _Target()
+
+    def run(
+        self, row: str, target: str, split: str, seed: int, codes: Sequence[str]
+    ) -> Vector | None:
+        """What each example adds to the mean over some languages; None if that is not known.
+
+        Examples that bear one id in several languages are translations of one another, or have
+        nothing in common but their number: in both cases they are taken as one, so that what
+        they share is not counted as many times as there are languages.
+        """
+        loaded = self._of(target, split)
+        found = [loaded.runs.get((row, seed, code)) for code in codes]
+        there = [one for one in found if one is not None]
+        if not there or len(there) < len(found):
+            return None
+        if len(codes) == 1:
+            return there[0]
+        numbers = [loaded.languages[code].numbers for code in codes]
+        kept = np.unique(np.concatenate(numbers))
+        made = np.full(len(kept), sum(float(one.mean()) for one in there) / len(codes))
+        for own, one in zip(numbers, there, strict=True):
+            scale = len(kept) / (len(codes) * len(one))
+            made[np.searchsorted(kept, own)] += (one - one.mean()) * scale
+        return made
+
+    def majority(self, target: str, split: str, codes: Sequence[str]) -> float:
+        """What one answer to everything scores at best, in percent: mean over languages."""
+        languages = self._of(target, split).languages
+        there = [languages[code].majority for code in codes if code in languages]
+        return sum(there) / len(codes) if there else 0.0
+
+    def _of(self, target: str, split: str) -> _Target:
+        if self._name != (target, split):
+            self._name, self._target = (target, split), self._load(target, split)
+        return self._target
+
+    def _load(self, target: str, split: str) -> _Target:
+        kind = self.view.plan.cards[target].kind
+        metric = self.view.metric(target)
+        parts = [p for p in self.view.parts if (p.target, p.split) == (target, split)]
+        made = _Target()
+        taken: dict[str, Vector | None] = {}  # by unit: seeds may share one
+        for part, rows in self._rows(kind, parts):
+            assert part.unit is not None
+            value = self.values.get((part.intermediate, target, part.seed, split, part.language))
+            if value is None:
+                continue
+            if part.unit not in taken:
+                taken[part.unit] = _aligned(made, kind, metric, value, part.language, rows)
+            found = taken[part.unit]
+            if found is not None:
+                made.runs[part.intermediate, part.seed, part.language] = found
+        return made
+
+    def _rows(self, kind: str, parts: Iterable[Part]) -> Iterable[tuple[Part, pa.Table]]:
+        """Every part with the rows of its unit, where they are in the store."""
+        commits = self.view.progress.commits.by_unit
+        by_file: dict[str, list[Part]] = {}
+        for part in parts:
+            name = commits[part.unit].table("examples") if part.unit in commits else None
+            if name:
+                by_file.setdefault(name, []).append(part)
+        for name, own in by_file.items():
+            read = tables.read(self.view.files, "examples", [name], outcomes.columns(kind))
+            units = _by_unit(read)
+            for part in own:
+                if part.unit in units:
+                    yield part, units[part.unit]
+
+
+def _by_unit(rows: pa.Table) -> dict[str, pa.Table]:
+    """The rows of each unit; those that a job wrote twice, for two languages, once."""
+    place = ["unit", "split", "language"]
+    if not rows.num_rows:
+        return {}
+    changed = np.zeros(rows.num_rows, bool)
+    for name in place:
+        codes = rows[name].combine_chunks().dictionary_encode().indices.to_numpy()
+        changed[1:] |= codes[1:] != codes[:-1]
+    bounds = [0, *np.flatnonzero(changed).tolist(), rows.num_rows]
+    found: dict[str, pa.Table] = {}
+    for start, stop in pairwise(bounds):
+        found.setdefault(rows["unit"][start].as_py(), rows.slice(start, stop - start))
+    return found
+
+
+def _aligned(
+    made: _Target, kind: str, metric: str, value: float, code: str, rows: pa.Table
+) -> Vector | None:
+    """What a unit's examples add, in the order of the first run in this language."""
+    found = outcomes.outcomes(kind, metric, value, rows)
+    if found is None:
+        return None
+    ids = rows["id"].combine_chunks()
+    if code not in made.languages:
+        told = pc.count_distinct(ids).as_py() == len(ids)
+        names = ids if told else pa.array(map(str, range(len(ids))))
+        made.known = pa.concat_arrays(
+            [made.known, names.filter(pc.invert(pc.is_in(names, made.known)))]
+        )
+        numbers = pc.index_in(names, made.known).to_numpy().astype(np.int64)
+        majority = outcomes.majority(kind, metric, rows)
+        own = _Language(ids if told else None, len(ids), numbers, majority)
+        made.languages[code] = own
+        return found
+    first = made.languages[code]
+    if len(ids) != first.count:
+        return None
+    if first.ids is None or ids.equals(first.ids):
+        return found
+    places = pc.index_in(first.ids, ids)
+    return None if places.null_count else found[places.to_numpy()]
