@@ -239,7 +239,7 @@ class World:
 
     def _training(self, job: Job, selections: dict[str, Any]) -> dict[str, Any]:
         """What a trial was trained with; after its best epoch comes one a point worse."""
-        if job.kind != "tune":
+        if job.kind != "tune" or not selections:
             return {}
         search = self.plan.searches[job.declared["search"]]
         assert job.trial is not None
@@ -249,7 +249,8 @@ class World:
             {"epoch": best, "selections": selections},
             {"epoch": best + 1, "selections": last},
         ]
-        point = dict(search.space.grid[job.trial]) if search.space.grid else {}
+        grid = search.space.grid if search.space.sampler == "grid" else []
+        point = dict(grid[job.trial]) if grid else {}
         return {
             "parameters": json.dumps({"learning_rate": 1e-4} | point),
             "selections": json.dumps(selections),
