@@ -239,7 +239,7 @@ class World:
 
     def _training(self, job: Job, selections: dict[str, Any]) -> dict[str, Any]:
         """What a trial was trained with; after its best epoch comes one a point worse."""
-        if job.kind != "tune":
+        if job.kind != "tune" or not selections:
             return {}
         last = {n: {**one, "value": one["value"] - 1.0} for n, one in selections.items()}
         best = next(iter(selections.values()))["epoch"]
