@@ -9,11 +9,14 @@ from the first start to the last end, so that commits and hand-overs count as id
 Wanted: at least 95 % busy, at most 20 ms of the driver's processor time per job, the last 500
 jobs no slower than 1.2 times the first 500, and less than 1 GB of memory in the driver.
 
-Measured on two shared cores (others' load 3 to 5 beside the sixteen workers)::
+Measured on two cores, otherwise idle (2026-11-20)::
 
-    2097 jobs in 559.4 s: 93.7% busy; a worker was up after 21.0 s, from then 97.4%
-    driver: 15.8 ms CPU per job, 371 MB at most
-    first 500 jobs 151.7 s, last 500 129.0 s (96.9% busy): 0.85
+    2097 jobs in 547.9 s: 95.7% busy; a worker was up after 13.8 s, from then 98.1%
+    driver: 13.9 ms CPU per job, 370 MB at most
+    first 500 jobs 143.7 s, last 500 128.7 s (97.1% busy): 0.90
+
+Others' load of 3 to 5 beside the sixteen workers made that 93.7 %, 15.8 ms and 0.85: all sixteen
+import Ray Tune at once, so the first of them was up after 21.0 s.
 """
 
 from __future__ import annotations
@@ -30,8 +33,9 @@ from pathlib import Path
 from unittest import mock
 
 from benchmarks.world import SLEEP, large_study, size, started
+from sweeper.engine.connecting import RAY_SETTINGS
 from sweeper.engine.dispatch import Event
-from sweeper.engine.sweep import RAY_SETTINGS, execute
+from sweeper.engine.sweep import execute
 from sweeper.store.files import StoreFiles
 
 WORD_SECONDS = 1.0
@@ -99,7 +103,7 @@ def main() -> None:
         progress, driver = started(large_study(given.seeds), files)
         print(f"{size(progress.plan)} of {given.seconds} s on {given.slots} slots")
         cpu = time.process_time()
-        with mock.patch("sweeper.engine.sweep.cores_here", return_value=given.slots):
+        with mock.patch("sweeper.engine.connecting.cores_here", return_value=given.slots):
             if given.profile:
                 profile.enable()
             execute(progress, driver, listener=watch.hear, worker=Sleeper)

@@ -26,6 +26,10 @@ class StoreError(SweeperError):
     """The store cannot be read or written as asked."""
 
 
+class UnreachableError(StoreError):
+    """The disk, network or service of a store failed in a way that may pass."""
+
+
 class DamageError(StoreError):
     """What a marker names is gone or is not what was committed.
 

@@ -119,7 +119,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Result:
-    """A worker's last word on an attempt; ``error`` is its class (`training.work.classify`)."""
+    """A worker's last word on an attempt; ``error`` is its class (`training.causes.classify`)."""
 
     status: str  # done, diverged, failed
     error: str = ""

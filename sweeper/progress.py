@@ -11,7 +11,7 @@ import heapq
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Set
 from typing import Any
 
 from sweeper.addressing import ONLY, Addressing, Resolved
@@ -37,11 +37,14 @@ class Progress:
             not: it tries again).
         leases: Those of the driver that this is the progress of, if other drivers may be about.
         commits: The store's markers, where they are read already.
+        ends: The jobs that are wanted, and with them what they need (see `sweeper.scope`);
+            default: all of the plan.
     """
 
     def __init__(
         self, plan: Plan, resolved: Resolved, files: StoreFiles, *,
         failures: bool = True, leases: Leases | None = None, commits: Commits | None = None,
+        ends: Iterable[str] | None = None,
     ) -> None:  # fmt: skip
         self.plan = plan
         self.files = files
@@ -58,22 +61,23 @@ class Progress:
         self.pruned: set[str] = set()  # settled for their search, and not done
         self.wanted: set[str] = set()
         self.left_by_kind: Counter[str] = Counter()
+        self.cost_by_kind: dict[str, float] = {job.kind: 0.0 for job in plan.jobs.values()}
         self._left: set[str] = set()
         self._blocked: dict[str, str] = {}
         self._redo: set[str] = set()  # committed, but their files are gone and needed again
         self._lacking: dict[str, int] = {}  # wanted job -> how many of its needs are not done
         self._ready: list[tuple[float, str]] = []
         self._intact: set[str] = set()  # jobs whose files were seen: on NFS a look costs
-        self._dropping: dict[str, str] = {}  # losers -> folders that were in use elsewhere
         self._read_asks()
         self._read_pruned()
         if failures:
             self._read_failures()
-        self._derive()
+        last = [key for key in plan.jobs if not self.children[key]]
+        self._derive(last if ends is None else ends)
 
     # -- deriving everything, once -------------------------------------------------------------
 
-    def _derive(self) -> None:
+    def _derive(self, ends: Iterable[str]) -> None:
         self.done = {key for key in self.plan.jobs if self._has(key)}
         for key in self.plan.jobs:
             if key in self.done and (trouble := self._diverged(key)):
@@ -85,7 +89,7 @@ class Progress:
         needed = {need for key, job in self.plan.jobs.items() if key not in self.done
                   for need in job.needs if need in self.done}  # fmt: skip
         self._look_at(need for need in needed if self._leaves_files(need))
-        self._want(key for key in self.plan.jobs if not self.children[key])
+        self._want(ends)
 
     def _want(self, ends: Iterable[str]) -> None:
         """Make jobs that are not done part of the work, and what they lack, up the plan."""
@@ -103,7 +107,7 @@ class Progress:
             self._count_lacking(key)
             if key not in self.failures and key not in self._blocked:
                 self._left.add(key)
-                self.left_by_kind[self.plan.jobs[key].kind] += 1
+                self._count(key, 1)
         for key in [key for key in new if not self._lacking[key]]:
             self._release(key)
 
@@ -204,17 +208,29 @@ class Progress:
         if self._put_off(key):
             return
         job = self.plan.jobs[key]
-        if job.kind == "score" and self.addressing.units(key) is None:
-            self._release_without_winner(key)
+        undecided = self._undecided(job)
+        if undecided:
+            self._release_without_winner(key, undecided)
             return
         if self.addressing.pruned(key):
             self._prune(key)
             return
         self._offer(key)
 
-    def _release_without_winner(self, key: str) -> None:
-        """A score whose search has no finished trial: a pruned one goes on, or it cannot be."""
-        search = self.plan.searches[self.plan.jobs[key].declared["checkpoint"]["search"]]
+    def _undecided(self, job: Job) -> Search | None:
+        """The search that a job's settings rest on, if that has ended without a winner."""
+        stage = self.addressing.stage_search(job)
+        if stage:
+            return None if self.addressing.winner(stage, stage.selections[0]) else stage
+        if self.addressing.units(job.key) is not None:
+            return None
+        if job.kind == "score":
+            return self.plan.searches[job.declared["checkpoint"]["search"]]
+        followed = self.addressing.followed(job)
+        return followed[0] if followed and not self.addressing.winner(*followed) else None
+
+    def _release_without_winner(self, key: str, search: Search) -> None:
+        """A job that needs a winner where none finished: a pruned one goes on, or it fails."""
         revived = self.addressing.revived(search)
         if revived is None:
             self.fail(key, f"no trial of the search {search.key} finished: all diverged")
@@ -266,7 +282,12 @@ class Progress:
     def _leave(self, key: str) -> None:
         if key in self._left:
             self._left.discard(key)
-            self.left_by_kind[self.plan.jobs[key].kind] -= 1
+            self._count(key, -1)
+
+    def _count(self, key: str, by: int) -> None:
+        job = self.plan.jobs[key]
+        self.left_by_kind[job.kind] += by
+        self.cost_by_kind[job.kind] += by * job.cost
 
     def _block(self, culprit: str) -> None:
         """Mark everything below a failed job that is not done as blocked by it."""
@@ -381,13 +402,14 @@ class Progress:
         name = self.addressing.pruned_name(key)
         return "" if not name or name in self.records or self.addressing.commit(key) else name
 
-    def stopped_early(self, key: str) -> bool:
-        """Whether a trial that has ended was pruned; then its search goes on without it."""
-        if self.addressing.pruned(key) is None:
-            return False
+    def stopped_early(self, key: str) -> str:
+        """Why a trial that has ended was pruned; then its search goes on without it; "": not."""
+        record = self.addressing.pruned(key)
+        if record is None:
+            return ""
         for other in [key, *self.claims.land(key)]:
             self._release(other)
-        return True
+        return str(record["why"])
 
     def fail(self, key: str, reason: str) -> None:
         """Mark a job as failed; what depends on it is blocked."""
@@ -466,43 +488,6 @@ class Progress:
             for unit in set((self.addressing.units(key) or {}).values())
         )
         return sum(count - 1 for count in seen.values())
-
-    def losers(self) -> Iterator[str]:
-        """Addresses of trials that lost a search which is scored: their checkpoints can go."""
-        scores: dict[str, list[Job]] = {}
-        for job in self.plan.jobs.values():
-            if job.kind == "score" and "search" in job.declared["checkpoint"]:
-                scores.setdefault(job.declared["checkpoint"]["search"], []).append(job)
-        for name, jobs in scores.items():
-            if all(job.key in self.done for job in jobs):
-                yield from self._losers_of(self.plan.searches[name])
-
-    def losers_after(self, key: str) -> Iterator[str]:
-        """The losers that the end of one score job makes known."""
-        source = self.plan.jobs[key].declared.get("checkpoint", {}).get("search")
-        if source is None:
-            return
-        children = {c for trial in self.plan.searches[source].trials for c in self.children[trial]}
-        if all(child in self.done for child in children):
-            yield from self._losers_of(self.plan.searches[source])
-
-    def drop(self, losers: Iterable[str]) -> None:
-        """Delete losers' checkpoints; those that a driver of another study reads now, later."""
-        for loser in losers:
-            self._dropping[loser] = self.commits.by_address[loser].folder
-            self.commits.mark_dropped(loser)
-        for loser, folder in list(self._dropping.items()):
-            if not self.claims.in_use(loser):
-                self.files.remove(folder)
-                del self._dropping[loser]
-
-    def _losers_of(self, search: Search) -> Iterator[str]:
-        won = [self.addressing.winner(search, name) for name in search.selections]
-        # By address: a sampler may draw the winner's parameters for another trial too.
-        kept = {self.addressing.address(found[0].key) for found in won if found}
-        commits = [self.addressing.commit(trial) for trial in search.trials]
-        lost = {c.address for c in commits if c and c.address not in kept and not c.dropped}
-        yield from sorted(lost)
 
     # -- reading the store ---------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.pool import Pool
@@ -13,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from sweeper.addressing import Resolved
+from sweeper.engine.budget import Meter
 from sweeper.engine.dispatch import Dispatcher, Event
 from sweeper.graph import Job, Plan
 from sweeper.jobs import JobSpec
@@ -151,7 +153,8 @@ class Cluster:
 
     def __init__(self, progress: Progress, *, slots: int = 3, chance: random.Random | None = None,
                  outcome: Callable[[JobSpec], Outcome | None] | None = None,
-                 driver: Driver | None = None, shared: bool = False) -> None:  # fmt: skip
+                 driver: Driver | None = None, shared: bool = False,
+                 meter: Meter | None = None) -> None:  # fmt: skip
         self.progress = progress
         self.files = progress.files
         self.chance = chance or random.Random(0)
@@ -172,6 +175,7 @@ class Cluster:
             driver=driver,
             shared=lambda: shared and progress.claims.company,
             listener=self.events.append,
+            meter=meter,
         )
 
     def fill(self) -> None:
@@ -203,7 +207,9 @@ class Cluster:
         spec = self.flying.pop(trial)
         if commits:
             job = self.progress.plan.jobs[spec.key]
-            made = self._outcome(spec)
+            made = self._outcome(spec) or outcome_of(job, spec.address)
+            if spec.kind == "score":
+                made = {**made, "scored": list(spec.parents)}
             commit_units(self.files, job, spec.address, spec.units, generation=spec.generation,
                          attempt=spec.attempt, outcome=made)  # fmt: skip
             for unit in spec.units.values():
@@ -303,3 +309,10 @@ def base_only(weights: str = "w") -> Resolved:
     """A resolved base model that no folder stands behind."""
     made = {"name": "x", "ref": {"hub": "x", "revision": "r"}, "weights": weights}
     return Resolved(base={**made, "tokenizer": "t"})
+
+
+def free_port() -> int:
+    """A port of this machine where nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from analysis.world import TINY, World, study
+from report.checkpoints import Trained
 from report.submission_world import Predicted, write_data
 from report.submission_world import study as made_study
 
@@ -161,14 +162,52 @@ def test_predictions_are_exported_and_scored(folder: Path, capsys: Capture) -> N
     assert json.loads(Path("named/predictions.json").read_text())["targets"]["xnli"]["seed"] == 0
     for wrong, why in {
         ("export", "predictions"): "Give `--output FOLDER`",
-        ("export", "predictions", "--format", "csv", "-o", "x"): "The format xtreme is that of",
-        ("export", "scores", "--format", "xtreme"): "The format xtreme is that of",
-        ("export", "scores", "--target", "xnli"): "Say `sweeper export predictions`",
+        ("export", "predictions", "--format", "csv", "-o", "x"): "exported as xtreme; you",
+        ("export", "scores", "--format", "xtreme"): "scores is exported as csv, parquet, json,",
+        ("export", "scores", "--target", "xnli"): "goes with `sweeper export predictions`",
         ("export", "scores", "one", "two"): "and a store, not",
         ("score", "nowhere"): "no folder of predictions",
     }.items():
         assert sweeper(*wrong) == 1, wrong
         assert why in capsys.readouterr().err, wrong
+
+
+def test_searches_figures_and_checkpoints_are_exported(folder: Path, capsys: Capture) -> None:
+    Trained(Path("runs/tiny"), study(targets={"tagging": None}, intermediates={"supersense": None},
+                                     seeds=[0])).run()  # fmt: skip
+    for words, said in {
+        ("matrix", "--value", "gain", "-o", "gains.svg"): "gains.svg: ",
+        ("-o", "matrix.xlsx"): "matrix.xlsx: ",
+        ("-o", "matrix.tex"): "matrix.tex: ",
+        ("scores", "-o", "scores.json"): "scores.json: ",
+        (
+            "searches",
+            "-o",
+            "s.db",
+        ): "s.db: 2 searches; look at them: optuna-dashboard sqlite:///s.d",
+        ("searches", "-o", "s.log"): "optuna-dashboard s.log",
+        ("checkpoint", "tagging", "out"): "out: supersense, seed 0, for tagging",
+        ("checkpoint", "tagging", "runs/tiny", "-o", "again"): "again: supersense, seed 0",
+    }.items():
+        assert sweeper("export", *words) == 0, words
+        assert said in capsys.readouterr().err, words
+    assert (
+        "<svg" in Path("gains.svg").read_text() and r"\toprule" in Path("matrix.tex").read_text()
+    )
+    assert len(json.loads(Path("scores.json").read_text())) == 4 * 5
+    assert (Path("out") / "model.safetensors").is_file()
+    for wrong, why in {
+        ("checkpoint", "tagging"): "`sweeper export checkpoint TARGET FOLDER [STORE]`",
+        ("checkpoint", "tagging", "new", "--public"): "give `--push-to-hub OWNER/NAME` with it",
+        ("scores", "--push-to-hub", "me/x"): "goes with `sweeper export checkpoint`",
+        ("searches",): "Give `--output FILE.db`",
+        ("matrix", "--width", "5"): "`--width` is that of a figure (png, svg, pdf), not csv",
+        ("-o", "x.png", "--width", "1"): "3 to 100 inches wide; you asked for 1",
+        ("-o", "x.png", "--aggregate", "xtreme"): "Figures are of the matrix alone",
+    }.items():
+        assert sweeper("export", *wrong) == 1, wrong
+        assert why in capsys.readouterr().err, wrong
+    assert not Path("new").exists()
 
 
 def test_averages_of_a_benchmark(folder: Path, capsys: Capture) -> None:
@@ -238,6 +277,13 @@ def test_errors_are_one_sentence_and_exit_with_1(folder: Path, capsys: Capture) 
         ("plan", "dmo"): "Did you mean 'demo'?",
         ("plan", "no.yaml"): "no study file no.yaml",
         ("run", "no.yaml"): "no study file no.yaml",
+        ("run", "demo", "--max-gpu-hours", "0"): "--max-gpu-hours must be a number above 0",
+        ("run", "demo", "--max-gpus", "0"): "--max-gpus must be a number above 0",
+        ("run", "demo", "--until", "0m"): "--until must be a moment to come",
+        ("run", "demo", "--until", "soon"): "--until takes a duration",
+        ("run", "demo", "--rows", "surfase"): "Did you mean 'surface'?",
+        ("plan", "demo", "--columns", "none"): "demo has no column 'none'.",
+        ("plan", "demo", "--only", "train"): "No job of demo is in --only train.",
     }.items():
         assert sweeper(*words) == 1, words
         err = capsys.readouterr().err
@@ -273,6 +319,17 @@ def test_plan_before_and_after(folder: Path, capsys: Capture) -> None:
     assert "18 are left" in said and "no more checkpoints" in said
 
 
+def test_a_part_of_a_study_is_planned(folder: Path, capsys: Capture) -> None:
+    file = write_study(folder / "tiny.yaml")
+    words = ("plan", str(file), "--rows", "none,supersense", "--columns", "tagging")
+    assert sweeper(*words) == 0
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if "--rows" in line]
+    assert told.startswith("--rows none,supersense --columns tagging: ")
+    World(Path("runs/tiny"))
+    assert sweeper(*words) == 0
+    assert told in capsys.readouterr().out
+
+
 def test_what_was_run_with_broken_rows_left_out_is_planned_so(
     folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,7 +340,7 @@ def test_what_was_run_with_broken_rows_left_out_is_planned_so(
     assert "runs/tiny has 50 of 50 jobs; nothing is left." in said and "last run" not in said
     assert sweeper("plan", str(file)) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "has 0 of 50 jobs" in said and said.endswith("see `sweeper plan --keep-going`.")
+    assert "has 0 of 50 jobs" in said and "see `sweeper plan --keep-going`." in said
     monkeypatch.setattr("sweeper.analysis.view.View.skipped", lambda view: {"topic/dev/qaa": 3})
     assert sweeper("matrix") == 0
     assert "3 broken rows left out\n  topic/dev/qaa: 3" in capsys.readouterr().out
@@ -384,7 +441,12 @@ def test_a_run_of_which_every_job_failed_was_not_all_done_before(
 
 @pytest.mark.parametrize(
     ("why", "code"),
-    [("stopped by SIGINT", 130), ("stopped by SIGTERM", 143), ("The disk is full.", 1)],
+    [
+        ("stopped by SIGINT", 130),
+        ("stopped by SIGTERM", 143),
+        ("The disk is full.", 1),
+        ("stopped by its budget of 2 slot-hours", 0),
+    ],
 )
 def test_a_stopped_run_says_how_to_go_on(
     folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, why: str, code: int

@@ -15,9 +15,27 @@ from sweeper.cli.words import app
 from sweeper.errors import SweeperError
 from sweeper.redaction import redacted
 
-from sweeper.cli import sweeps, answers, queries, tasks, stores  # isort: skip  (the order in --help)
+# In the order of --help.
+from sweeper.cli import (  # isort: skip
+    beginning, sweeps, submitting, doctor, answers, reports, queries, exports, tasks, cleaning,
+    stores,
+)  # fmt: skip
 
-__all__ = ["answers", "app", "main", "queries", "stores", "sweeps", "tasks"]
+__all__ = [
+    "answers",
+    "app",
+    "beginning",
+    "cleaning",
+    "doctor",
+    "exports",
+    "main",
+    "queries",
+    "reports",
+    "stores",
+    "submitting",
+    "sweeps",
+    "tasks",
+]
 
 
 def main() -> NoReturn:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli.words import StoreArgument, StudyOption, app
+from sweeper.cli.words import JsonOption, StoreArgument, StudyOption, app, print_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +73,7 @@ def sql(
     store: StoreArgument = None,
     study: StudyOption = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, whole.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Answer a query in SQL, over all studies of a store or one."""
     from sweeper.analysis.store import Store, only_store
@@ -81,5 +82,7 @@ def sql(
     found = Store(only_store(store)).sql(query, study)
     if as_csv:
         _print_csv(found)
+    elif as_json:
+        print_json(found.to_dict("records"))
     else:
         print_rows(console(), found)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.words import app
+from sweeper.cli.words import JsonOption, app, print_json
 
 store_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(store_app, name="store", help="Look after a store.")
@@ -27,7 +27,7 @@ def verify(
     repair: Annotated[
         bool, typer.Option("--repair", help="Make damaged commits count as not there.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all findings as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check every marker, file, hash, row and reference of a store.
 
@@ -46,7 +46,7 @@ def verify(
     again = report.consequences(files, verified)
     repaired = checks.repair(files, verified) if repair else 0
     if as_json:
-        typer.echo(report.as_json(verified, again, repaired))
+        print_json(report.data_of(verified, again, repaired))
     else:
         report.print_verified(console(), files.address, verified, again, repaired)
     if any(not (repaired and fault.withdraws) for fault in verified.faults):

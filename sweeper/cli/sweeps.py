@@ -7,7 +7,28 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from sweeper.cli.cluster import ServerOption, driver_log, there
+from sweeper.cli.costs import (
+    CountsOption,
+    GpuOption,
+    MostHoursOption,
+    MostMoneyOption,
+    PricesOption,
+    estimated,
+)
+from sweeper.cli.limits import (
+    ColumnsOption,
+    GpusOption,
+    HoursOption,
+    OnlyOption,
+    RowsOption,
+    UntilOption,
+    budget_of,
+    scope_of,
+    told,
+)
 from sweeper.cli.words import (
+    JsonOption,
     KeepGoingOption,
     NoLimitsOption,
     StoreArgument,
@@ -18,6 +39,7 @@ from sweeper.cli.words import (
     WithoutOption,
     app,
     load,
+    print_json,
     store_of,
     view_of,
 )
@@ -36,11 +58,22 @@ def plan(
     tasks: TasksOption = None,
     without: WithoutOption = None,
     keep_going: KeepGoingOption = False,
+    only: OnlyOption = None,
+    rows: RowsOption = None,
+    columns: ColumnsOption = None,
+    gpu: GpuOption = None,
+    gpus: CountsOption = None,
+    prices: PricesOption = None,
+    max_gpu_hours: MostHoursOption = None,
+    max_cost: MostMoneyOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show a study's jobs, what is done and left, and if its disk will do."""
+    """Show a study's jobs, what is done and left, what that costs, and if its disk will do."""
     from sweeper.disk import check_disk
     from sweeper.planning import plan as make_plan
     from sweeper.progress import Progress
+    from sweeper.report.costs import check_budget, print_estimate
+    from sweeper.report.data import plan_data
     from sweeper.report.datalist import print_data
     from sweeper.report.overview import print_plan
     from sweeper.report.terminal import console, say
@@ -48,20 +81,30 @@ def plan(
     from sweeper.store.files import StoreFiles, has_store
 
     planned = make_plan(load(study, no_limits, tasks, without, keep_going))
+    scope = scope_of(only, rows, columns)
+    ends = scope.ends(planned)
     address = store or f"runs/{planned.study.name}"
     progress, other = None, False
-    if has_store(address):
-        files = StoreFiles(address)
+    files = StoreFiles(address) if has_store(address) else None
+    if files is not None:
         resolved = resolved_offline(planned, files)
-        progress = Progress(planned, resolved, files) if resolved else None
+        progress = Progress(planned, resolved, files, ends=ends) if resolved else None
         other = kept_going(files, planned.study.name) and not planned.study.keep_going
-    out = console()
-    print_plan(out, planned, progress, address)
-    if other:
-        told = "Its last run left broken rows out, and that is other work than this"
-        say(out, f"{told}: see `sweeper plan --keep-going`.", "yellow")
-    print_data(out, planned)
+    cost = estimated(planned, progress, files, gpu=gpu, gpus=gpus, prices=prices, ends=ends)
+    if as_json:
+        print_json(plan_data(planned, progress, address, cost))
+    else:
+        out = console()
+        print_plan(out, planned, progress, address)
+        if scope:
+            say(out, told(scope, planned))
+        if other:
+            last = "Its last run left broken rows out, and that is other work than this"
+            say(out, f"{last}: see `sweeper plan --keep-going`.", "yellow")
+        print_data(out, planned)
+        print_estimate(out, cost)
     check_disk(planned, address, progress)
+    check_budget(cost, max_gpu_hours, max_cost)
 
 
 @app.command()
@@ -75,6 +118,12 @@ def run(
     tasks: TasksOption = None,
     without: WithoutOption = None,
     keep_going: KeepGoingOption = False,
+    only: OnlyOption = None,
+    rows: RowsOption = None,
+    columns: ColumnsOption = None,
+    max_gpu_hours: HoursOption = None,
+    until: UntilOption = None,
+    max_gpus: GpusOption = None,
 ) -> None:
     """Do what a study asks for and its store lacks; show the results."""
     from sweeper.analysis.store import Store
@@ -83,15 +132,22 @@ def run(
     from sweeper.report.overview import print_results
     from sweeper.report.terminal import console
 
+    budget, scope = budget_of(max_gpu_hours, until, max_gpus), scope_of(only, rows, columns)
     loaded = load(study, no_limits, tasks, without, keep_going)
     if without:
         typer.echo(f"{loaded.name}: {loaded.description}", err=True)
     place = store or f"runs/{loaded.name}"
-    summary = sweep(loaded, place, address=address, watch=live.watch)
+    summary = sweep(loaded, place, address=address, watch=live.watch, scope=scope, budget=budget)
     view = Store(place).view(loaded.name)
     if summary.stopped:
         _stopped(summary, view)
     typer.echo(f"Done now: {_made(summary)}.\n", err=True)
+    if summary.outside:
+        typer.echo(
+            f"{summary.outside} cells of the matrix are not in {scope}; without it they are done "
+            "too.\n",
+            err=True,
+        )
     print_results(console(), view)
     if not summary.complete:
         _failed(summary.failed, summary.blocked, place)
@@ -112,12 +168,16 @@ def _made(summary: Summary) -> str:
 
 
 def _stopped(summary: Summary, view: View) -> NoReturn:
+    from sweeper.engine.budget import USED_UP
+
     left = len(view.progress.left)
     typer.echo(
         f"{summary.stopped}: {summary.done} jobs are done, {left} are left, and nothing that was "
         "committed is lost. The same command goes on from here.",
         err=True,
     )
+    if summary.stopped.startswith(USED_UP):  # as asked for: nothing to try again
+        raise typer.Exit(0)
     signals = {f"stopped by {s.name}": 128 + s for s in (signal.SIGINT, signal.SIGTERM)}
     raise typer.Exit(signals.get(summary.stopped, 1))
 
@@ -137,8 +197,11 @@ def stop(
         str | None, typer.Argument(help="A study of the store, or its file; default: all.")
     ] = None,
     store: StoreOption = None,
+    address: ServerOption = None,
 ) -> None:
     """Ask the sweeps that run on a store, anywhere, to save and stop; wait until they have."""
+    if address is not None:
+        there(address, "stop", study, store)
     from sweeper.report.stopping import stop as ask
     from sweeper.store.drivers import Drivers
     from sweeper.store.files import StoreFiles
@@ -160,9 +223,17 @@ def status(
     watch: Annotated[
         bool, typer.Option("--watch", help="Show a sweep that runs, anywhere, until it ends.")
     ] = False,
+    address: ServerOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show how far the studies of a store are, and what failed."""
+    if address is not None:
+        named, shown = (study or store, given) if given is not None else (study, store)
+        asked = {"--where": where, "--watch": watch, "--json": as_json}
+        more = [option for option, wanted in asked.items() if wanted]
+        there(address, "status", named, shown, *more)
     from sweeper.analysis.store import Store, only_store
+    from sweeper.report.data import status_data, where_data
     from sweeper.report.overview import print_status, print_where
     from sweeper.report.terminal import console
 
@@ -170,6 +241,8 @@ def status(
         given, study = store_of(store, given)
     opened = Store(only_store(given or store))
     out = console()
+    if watch and as_json:
+        raise StoreError("`--watch` shows a sweep as it runs; for programs ask `--json` again.")
     if watch:
         from sweeper.report.watching import Watched
         from sweeper.report.watching import watch as show
@@ -180,23 +253,37 @@ def status(
         from sweeper.analysis.where import where as account
 
         rows: list[Any] = opened.trials(study=study).to_dict("records")
-        print_where(out, account(rows))
+        found = account(rows)
+        print_json(where_data(found)) if as_json else print_where(out, found)
         return
-    for name in [study] if study else opened.studies():
-        print_status(out, opened.view(name))
+    views = map(opened.view, [study] if study else opened.studies())
+    if as_json:
+        print_json({"store": opened.files.address, "studies": list(map(status_data, views))})
+        return
+    for view in views:
+        print_status(out, view)
 
 
 JobArgument = Annotated[str, typer.Argument(help="A job's key, as `run` prints it.")]
 
 
 @app.command()
-def why(job: JobArgument, store: StoreOption = None, study: StudyOption = None) -> None:
+def why(
+    job: JobArgument,
+    store: StoreOption = None,
+    study: StudyOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Say why a job is done or not, and in which inputs it differs from the nearest done one."""
     from sweeper.report.terminal import console
-    from sweeper.report.why import print_why
+    from sweeper.report.why import print_why, why_data
 
     view = view_of(store, study)
-    print_why(console(), view, _key(view, job))
+    key = _key(view, job)
+    if as_json:
+        print_json(why_data(view, key))
+    else:
+        print_why(console(), view, key)
 
 
 def _key(view: View, job: str) -> str:
@@ -207,8 +294,24 @@ def _key(view: View, job: str) -> str:
 
 
 @app.command()
-def logs(job: JobArgument, store: StoreOption = None, study: StudyOption = None) -> None:
-    """Print the log of a job's newest attempt."""
+def logs(
+    job: Annotated[
+        str, typer.Argument(help="A job's key, as `run` prints it; with --driver, a study.")
+    ],
+    store: StoreOption = None,
+    study: StudyOption = None,
+    driver: Annotated[
+        bool, typer.Option("--driver", help="What a submitted study's sweep itself prints.")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="With --driver: go on until the sweep has ended.")
+    ] = False,
+    address: ServerOption = None,
+) -> None:
+    """Print the log of a job's newest attempt, or of a submitted study's driver."""
+    if driver:
+        driver_log(address, job, store, follow)
+        return
     view = view_of(store, study)
     key = _key(view, job)
     name = view.newest_log(key)

@@ -8,10 +8,12 @@ import typer
 
 from sweeper.cli.words import (
     DataOption,
+    JsonOption,
     KeepGoingOption,
     TasksOption,
     app,
     data_folder,
+    print_json,
 )
 
 tasks_app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
@@ -19,16 +21,25 @@ app.add_typer(tasks_app, name="tasks", help="List the tasks that have a card; ch
 
 
 @tasks_app.callback()
-def tasks(context: typer.Context, tasks: TasksOption = None, data: DataOption = None) -> None:
+def tasks(
+    context: typer.Context,
+    tasks: TasksOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """List the tasks that have a card: role, kind, languages, sizes, licence, and their data."""
     if context.invoked_subcommand is not None:
         context.obj = (tasks, data)
         return
     from sweeper.planning import cards_with
-    from sweeper.report.tasklist import print_tasks
+    from sweeper.report.tasklist import data_of_cards, print_tasks
     from sweeper.report.terminal import console
 
-    print_tasks(console(), cards_with(tasks), data_folder(data))
+    cards, folder = cards_with(tasks), data_folder(data)
+    if as_json:
+        print_json(data_of_cards(cards, folder))
+    else:
+        print_tasks(console(), cards, folder)
 
 
 @tasks_app.command()
@@ -40,6 +51,7 @@ def check(
     tasks: TasksOption = None,
     data: DataOption = None,
     keep_going: KeepGoingOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Read every row of the tasks whose data is there, and hold it against their cards.
 
@@ -47,6 +59,7 @@ def check(
     left out, or is not there though its task is named.
     """
     from sweeper.planning import cards_with
+    from sweeper.report.data import check_data
     from sweeper.report.taskcheck import check_tasks, print_check
     from sweeper.report.terminal import console
 
@@ -54,5 +67,11 @@ def check(
     cards = cards_with(tasks or above)
     out = console()
     checks = check_tasks(cards, names or [], data_folder(data or folder), keep_going=keep_going)
-    if not print_check(out, cards, checks):
+    if as_json:
+        told = check_data(checks)
+        print_json(told)
+        good = told["good"]
+    else:
+        good = print_check(out, cards, checks)
+    if not good:
         raise typer.Exit(1)

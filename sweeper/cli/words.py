@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeper.errors import DataError
+from sweeper.errors import DataError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ app = typer.Typer(
     name="sweeper",
     help="Which intermediate training helps which target, in which language: sweep and see.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -57,9 +57,16 @@ class Format(StrEnum):
 
     csv = "csv"
     parquet = "parquet"
+    json = "json"
     markdown = "markdown"
     latex = "latex"
+    xlsx = "xlsx"
+    png = "png"
+    svg = "svg"
+    pdf = "pdf"
     xtreme = "xtreme"
+    sqlite = "sqlite"
+    journal = "journal"
 
 
 class What(StrEnum):
@@ -70,6 +77,8 @@ class What(StrEnum):
     examples = "examples"
     trials = "trials"
     predictions = "predictions"
+    searches = "searches"
+    checkpoint = "checkpoint"
 
 
 StudyArgument = Annotated[
@@ -107,9 +116,19 @@ DataOption = Annotated[
 AggregateOption = Annotated[
     Benchmark | None, typer.Option(help="The averages of a benchmark in the matrix's place.")
 ]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print it as one JSON document, for programs.")
+]
 StudyOption = Annotated[
     str | None, typer.Option("--study", help="A study of the store; default: the only one.")
 ]
+
+
+def print_json(data: Any) -> None:
+    """Print what a command found as JSON, in place of its tables."""
+    from sweeper.report.asjson import as_json
+
+    typer.echo(as_json(data))
 
 
 def load(
@@ -175,3 +194,16 @@ def store_of(study: str | None, store: str | None) -> tuple[str, str | None]:
 
         name = Study.load(study).name
     return store or f"runs/{name}", name
+
+
+def check_aggregate(
+    aggregate: Benchmark | None, value: Value, by: Axis, what: What = What.matrix
+) -> None:
+    """`StoreError` where a benchmark's averages are asked for together with something else."""
+    asked = (value, by, what)
+    if aggregate is not None and asked != (Value.score, Axis.task, What.matrix):
+        raise StoreError(
+            f"The averages of {aggregate} are of scores, over all languages, in the place of the "
+            f"matrix; you asked for {value} by {by} of {what}. Leave `--aggregate` or the others "
+            "out."
+        )

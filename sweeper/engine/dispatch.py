@@ -7,18 +7,19 @@ imports each).
 
 from __future__ import annotations
 
-import heapq
 import logging
 import time
 import uuid
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweeper import failures
+from sweeper.engine.budget import Budget, Meter
 from sweeper.engine.deaths import Death
 from sweeper.engine.events import Event, log_event
+from sweeper.engine.judging import Judge
+from sweeper.engine.queues import Queue, columns_in_order
 from sweeper.errors import StoreError, SweeperError
 from sweeper.graph import Job
 from sweeper.inputs import Inputs
@@ -30,18 +31,6 @@ from sweeper.tuning.pruning import Prunings
 from sweeper.tuning.searches import Searches
 
 log = logging.getLogger("sweeper")
-
-LIMITS = {
-    "data": 1,  # what the job reads is missing or breaks a rule: repeating it only repeats it
-    "model": 1,  # the same of a base model or checkpoint
-    "bug": 1,  # the same of our code
-    "out_of_memory": 20,  # each time with half as much on the device at once: it ends by itself
-    "damaged": 3,  # what another job made is not what was committed: it is made again first
-    "infrastructure": 3,  # system, network, or a worker that vanished: passes, or the job's doing
-    "preempted": 100,  # the process or its host was taken away: says nothing about the job
-}
-"""Attempts at a job, per class of the error that ended them; each class is counted apart. A full
-or unwritable store is no job's fault: it stops the sweep. A divergence is an outcome."""
 
 
 @dataclass
@@ -72,6 +61,7 @@ class Dispatcher:
         driver: Whose heartbeat shows what runs; default: one that nobody sees.
         shared: Whether other drivers may want the slots: then none is held for what may come.
         listener: Called with every `Event`; it must not raise.
+        meter: Counts what the jobs of the pool "training" take, and stops them in time.
     """
 
     def __init__(
@@ -84,24 +74,24 @@ class Dispatcher:
         driver: Driver | None = None,
         shared: Callable[[], bool] = lambda: False,
         listener: Callable[[Event], None] | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.progress = progress
+        self.meter = meter or Meter(Budget())
         self.searches = searches
         self.prunings = Prunings(progress)
         self.driver = driver or Driver(progress.files, progress.plan.study.name)
         self.listener = listener or log_event
         self.pools: dict[str, Pool] = {}
         self.stopping = ""  # why no more jobs are handed out
-        self.done = 0  # attempts of this driver that were committed
         self._pool_of = pool_of
         self._pool_of_kind = {job.kind: pool_of(job) for job in progress.plan.jobs.values()}
         self._slots = slots
         self._shared = shared
-        self._told = len(progress.failures)
-        # Heaps: longest path first; among equals the one that was ready first.
-        self._queued: dict[str, list[tuple[float, int, str]]] = {}
+        self._judge = Judge(progress, self.driver, self._say, self.stop)
+        self._queued: dict[str, Queue] = {}
+        self._column = columns_in_order(progress.plan, progress.done)
         self._turn: dict[str, int] = {}  # job -> when it was first ready, counted
-        self._attempts: Counter[tuple[str, str]] = Counter()
         self._released: dict[str, float] = {}
         self._promoted = ""  # see `promoted`
         self._deaths: dict[str, Death] = {}  # trial id -> what Ray says of its worker's death
@@ -111,6 +101,7 @@ class Dispatcher:
     def next(self, trial_id: str) -> JobSpec | str | None:
         """A job for a new trial; a pool's name to hold a slot of it; None: nothing for now."""
         self._update_slots()
+        self._mind_budget()
         if self.stopping:
             return None
         self._drain_ready()
@@ -120,6 +111,8 @@ class Dispatcher:
                 if len(pool.running) + len(pool.holds) >= pool.slots:
                     pool.line.append(trial_id)
                 pool.running[trial_id] = spec
+                if name == "training":
+                    self.meter.begin(trial_id)
                 self._show(spec)
                 self._say("started", spec.key)
                 return spec
@@ -135,6 +128,7 @@ class Dispatcher:
     def found_work(self) -> bool:
         """Whether a job is this driver's to do now; it is kept for `next`."""
         self._update_slots()
+        self._mind_budget()
         self._drain_ready()
         for name, pool in self.pools.items():
             pool.kept = pool.kept or self._next_of(name, pool)
@@ -144,14 +138,19 @@ class Dispatcher:
         kept, pool.kept = pool.kept, None
         if kept:
             return kept
-        queued = self._queued.get(name, [])
+        queued = self._queued.get(name)
         while queued and not self.stopping and len(pool.running) < pool.slots:
-            spec = self._start(heapq.heappop(queued)[-1])
+            spec = self._start(queued.pop(self._time_left(name)))
             if spec is not None:
                 return spec
             # It needed no attempt of its own; what it led to may be ready now.
             self._drain_ready()
         return None
+
+    @property
+    def done(self) -> int:
+        """How many attempts of this driver were committed."""
+        return self._judge.done
 
     @property
     def finished(self) -> bool:
@@ -162,10 +161,13 @@ class Dispatcher:
 
     @property
     def waits(self) -> bool:
-        """Whether all that is left hangs on jobs that other drivers are at work on."""
-        if self._busy or self.stopping:
+        """Whether what is left, `found_work` having found none, hangs on others or on hosts.
+
+        Other drivers are at work on it, or there is no slot for it now.
+        """
+        if self._busy or self.stopping or any(pool.kept for pool in self.pools.values()):
             return False
-        return not self._any_ready() and self.progress.waiting
+        return self._any_ready() or self.progress.waiting
 
     @property
     def _busy(self) -> bool:
@@ -182,7 +184,7 @@ class Dispatcher:
             if trial_id not in pool.holds:
                 continue
             self._drain_ready()
-            free = pool.slots - len(pool.running) - len(self._queued.get(name, []))
+            free = pool.slots - len(pool.running) - len(self._queued.get(name, ()))
             wanted = 0 if self._shared() else max(0, min(free, self._to_come(name)))
             if self.stopping or pool.staying > wanted:
                 pool.stopping.add(trial_id)
@@ -195,9 +197,20 @@ class Dispatcher:
                    if self._pool_of_kind[kind] == name)  # fmt: skip
         return left - len(self.pools[name].running)
 
+    def _time_left(self, name: str) -> float:
+        """How long the work left to a pool will take it, in the unit of the jobs' costs."""
+        left = sum(cost for kind, cost in self.progress.cost_by_kind.items()
+                   if self._pool_of_kind[kind] == name)  # fmt: skip
+        return left / max(1, self.pools[name].slots)
+
     def pool_of(self, key: str) -> str:
         """The name of the pool that a job runs in."""
         return self._pool_of(self.progress.plan.jobs[key])
+
+    def _mind_budget(self) -> None:
+        why = "" if self.stopping else self.meter.used_up()
+        if why:
+            self.stop(why)
 
     def _update_slots(self) -> None:
         for name, slots in self._slots().items():
@@ -211,11 +224,12 @@ class Dispatcher:
                 self._released[key] = time.time()
                 name = self._pool_of(self.progress.plan.jobs[key])
                 turn = self._turn.setdefault(key, len(self._turn))
-                entry = (-self.progress.urgency[key], turn, key)
-                heapq.heappush(self._queued.setdefault(name, []), entry)
+                queue = self._queued.setdefault(name, Queue())
+                path, column = self.progress.urgency[key], self._column[key]
+                queue.push(key, path=path, column=column, turn=turn)
         except StoreError as error:  # what other drivers did cannot be read
             self.stop(str(error))
-        self._tell_failures()
+        self._judge.tell_failures()
 
     def _start(self, key: str) -> JobSpec | None:
         """The spec of a job's next attempt; None where it turns out to need none."""
@@ -233,7 +247,7 @@ class Dispatcher:
             self.stop(str(error))
             self.progress.give_back(key)
         except SweeperError as error:
-            self._fail(key, redacted(str(error)))
+            self._judge.fail(key, redacted(str(error)))
         return None
 
     def _spec(self, job: Job, attempt: str) -> JobSpec:
@@ -267,6 +281,7 @@ class Dispatcher:
 
     def progressed(self, trial_id: str, result: dict[str, Any]) -> None:
         """A worker shows a sign of life."""
+        self._mind_budget()
         spec = self._spec_of(trial_id)
         if spec and "step" in result:
             said = {name: result[name] for name in ("phase", "step", "steps")}
@@ -292,13 +307,14 @@ class Dispatcher:
             pool.holds.discard(trial_id)
             pool.stopping.discard(trial_id)
             spec = pool.running.pop(trial_id, None)
+            self.meter.end(trial_id)
             if trial_id in pool.line:
                 pool.line.remove(trial_id)
             elif pool.line:
                 self._promoted = pool.line.popleft()
             if spec is not None:
                 self.driver.running.pop(spec.key, None)
-                self._settle(spec, result or {}, self._deaths.pop(trial_id, Death()))
+                self._judge.settle(spec, result or {}, self._deaths.pop(trial_id, Death()))
 
     def promoted(self) -> str:
         """The trial that is to have the worker that was set free last; "" once it is told.
@@ -312,83 +328,6 @@ class Dispatcher:
     def died(self, trial_id: str, death: Death) -> None:
         """Ray's own word on why a trial's worker died; `ended` follows."""
         self._deaths[trial_id] = death
-
-    def _settle(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
-        """Judge an attempt by the store first: a worker may die after its commit."""
-        if self.progress.committed(spec.key, spec.address, spec.generation):
-            self._committed(spec, result)
-            # A search of which all trials diverged fails its scores with its last commit.
-            self._tell_failures()
-        elif self.progress.stopped_early(spec.key):
-            self._pruned(spec, result)
-        elif result.get("status") == "stopped" or (self.stopping and not result):
-            # The worker may have seen first that its driver is asked to stop; or it was preempted.
-            why = self.stopping or self.driver.asked_to_stop()
-            if why:
-                self.stop(why)
-            self.progress.give_back(spec.key)
-        else:
-            self._retry(spec, result, death)
-
-    def _committed(self, spec: JobSpec, result: dict[str, Any]) -> None:
-        self.done += 1
-        commit = self.progress.commits.by_address[spec.address]
-        if spec.kind == "score":
-            self.progress.drop(list(self.progress.losers_after(spec.key)))
-        outcome = commit.outcome
-        what = "diverged" if outcome["status"] == "diverged" else "done"
-        self._say(what, spec.key, outcome.get("message", ""), seconds=result.get("seconds", 0.0))
-
-    def _pruned(self, spec: JobSpec, result: dict[str, Any]) -> None:
-        why = self.progress.records[spec.pruned]["why"]
-        if not (result or failures.last_words(self.progress.files, spec)):
-            failures.record(self.progress.files, spec, "pruned", why)  # its worker was killed
-        self._say("pruned", spec.key, why, seconds=result.get("seconds", 0.0))
-        self._tell_failures()
-
-    def _retry(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
-        try:
-            self._judge(spec, result, death)
-        except StoreError as error:  # not even the failure can be written: nothing can
-            self.stop(str(error))
-            self.progress.give_back(spec.key)
-
-    def _judge(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
-        files = self.progress.files
-        if self.progress.undermined(spec.key):
-            self._say("retry", spec.key, "its checkpoint was deleted: it lost in another study")
-            self.progress.give_back(spec.key)
-            return
-        said = result or failures.last_words(files, spec)
-        kind = said.get("error") or ("preempted" if death.preempted else "infrastructure")
-        message = redacted(said.get("message") or f"its worker died: {death.message}")
-        if not said:
-            failures.record(files, spec, kind, message)
-        self._attempts[spec.key, kind] += 1
-        if kind == "store":
-            self.stop(message)
-            self.progress.give_back(spec.key)
-            return
-        if kind == "damaged":  # the worker withdrew what it found
-            self.progress.commits.refresh()
-        tried = self._attempts[spec.key, kind]
-        if tried >= LIMITS[kind]:
-            failures.give_up(files, spec, message)
-            self._fail(spec.key, message)
-            return
-        self._say("retry", spec.key, f"attempt {tried} ended: {message}")
-        self.progress.give_back(spec.key)
-
-    def _fail(self, key: str, message: str) -> None:
-        self.progress.fail(key, message)
-        self._tell_failures()
-
-    def _tell_failures(self) -> None:
-        """Say which jobs failed since last time, here or by what another driver committed."""
-        new = list(self.progress.failures.items())[self._told :]
-        self._told += len(new)
-        for key, message in new:
-            self._say("failed", key, message)
 
     def stop(self, why: str) -> None:
         """Hand out nothing more; what runs saves, as soon as it next looks."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -16,17 +14,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sweeper.cores import GPU_SHARE
 from sweeper.disk import check_disk
-from sweeper.engine.daemons import apart, missed
+from sweeper.engine.budget import Budget, Meter
+from sweeper.engine.connecting import connected
 from sweeper.engine.dispatch import Dispatcher
-from sweeper.engine.environment import TUNE_PASSES_ON, hidden, passed_on, runtime_env
+from sweeper.engine.environment import TUNE_PASSES_ON, hidden, passed_on
 from sweeper.engine.events import Event
 from sweeper.engine.heartbeat import beating
+from sweeper.engine.nodes import check_versions
 from sweeper.errors import EngineError
 from sweeper.graph import Job
+from sweeper.losers import drop, losers
 from sweeper.planning import plan
+from sweeper.prices import Prices
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
+from sweeper.scope import Scope, outside
 from sweeper.store.drivers import Driver, Drivers
 from sweeper.store.files import StoreFiles, digest
 from sweeper.store.leases import Leases
@@ -42,7 +46,9 @@ _WAIT_SECONDS = 1.0
 class Summary:
     """How a run ended. ``failed`` maps jobs to reasons, ``blocked`` jobs to the job above them.
 
-    ``done`` counts the study's jobs that are done, ``trained`` those that this run did.
+    ``done`` counts the study's jobs that are done, ``trained`` those that this run did, ``hours``
+    what these took of GPUs (of slots, without GPUs), and ``outside`` the cells of the matrix that
+    this run was not to bring.
     """
 
     done: int
@@ -51,10 +57,12 @@ class Summary:
     blocked: dict[str, str] = field(default_factory=dict)
     stopped: str = ""
     seconds: float = 0.0
+    hours: float = 0.0
+    outside: int = 0
 
     @property
     def complete(self) -> bool:
-        """Whether every job of the study is done."""
+        """Whether every job that was to be done is."""
         return not (self.failed or self.blocked or self.stopped)
 
 
@@ -65,6 +73,8 @@ def run(
     address: str | None = None,
     listener: Listener | None = None,
     watch: Callable[[Progress], contextlib.AbstractContextManager[Listener]] | None = None,
+    scope: Scope | None = None,
+    budget: Budget | None = None,
 ) -> Summary:
     """Do what a study asks for and the store lacks.
 
@@ -75,6 +85,8 @@ def run(
         address: A Ray cluster's address, or "auto"; default: this machine, Ray in process.
         listener: Called with every `sweeper.engine.events.Event`.
         watch: Makes a listener for a progress, as a context that lasts as long as the run.
+        scope: Do these rows, columns or jobs only, and what they need; default: everything.
+        budget: What this run may spend: it stops cleanly, and the next one goes on from there.
 
     Raises:
         StudyError, DataError, ModelError, StoreError: before anything is started.
@@ -84,18 +96,20 @@ def run(
     if not isinstance(study, Study):
         study = Study.load(study)
     planned = plan(study)
+    ends = (scope or Scope()).ends(planned)
+    meter = Meter(budget or Budget())
     files = StoreFiles(store or f"runs/{study.name}", create=True)
     driver = Driver(files, study.name, digest(study.model_dump_json(exclude_unset=True)))
     leases = Leases(driver, Drivers(files))
     resolved = resolve(planned, files)
-    progress = Progress(planned, resolved, files, failures=False, leases=leases)
+    progress = Progress(planned, resolved, files, failures=False, leases=leases, ends=ends)
     check_disk(planned, files.address, progress)
     stopped, did = "", 0
     if progress.left:
         with _listening(progress, listener, watch) as heard:
-            stopped, did = execute(progress, driver, address, heard)
+            stopped, did = execute(progress, driver, address, heard, meter=meter)
         leases.tidy()
-    progress.drop(list(progress.losers()))
+    drop(progress, list(losers(progress)))
     return Summary(
         done=len(progress.done),
         trained=did,
@@ -103,6 +117,8 @@ def run(
         blocked=progress.blocked(),
         stopped=stopped,
         seconds=time.time() - began,
+        hours=meter.hours,
+        outside=outside(planned, ends) if ends is not None else 0,
     )
 
 
@@ -117,37 +133,26 @@ def _listening(
         yield heard
 
 
-# Read by Ray when it is imported: no usage statistics over the network, no progress tables and no
-# handler of Ctrl-C of its own, no log lines of other processes on this terminal, and no saving of
-# Tune's own state, which grows with every job and is never restored.
-RAY_SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_AUTO_INIT": "1",
-    "TUNE_WARN_THRESHOLD_S": "5",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
-}
-
-
 def execute(
     progress: Progress,
     driver: Driver,
     address: str | None = None,
     listener: Listener | None = None,
     worker: type | None = None,
+    meter: Meter | None = None,
 ) -> tuple[str, int]:
     """Run the plan; returns why it stopped early ("" if it did not), and how many jobs it did.
 
     ``worker`` is the trainable that does the jobs, by default `sweeper.engine.worker.Worker`.
     """
-    for name, value in RAY_SETTINGS.items():
-        os.environ.setdefault(name, value)
-    # What becomes of a dead worker's job is said by us, in a sentence.
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
-    with _connected(address):
-        shapes = _Shapes()
+    with connected(address):
+        if address is not None:
+            check_versions()
+        meter = meter or Meter(Budget())
+        shapes = _Shapes(meter.budget.gpus)
+        shapes.pack(progress)
+        meter.share = shapes.share
+        meter.unit = "GPU" if shapes.gpus else "slot"
         dispatcher = Dispatcher(
             progress,
             Searches(progress),
@@ -157,6 +162,7 @@ def execute(
             # Ray in process is this driver's alone; a cluster's slots are everybody's.
             shared=lambda: address is not None and progress.claims.company,
             listener=listener,
+            meter=meter,
         )
         with beating(driver, dispatcher.stop), _interruptible(dispatcher):
             _until_done(dispatcher, shapes, worker)
@@ -169,7 +175,7 @@ def execute(
 
 
 def _until_done(dispatcher: Dispatcher, shapes: _Shapes, worker: type | None) -> None:
-    """Tune as long as there is something to do here; between, wait for other drivers.
+    """Tune as long as there is something to do here; between, wait for others, or for hosts.
 
     On a cluster that others use, Tune is left to wait: it would keep a slot which they may lack.
     """
@@ -191,7 +197,8 @@ def _tune(dispatcher: Dispatcher, shapes: _Shapes, scratch: str, worker: type | 
 
     files = dispatcher.progress.files
     # Not by a runtime environment, which Ray writes to its logs: there are secrets among them.
-    passing = tune.with_parameters(worker or Worker, environment=passed_on(files))
+    environment = {**passed_on(files), GPU_SHARE: str(shapes.share)}
+    passing = tune.with_parameters(worker or Worker, environment=environment)
     tuner = tune.Tuner(
         tune.with_resources(passing, shapes.request),
         tune_config=tune.TuneConfig(
@@ -220,9 +227,12 @@ class _Shapes:
     """The two resource shapes: a GPU (or, without GPUs, a core) for training, a core for data.
 
     Which of the two trains is decided once: hosts with GPUs must be there when a sweep starts.
+    At most ``most`` of what trains are used at once. ``share`` jobs have a GPU together.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        self.share = 1
+        self._most = most
         self._read = -math.inf
         self._slots: dict[str, int] = {}
         nodes = self._nodes()
@@ -237,6 +247,17 @@ class _Shapes:
                 "has). Add a host to it (see cluster/README.md), then start again."
             )
 
+    def pack(self, progress: Progress) -> None:
+        """Let jobs share a GPU, as far as they fit it by what was measured."""
+        if not self.gpus or not self.cores:
+            return
+        from sweeper.packing import jobs_per_gpu
+
+        self.share = min(jobs_per_gpu(progress, Prices.load()), self.cores)
+        self.cores //= self.share
+        self.threads["training"] = self.cores
+        self._read = -math.inf
+
     def pool_of(self, job: Job) -> str:
         """Pool "data" for jobs that need no GPU where there are GPUs, else pool "training"."""
         return "data" if self.gpus and job.kind == "prepare" else "training"
@@ -245,7 +266,7 @@ class _Shapes:
         """What Tune reserves for a trial."""
         from ray import tune
 
-        gpu = {"GPU": 1} if self.gpus and config["pool"] == "training" else {}
+        gpu = {"GPU": 1 / self.share} if self.gpus and config["pool"] == "training" else {}
         cores = self.cores if gpu else 1
         return tune.PlacementGroupFactory([{"CPU": cores, **gpu}])
 
@@ -257,10 +278,14 @@ class _Shapes:
             cores = sum(int(node.get("CPU", 0)) for node in nodes)
             gpus = sum(int(node.get("GPU", 0)) for node in nodes)
             if self.gpus:
-                spare = max(1, cores - gpus * self.cores) if cores else 0
-                self._slots = {"training": gpus, "data": spare}
+                taken = gpus * self.share * self.cores
+                spare = max(1, cores - taken) if cores else 0
+                self._slots = {"training": gpus * self.share, "data": spare}
             else:
                 self._slots = {"training": cores}
+            if self._most is not None:
+                most = self._most * self.share
+                self._slots["training"] = min(most, self._slots["training"])
         return self._slots
 
     def _nodes(self) -> list[dict[str, float]]:
@@ -268,69 +293,6 @@ class _Shapes:
         import ray
 
         return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-def cores_here() -> int:
-    """The cores that this process may use: its affinity, and its container's limit if any."""
-    own = len(os.sched_getaffinity(0))
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        own = min(own, max(1, int(quota) // int(period)))
-    return own
-
-
-@contextlib.contextmanager
-def _connected(address: str | None) -> Iterator[None]:
-    """Ray, started in process or reached at an address, for as long as the block lasts."""
-    import ray
-
-    ours = not ray.is_initialized()
-    alone = ours and address is None
-    if ours and address:
-        _check_reachable(address)
-    if ours:
-        try:
-            with apart() if alone else contextlib.nullcontext():
-                ray.init(
-                    # "local": a cluster that this host belongs to is used only when it is named.
-                    address=address or "local",
-                    num_cpus=None if address else cores_here(),
-                    include_dashboard=None if address else False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    runtime_env=runtime_env() if address else None,
-                )
-        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-            raise EngineError(_unreachable(address, error)) from error
-    try:
-        here = ray.get_runtime_context().gcs_address
-        with missed(here) if alone else contextlib.nullcontext():
-            yield
-    finally:
-        if ours:
-            ray.shutdown()
-
-
-def _check_reachable(address: str) -> None:
-    """Ray itself would try an address where nobody listens for two minutes."""
-    host, _, port = address.rpartition(":")
-    if "://" in address or not port.isdigit():
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except OSError as error:
-        raise EngineError(_unreachable(address, error)) from None
-
-
-def _unreachable(address: str | None, error: Exception) -> str:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    if address is None:
-        return f"Ray could not be started on this machine: {reason}."
-    return (
-        f"Ray could not be reached at {address!r}: {reason}. Check that the cluster runs (`ray "
-        "status` on its head), the address, and that RAY_AUTH_TOKEN is the head's token "
-        "(see cluster/README.md)."
-    )
 
 
 @contextlib.contextmanager

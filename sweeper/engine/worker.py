@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
 import time
 from collections.abc import Generator
@@ -12,8 +14,11 @@ import ray
 from ray import tune
 
 from sweeper.engine.notice import Notice
+from sweeper.errors import UnreachableError
 from sweeper.jobs import JobSpec, Preempted, Progress, Pruned
 from sweeper.store.files import StoreFiles
+
+log = logging.getLogger("sweeper")
 
 HOLD_SECONDS = 0.1
 WORD_SECONDS = 1.0
@@ -49,10 +54,16 @@ class Worker(tune.Trainable):
 
     def load(self) -> None:
         """Import what every job needs, once per process; `work` runs a job's attempt."""
-        import torch
+        # A quarter of the time goes to looking for garbage, of which imports make next to none.
+        gc.disable()
+        try:
+            import torch
 
-        from sweeper.training.work import work
-
+            from sweeper.training.memory import take_share
+            from sweeper.training.work import work
+        finally:
+            gc.enable()
+        take_share()
         self.work, self.set_threads = work, torch.set_num_threads
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -74,9 +85,8 @@ class Worker(tune.Trainable):
         if self._items is None:
             time.sleep(max(HOLD_SECONDS, self._beat))
             return {"done": False}
-        if self._is_judged and self._files.exists(self._spec.pruned):
-            why = self._files.read(self._spec.pruned)["why"]
-            return self._end(self._items.throw(Pruned(why)))
+        if self._is_judged and (record := self._find(self._spec.pruned)):
+            return self._end(self._items.throw(Pruned(record["why"])))
         speaks = time.monotonic() + max(WORD_SECONDS, self._beat)
         while True:
             item = next(self._items)
@@ -99,7 +109,15 @@ class Worker(tune.Trainable):
         if now - self._looked < self._files.look_every:
             return False
         self._looked = now
-        return self._files.exists(self._stop)
+        return self._find(self._stop) is not None
+
+    def _find(self, name: str) -> dict[str, Any] | None:
+        """What the driver has left for us; nothing while the store does not answer."""
+        try:
+            return self._files.find(name)
+        except UnreachableError as error:  # no reason to lose a training: the next look may tell
+            log.warning("%s", error)
+            return None
 
     def _end(self, result: Any) -> dict[str, Any]:
         self._items = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Console
 from rich.text import Text
 
@@ -33,6 +35,19 @@ def print_data(out: Console, planned: Plan) -> None:
         say(out, str(lost), "yellow")
     elif root is None:
         say(out, "No data folder is named (SWEEPER_DATA, or `data:` in the study).")
+
+
+def data_of_tasks(planned: Plan) -> list[dict[str, Any]]:
+    """The same as data; ``rows`` are those that the card knows of, null if it knows not all."""
+    return [
+        {
+            "task": need.card.name,
+            "from": need.source,
+            "rows": need.rows if need.counted else None,
+            "missing": need.missing,
+        }
+        for need in needs(planned)
+    ]
 
 
 def _source(need: Need) -> Text:

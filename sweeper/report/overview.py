@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from sweeper.disk import checkpoints_needed, free_bytes, size
 from sweeper.errors import StoreError
 from sweeper.graph import Plan
 from sweeper.progress import BLOCKED, DONE, FAILED, PRUNED, UNNEEDED, Progress
+from sweeper.report.data import jobs_by_kind
 from sweeper.report.terminal import (
     duration,
     print_best_line,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 KINDS = {
     "prepare": "tokenise data, once per task, split and length",
     "train": "train the base model and the intermediate stages",
-    "tune": "train a trial of a target's search",
+    "tune": "train a trial of a search",
     "score": "score a winner in every language",
 }
 
@@ -67,15 +68,7 @@ def _count(things: object, name: str) -> str:
 
 
 def _print_jobs(out: Console, planned: Plan, progress: Progress | None) -> None:
-    def by_kind(keys: Iterable[str]) -> Counter[str]:
-        return Counter(planned.jobs[key].kind for key in keys)
-
-    found = {"all": by_kind(planned.jobs), "done": by_kind(progress.done if progress else ())}
-    found["left"] = by_kind(progress.left if progress else planned.jobs)
-    if progress and progress.pruned:
-        found[PRUNED] = by_kind(progress.pruned)
-    if progress and progress.failures:
-        found |= {FAILED: by_kind(progress.failures), BLOCKED: by_kind(progress.blocked())}
+    found = jobs_by_kind(planned, progress)
     made = table("job", "", *found, right=range(2, 2 + len(found)))
     for kind, meaning in KINDS.items():
         made.add_row(kind, Text(meaning, style="dim"), *(str(c[kind]) for c in found.values()))

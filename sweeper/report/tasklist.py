@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -34,6 +35,25 @@ def print_tasks(out: Console, cards: Mapping[str, Card], root: Path | None) -> N
         else "SWEEPER_DATA is not set: a task that is not made by code comes from the hub."
     )
     out.print(Text(where), soft_wrap=True)
+
+
+def data_of_cards(cards: Mapping[str, Card], root: Path | None) -> list[dict[str, Any]]:
+    """The same as data; ``rows`` are per split and language, null where the card knows none."""
+    return [
+        {
+            "task": name,
+            "title": card.title,
+            "kind": card.kind,
+            "role": role(card),
+            "rows": {
+                split: {code: said.rows_in(code) for code in said.languages}
+                for split, said in card.splits.items()
+            },
+            "data": data_state(card, root),
+            "licence": card.licence,
+        }
+        for name, card in sorted(cards.items())
+    ]
 
 
 def role(card: Card) -> str:

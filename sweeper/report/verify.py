@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
@@ -63,9 +62,11 @@ def consequences(files: StoreFiles, verified: Verified) -> dict[str, list[str]] 
         return str(error)
 
 
-def as_json(verified: Verified, again: dict[str, list[str]] | str, repaired: int) -> str:
+def data_of(
+    verified: Verified, again: dict[str, list[str]] | str, repaired: int
+) -> dict[str, Any]:
     """All that was found, for programs."""
-    told = {
+    return {
         "counts": dict(verified.counts),
         "faults": [asdict(fault) for fault in verified.faults],
         "withdrawing": verified.withdrawing,
@@ -75,7 +76,6 @@ def as_json(verified: Verified, again: dict[str, list[str]] | str, repaired: int
         "repaired": repaired,
         "seconds": round(verified.seconds, 3),
     }
-    return json.dumps(told, indent=2)
 
 
 def print_verified(

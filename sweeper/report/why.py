@@ -34,12 +34,29 @@ def print_why(out: Console, view: View, key: str, drivers: Drivers | None = None
         key: The job.
         drivers: The store's drivers as this process sees them, for tests.
     """
-    why = _Why(view, key, drivers or Drivers(view.files))
-    said = [*why.state(), *why.attempts(), *why.difference()]
+    said = lines(view, key, drivers)
     style = STATE_STYLES.get(view.progress.state(key), "")
     for place, line in enumerate(said):
         # Keys and commands are to be copied: no line is broken.
         out.print(Text(line, style=style if not place else ""), soft_wrap=True)
+
+
+def lines(view: View, key: str, drivers: Drivers | None = None) -> list[str]:
+    """What `print_why` says, line by line."""
+    why = _Why(view, key, drivers or Drivers(view.files))
+    return [*why.state(), *why.attempts(), *why.difference()]
+
+
+def why_data(view: View, key: str) -> dict[str, Any]:
+    """The same as data: the job's state, its units' addresses, and its needs' states."""
+    state = view.progress.state
+    return {
+        "job": key,
+        "state": state(key),
+        "units": view.progress.addressing.units(key),
+        "needs": {need: state(need) for need in view.plan.jobs[key].needs},
+        "lines": lines(view, key),
+    }
 
 
 class _Why:
@@ -239,7 +256,9 @@ class _Why:
     def _undecided(self) -> Iterator[str]:
         """Why a job has no address yet."""
         if self.job.kind == "tune":
-            yield "  Its address is not known yet: its settings are drawn when it is begun."
+            followed = self.progress.addressing.followed(self.job)
+            said = f"those that win in {followed[0].key}" if followed else "drawn then"
+            yield f"  Its address is known when it is begun: its settings are {said}."
             return
         search = self.view.plan.searches[self.job.declared["checkpoint"]["search"]]
         yield f"  Its address is not known yet: the search {search.key} has no winner, since"

@@ -19,16 +19,15 @@ from pathlib import Path
 from sweeper.errors import DamageError, StoreError
 from sweeper.store import nodecache
 from sweeper.store.folder import (
-    LEAST_FREE,
     ORDERS,
     Draft,
     Stored,
     check_inside,
     file_digest,
-    full_disk,
     stored,
     sync_file,
 )
+from sweeper.store.refusals import LEAST_FREE, full_disk
 from sweeper.store.services import SERVICES, Client, NoSuchRange
 
 PART = 32 << 20
@@ -182,7 +181,10 @@ class Bucket:
         )
 
     def full(self) -> str:
-        room = nodecache.workroom()
+        try:
+            room = nodecache.workroom()
+        except StoreError:  # what failed to be written says why
+            return ""
         free = shutil.disk_usage(room).free
         return "" if free >= LEAST_FREE else full_disk(room, nodecache.cache_name())
 
@@ -272,9 +274,9 @@ class Bucket:
     def local(self, relative: str) -> Path:
         check_inside(relative, self.address)
         kept = self._kept / relative.replace("/", "+")
-        if not kept.exists():
+        if not nodecache.used(kept):
             with nodecache.alone(kept):
-                if not kept.exists():
+                if not nodecache.used(kept):
                     self._keep(relative, kept)
         return kept
 
@@ -284,6 +286,7 @@ class Bucket:
         try:
             with nodecache.explained(draft):
                 marker, files = self._vouched(relative)
+                nodecache.make_room(sum(one.size for one in files))
                 for one in files:
                     place = Path(f"{draft}{one.name[len(relative) :]}")
                     self._fetch_checked(marker, one, place)

@@ -131,6 +131,11 @@ class Commits:
 
     A marker does not count once a record in ``withdrawn/`` bears its name.
 
+    Attributes:
+        by_address: The newest commit of each job.
+        by_unit: The same, by the addresses of their parts.
+        scored: Addresses of the checkpoints that some commit has scores of, of whatever study.
+
     Args:
         files: The store.
         without: Names of markers that are to count as withdrawn, too.
@@ -140,6 +145,7 @@ class Commits:
         self.files = files
         self.by_address: dict[str, Commit] = {}
         self.by_unit: dict[str, Commit] = {}
+        self.scored: set[str] = set()
         self._read_ones: dict[tuple[int, str], Commit] = {}  # also those withdrawn since
         self._without = set(without)
         self._withdrawn: set[str] = set()
@@ -189,14 +195,10 @@ class Commits:
 
     def drop(self, address: str) -> None:
         """Delete a committed attempt's checkpoints, which its search no longer needs."""
-        self.mark_dropped(address)
-        self.files.remove(self.by_address[address].folder)
-
-    def mark_dropped(self, address: str) -> None:
-        """Say of a committed attempt's checkpoints that they are deleted, which comes next."""
-        name = self.by_address[address].name
-        self.files.create(f"dropped/{name}", {"dropped": time.time()})
-        self._see_drop(name)
+        commit = self.by_address[address]
+        self.files.create(f"dropped/{commit.name}", {"dropped": time.time()})
+        self._see_drop(commit.name)
+        self.files.remove(commit.folder)
 
     def _look_at_records(self) -> None:
         """Take note of what others dropped or withdrew, of markers that were read before, too."""
@@ -233,9 +235,12 @@ class Commits:
 
     def _keep(self, generation: int, commit: Commit) -> None:
         self._read_ones[generation, commit.address] = commit
-        if commit.name in self._withdrawn:
+        known = self.by_address.get(commit.address)
+        # A worker that was long taken for dead may bring us back to what was replaced since.
+        if commit.name in self._withdrawn or (known and known.generation > generation):
             return
         self.by_address[commit.address] = commit
+        self.scored.update(commit.outcome.get("scored", ()))
         for unit in commit.units.values():
             self.by_unit[unit] = commit
 

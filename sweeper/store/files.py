@@ -12,6 +12,8 @@ pruned/<search>/<address>.json          a trial was stopped early, and why
 failures/<address>/<attempt>.json       an attempt that ended without a commit, and why
 failed/<address>/<attempt>.json         the job was given up after that attempt
 resume/<address>/                       resume points of a job in flight
+drivers/<driver>.json                   a driver's heartbeat
+leases/<address>.<number>               a driver is at this work
 stops/<run>.json                        a run is to save and stop
 limits/<shape>/<device>.<size>          so much at once ran out of a device's memory
 compacted/<number>.json                  a generation of large files with the same content
@@ -35,7 +37,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import StoreError
-from sweeper.store.folder import DRAFT, Draft, Folder, Stored, explained, make_folder
+from sweeper.store.folder import DRAFT, Draft, Folder, Stored, make_folder
+from sweeper.store.refusals import explained
 
 if TYPE_CHECKING:
     from sweeper.store.bucket import Bucket
@@ -59,7 +62,8 @@ class StoreFiles:
 
     Raises:
         StoreError: there is no store, or it has another schema, or it cannot be read or written.
-            Every method raises it, if what it does is refused or fails in earnest.
+            Every method raises it, if what it does is refused or fails in earnest; where that may
+            pass it is an `UnreachableError`.
     """
 
     def __init__(self, address: str | Path, *, create: bool = False) -> None:
@@ -135,7 +139,7 @@ class StoreFiles:
         return [self.parsed(name, content) for name, content in found]
 
     def parsed(self, relative: str, content: bytes | None) -> dict[str, Any]:
-        """A JSON file of the store, of which the content was read."""
+        """What the content of a JSON file says; it must be there."""
         if content is None:
             raise StoreError(
                 f"{self.where(relative)} cannot be read: No such file. Restore the file."
@@ -188,7 +192,7 @@ class StoreFiles:
         self._place.remove(relative)
 
     def full(self) -> str:
-        """Why nothing more can be written here: a disk is full; "" if none is."""
+        """Why nothing more can be written here: a disk is full; "" if none is known to be."""
         return self._place.full()
 
     # -- large files ---------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import itertools
 import os
@@ -15,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweeper.errors import StoreError
+from sweeper.store.refusals import LEAST_FREE, explained, full_disk, unread
 
 DRAFT = ".draft-"
 
 _PART = 64
 """Files that one thread reads, one after another."""
+
 ORDERS = "job.json"
 """What a driver puts into an attempt's folder: no file that the attempt made."""
 
@@ -115,9 +116,7 @@ class Folder:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise StoreError(
-                f"{path} cannot be read: {error.strerror}. Restore the file or its permissions."
-            ) from None
+            raise unread(path, error) from None
 
     def contents(self, relatives: Iterable[str]) -> Iterator[bytes | None]:
         # Reads of a cold disk, and of NFS all the more, are waiting: they wait together.
@@ -130,19 +129,31 @@ class Folder:
     # -- what there is -------------------------------------------------------------------------
 
     def exists(self, relative: str) -> bool:
-        return self.path(relative).exists()
+        path = self.path(relative)
+        try:
+            return path.exists()
+        except OSError as error:
+            raise unread(path, error) from None
 
     def names(self, folder: str) -> list[str]:
+        root = self.path(folder)
         try:
-            found = [path.name for path in self.path(folder).iterdir()]
+            found = [path.name for path in root.iterdir()]
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise unread(root, error) from None
         return sorted(name for name in found if not name.startswith("."))
 
     def sizes(self, folder: str) -> dict[str, int]:
         root = self.path(folder)
         found = {}
-        for above, _, names in os.walk(root):
+
+        def refused(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                raise unread(root, error) from None
+
+        for above, _, names in os.walk(root, onerror=refused):
             for path in [Path(above, name) for name in names if not name.startswith(".")]:
                 with contextlib.suppress(FileNotFoundError):  # removed at this moment
                     found[path.relative_to(root).as_posix()] = path.stat().st_size
@@ -156,7 +167,13 @@ class Folder:
         return dict(sorted(found.items()))
 
     def there(self, folders: Iterable[str]) -> set[str]:
-        return {folder for folder in folders if self.path(folder).is_dir()}
+        return {folder for folder in folders if self._is_folder(self.path(folder))}
+
+    def _is_folder(self, path: Path) -> bool:
+        try:
+            return path.is_dir()
+        except OSError as error:
+            raise unread(path, error) from None
 
     def delete(self, relative: str) -> None:
         path = self.path(relative)
@@ -173,7 +190,11 @@ class Folder:
             shutil.rmtree(path)
 
     def full(self) -> str:
-        return "" if shutil.disk_usage(self.root).free >= LEAST_FREE else full_disk(self.root)
+        try:
+            free = shutil.disk_usage(self.root).free
+        except OSError:  # what failed to be written says why
+            return ""
+        return "" if free >= LEAST_FREE else full_disk(self.root)
 
     # -- large files ---------------------------------------------------------------------------
 
@@ -250,45 +271,6 @@ def check_inside(relative: str, address: str) -> None:
     """
     if relative.startswith("/") or ".." in relative.split("/") or "\0" in relative:
         raise StoreError(f"Names stay inside the store's folder; {relative!r} leaves {address}.")
-
-
-class explained:  # reads as a verb: `with explained(path):`
-    """Turns the operating system's refusals to write into `StoreError`s that say what to do."""
-
-    def __init__(self, path: Path, what: str = "store") -> None:
-        self.path = path
-        self.what = what
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, OSError) or isinstance(error, FileExistsError):
-            return
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreError(full_disk(self.path, self.what)) from error
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise StoreError(
-                f"The {self.what} must be a folder that can be made; {self.path} cannot be "
-                f"({error.strerror}). Give another path."
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StoreError(
-                f"The {self.what} must be writable; {self.path} is not ({error.strerror}). Mend "
-                "its permissions or give another folder."
-            ) from error
-
-
-LEAST_FREE = 1 << 20
-"""Bytes: with less than this free, a failure to write is the disk's."""
-
-
-def full_disk(path: Path, what: str = "store") -> str:
-    """What is said where a disk is full."""
-    return (
-        f"The disk of the {what} is full: {path} could not be written. What is committed is safe: "
-        "free some space and start the same run again."
-    )
 
 
 def file_digest(path: Path) -> str:

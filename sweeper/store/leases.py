@@ -7,11 +7,12 @@ Leases save work; that nothing counts twice is the commit markers' business.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sweeper.errors import StoreError
+from sweeper.errors import StoreError, UnreachableError
 from sweeper.store.drivers import Driver, Drivers
 from sweeper.store.files import StoreFiles
 
@@ -143,8 +144,17 @@ class Leases:
         """A lease; empty if it was released meanwhile, or is damaged: then it is nobody's."""
         try:
             return self.files.read(f"leases/{name}")
+        except UnreachableError:
+            raise
         except StoreError:
             return {}
+
+
+def held(files: StoreFiles) -> dict[str, dict[str, Any]]:
+    """Every lease of a store by its name; one that was let go of meanwhile is left out."""
+    names = files.names("leases")
+    found = zip(names, files.contents(f"leases/{name}" for name in names), strict=True)
+    return {name: json.loads(content) for name, content in found if content}
 
 
 def holder(files: StoreFiles, address: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sweeper.errors import StoreError
+from sweeper.errors import StoreError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -95,6 +95,19 @@ SERVICES = {
 }
 
 
+def environment(scheme: str) -> dict[str, str]:
+    """The variables of this process by which another host reaches a service as this one does.
+
+    They hold secrets. None for what is no service's scheme.
+    """
+    service = SERVICES.get(scheme)
+    return {
+        name: value
+        for name, value in sorted(os.environ.items())
+        if service and (name in service.environment or name.startswith(service.prefixes))
+    }
+
+
 class NoSuchRange(Exception):
     """The file is there, and shorter than what was asked for."""
 
@@ -115,12 +128,7 @@ class Client:
         self.service = SERVICES[scheme]
         self.scheme = scheme
         self.address = address
-        names, prefixes = self.service.environment, self.service.prefixes
-        self.environment = {
-            name: value
-            for name, value in sorted(os.environ.items())
-            if name in names or name.startswith(prefixes)
-        }
+        self.environment = environment(scheme)
         try:
             importlib.import_module(self.service.library)
         except ImportError:
@@ -134,7 +142,8 @@ class Client:
 
         Raises:
             FileExistsError, FileNotFoundError, NoSuchRange: the service says so.
-            StoreError: it refuses, or has failed again and again.
+            StoreError: it refuses.
+            UnreachableError: it has failed again and again.
         """
         system = _system(self.scheme, os.getpid(), tuple(self.environment.items()))
         for tried in range(1, TRIES + 1):
@@ -148,8 +157,10 @@ class Client:
                     raise FileNotFoundError from None
                 if kind == "range":
                     raise NoSuchRange from None
-                if kind == "refused" or tried == TRIES:
+                if kind == "refused":
                     raise StoreError(self.message(kind, said)) from None
+                if tried == TRIES:
+                    raise UnreachableError(self.message(kind, said)) from None
             # Full jitter, so that workers which failed together do not come back together.
             time.sleep(random.uniform(0, 2.0 ** (tried - 1)))  # noqa: S311  (no secret)
         raise AssertionError

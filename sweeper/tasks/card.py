@@ -136,6 +136,8 @@ class Fields(Model):
     training_task: str | None = None
     selection: Selection | None = None
     metric: str | None = None
+    subwords: int | None = Field(None, gt=0)
+    """Of a row, all its sequences together, on average; for estimates."""
     options: dict[str, bool | int | float | str | dict[str, str]] = Field(default_factory=dict)
     provenance: Provenance | dict[str, Provenance] | None = None
     overlaps: tuple[Overlap, ...] = Field((), strict=False)

@@ -20,18 +20,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from sweeper import failures
-from sweeper.errors import DamageError, DataError, ModelError, StoreError, SweeperError
+from sweeper.errors import DamageError, StoreError, SweeperError
 from sweeper.jobs import Clock, Interrupted, JobSpec, Outcome, Preempted, Progress, Result
 from sweeper.redaction import redacted
 from sweeper.store import tables
 from sweeper.store.commits import commit, withdraw
 from sweeper.store.files import StoreFiles
 from sweeper.store.intact import Checked
+from sweeper.training import forward
+from sweeper.training.causes import classify
 from sweeper.training.jobs import handler
-from sweeper.training.memory import OutOfMemory, ran_out
+from sweeper.training.memory import OutOfMemory, device_name, ran_out
 from sweeper.training.references import points_of
 
 log = logging.getLogger("sweeper")
@@ -63,32 +64,6 @@ def work(spec: JobSpec, files: StoreFiles) -> Generator[Progress | Result]:
             seconds = time.time() - clock.started
             log.info("%s %s after %.1f s", spec.key, outcome.status, seconds)
             yield Result(outcome.status, "", outcome.message, seconds)
-
-
-def classify(error: BaseException) -> str:
-    """The class of an error, which decides whether its job is tried again.
-
-    ``data`` and ``model``: what the job reads is missing or wrong. ``damaged``: what another job
-    made is no longer what was committed. ``store``: the store cannot be written, so that no job
-    can end. ``out_of_memory``: a smaller piece may fit the device. ``preempted``: the process is
-    taken away. ``pruned``: no error. ``infrastructure``: the system's or the network's, likely to
-    pass, or memory that ran out where nothing can be made smaller. ``bug``: everything else.
-    """
-    if isinstance(error, Interrupted):
-        return "preempted" if isinstance(error, Preempted) else "pruned"
-    if isinstance(error, OutOfMemory):
-        return "out_of_memory"
-    if isinstance(error, DataError):
-        return "data"
-    if isinstance(error, DamageError):
-        return "damaged"
-    if isinstance(error, StoreError):
-        return "store"
-    if isinstance(error, ModelError):
-        return "model"
-    if isinstance(error, OSError | SafetensorError | torch.AcceleratorError) or ran_out(error):
-        return "infrastructure"
-    return "bug"
 
 
 @contextmanager
@@ -125,6 +100,7 @@ def _commit(spec: JobSpec, files: StoreFiles, clock: Clock, outcome: Outcome) ->
             "selections": outcome.selections,
             **({"values": outcome.values} if outcome.values else {}),
             **({"skipped": outcome.skipped} if outcome.skipped else {}),
+            **({"scored": list(spec.parents)} if spec.kind == "score" else {}),
         },
     )
     try:
@@ -179,6 +155,7 @@ def _score_rows(spec: JobSpec, outcome: Outcome) -> list[dict[str, Any]]:
             "overlap": said["overlap"][row["unit"]],
             "checkpoint": said["checkpoint"],
             "representation": _json(row.get("representation", representation)),
+            "parameters": _json(said["parameters"]),
         }
         for row in outcome.scores
     ]
@@ -218,7 +195,7 @@ def _trial_row(
         },
         "peak_memory": _peak_memory(),
         "worker": f"{platform.node()}:{os.getpid()}",
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "device": device_name(forward.device()),
         "parents": json.dumps(spec.parents),
         "made_from": json.dumps(spec.made_from, sort_keys=True),
         "versions": json.dumps({name: version(name) for name in _LIBRARIES}),

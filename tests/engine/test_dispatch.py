@@ -25,14 +25,14 @@ from helpers import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.engine import dispatch
+from sweeper.engine import dispatch, judging
 from sweeper.engine.deaths import Death
-from sweeper.errors import DataError
-from sweeper.graph import BASE, Plan
+from sweeper.errors import DataError, UnreachableError
+from sweeper.graph import BASE, TOKENIZER, Plan
 from sweeper.inputs import Inputs
 from sweeper.jobs import JobSpec
 from sweeper.planning import plan
-from sweeper.progress import BLOCKED, DONE, FAILED
+from sweeper.progress import BLOCKED, DONE, FAILED, READY
 from sweeper.store.commits import withdraw
 from sweeper.store.files import StoreFiles, digest
 from sweeper.study import Study
@@ -367,6 +367,21 @@ def test_a_job_is_tried_as_its_error_deserves(
     assert set(again.runs) == below | {culprit}, "a new run tries it again, and only that"
 
 
+def test_a_failed_job_that_is_tried_again_is_seen_to_be(files: StoreFiles) -> None:
+    """From elsewhere, too, where the store alone says what a sweep is at."""
+    study = small_study(**SMALLEST)
+    bug = {"status": "failed", "error": "bug", "message": "why"}
+    _fail(_cluster(study, files), TOKENIZER, bug, most=1)
+    seen = progress_of(study, files)
+    assert (seen.state(TOKENIZER), seen.failures) == (FAILED, {TOKENIZER: "why"})
+    again = _cluster(study, files)
+    again.fill()
+    seen = progress_of(study, files)
+    assert seen.state(TOKENIZER) == READY and not seen.blocked()
+    again.end(again.any(), bug, commits=False)
+    assert progress_of(study, files).state(TOKENIZER) == FAILED
+
+
 def test_a_job_that_failed_too_seldom_is_done(files: StoreFiles) -> None:
     cluster = _cluster(small_study(seeds=[0]), files)
     assert _fail(cluster, "train/surface/seed=0", None, most=2) == 2
@@ -386,7 +401,7 @@ def test_errors_of_different_classes_are_counted_apart(files: StoreFiles) -> Non
 
 def test_a_host_that_is_taken_away_is_not_held_against_its_jobs(files: StoreFiles) -> None:
     cluster = _cluster(small_study(**SMALLEST), files)
-    for _ in range(dispatch.LIMITS["infrastructure"] + 2):
+    for _ in range(judging.LIMITS["infrastructure"] + 2):
         cluster.fill()
         (trial,) = cluster.flying
         spec = cluster.flying[trial]
@@ -507,6 +522,40 @@ def test_a_disk_that_is_full_for_the_driver_stops_the_sweep(
     assert cluster.dispatcher.finished
 
 
+def test_a_store_that_cannot_be_read_stops_the_sweep_with_a_sentence(
+    files: StoreFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = _cluster(small_study(), files)
+    cluster.run(most=4)
+    cluster.fill()
+    spec = cluster.flying[trial := cluster.any()]
+
+    def away(self: StoreFiles, relative: str) -> bytes:
+        raise UnreachableError("The bucket does not answer.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StoreFiles, "content", away)
+        cluster.end(trial)
+    assert cluster.dispatcher.stopping == "The bucket does not answer."
+    assert not cluster.progress.failures
+    again = _cluster(small_study(), files)
+    again.run()
+    assert not again.progress.left and spec.key not in again.runs, "its marker was there"
+
+
+def test_a_loser_that_cannot_be_deleted_costs_room_alone(
+    files: StoreFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def busy(self: StoreFiles, relative: str) -> None:
+        raise UnreachableError("Device or resource busy")
+
+    monkeypatch.setattr(StoreFiles, "remove", busy)
+    cluster = _cluster(small_study(), files)
+    cluster.run()
+    assert not cluster.progress.left and not cluster.dispatcher.stopping
+    assert "is kept: Device or resource busy" in caplog.text
+
+
 def test_a_stop_hands_out_nothing_and_waits_for_what_runs(files: StoreFiles) -> None:
     cluster = _cluster(small_study(), files)
     cluster.run(most=8)
@@ -609,6 +658,19 @@ def test_slots_may_come_and_go(files: StoreFiles) -> None:
     slots["training"] = 1
     assert dispatcher.next("c") is None
     assert dispatcher.yields("b")
+
+
+def test_work_without_a_slot_is_waited_for(files: StoreFiles) -> None:
+    """All hosts of a cluster may be gone for a while."""
+    slots = {"training": 0}
+    dispatcher = dispatch.Dispatcher(
+        progress := progress_of(small_study(), files), dispatch.Searches(progress),
+        pool_of=lambda job: "training", slots=lambda: dict(slots), listener=lambda event: None,
+    )  # fmt: skip
+    assert not dispatcher.found_work()
+    assert dispatcher.waits and not dispatcher.finished
+    slots["training"] = 1
+    assert dispatcher.found_work() and not dispatcher.waits
 
 
 def test_pools_are_filled_apart(files: StoreFiles) -> None:

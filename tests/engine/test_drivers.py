@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from sweeper.graph import BASE, TOKENIZER
 from sweeper.jobs import JobSpec
+from sweeper.losers import drop, losers
 from sweeper.progress import DONE
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
@@ -181,7 +182,7 @@ def test_a_driver_waits_for_a_job_in_flight_elsewhere(files: StoreFiles, clock: 
     _pass([one, two], clock, 0)
     two.release_holds()
     assert two.progress.state(TOKENIZER) == DONE
-    assert not two.dispatcher.waits
+    assert two.dispatcher.found_work() and not two.dispatcher.waits
     two.fill()
     assert two.flying and TOKENIZER not in two.runs
 
@@ -321,25 +322,25 @@ def test_studies_with_some_languages_in_common_do_no_unit_twice(
     assert max(done.values()) == 1
 
 
+WIDE = {**SMALLEST, "targets": {"tagging": {"languages": ["qab"]}}}
+
+
 def _before_the_score(files: StoreFiles, clock: Clock) -> tuple[Cluster, Study, str]:
     """A study that lacks its score alone; one whose winner is the first one's loser; that one."""
-    said = {**SMALLEST, "targets": {"tagging": {"languages": ["qab"]}}}
-    wide = driven(small_study(**said, name="wide"), files, clock, slots=1)
+    wide = driven(small_study(**WIDE, name="wide"), files, clock, slots=1)
     wide.run(most=sum(job.kind != "score" for job in wide.progress.plan.jobs.values()))
     search = wide.progress.plan.searches["none>tagging/seed=0"]
     loser = wide.progress.addressing.ranking(search, "tagging/dev/qaa")[1][0]
     rate = wide.progress.addressing.training(loser)["learning_rate"]
     space = {"tagging": {"search": {"learning_rate": [rate]}}}
-    narrow = small_study(**said, name="narrow", spaces=space)
+    narrow = small_study(**WIDE, name="narrow", spaces=space)
     return wide, narrow, wide.progress.addressing.address(loser.key)
 
 
 TRIAL, SCORE = "tune/none>tagging/seed=0/trial=0", "score/none>tagging/seed=0"
 
 
-def test_a_loser_that_another_study_scores_stays_until_it_is_scored(
-    files: StoreFiles, clock: Clock
-) -> None:
+def test_a_loser_that_won_in_another_study_stays(files: StoreFiles, clock: Clock) -> None:
     """The winner of a study with a smaller grid has lost in the one with the larger."""
     wide, study, loser = _before_the_score(files, clock)
     folder = wide.progress.commits.by_address[loser].folder
@@ -347,24 +348,21 @@ def test_a_loser_that_another_study_scores_stays_until_it_is_scored(
     narrow.fill()
     assert narrow.runs == [SCORE]
     wide.run()
-    assert not wide.progress.left
-    assert files.names("dropped") == [f"{loser}.0"], "who comes now makes it again"
-    assert files.exists(folder), "but it is read still"
+    assert not wide.progress.left and files.names("dropped") == [], "it is read now"
     narrow.run()
     assert not narrow.progress.left and narrow.runs == [SCORE]
-    wide.progress.drop([])
-    assert not files.exists(folder)
+    again = driven(small_study(**WIDE, name="wide"), files, clock, slots=1)
+    drop(again.progress, list(losers(again.progress)))
+    assert files.exists(folder) and files.names("dropped") == [], "it has scores"
 
 
 def test_a_checkpoint_that_is_deleted_under_a_score_is_made_again(
     files: StoreFiles, clock: Clock
 ) -> None:
-    wide, study, _ = _before_the_score(files, clock)
+    wide, study, loser = _before_the_score(files, clock)
     narrow = driven(study, files, clock, slots=1)
     narrow.fill()
-    clock.now += PATIENCE  # the others take it for dead
-    wide.run()
-    assert not files.exists(narrow.specs[0].inputs["checkpoint"]["path"])
+    wide.progress.commits.drop(loser)  # as one does that looked a moment before
     said = {"status": "failed", "error": "model", "message": "no such folder"}
     narrow.end(narrow.any(), said, commits=False)
     narrow.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from pathlib import Path
@@ -71,6 +72,25 @@ def test_a_heartbeat_that_cannot_be_written_is_logged_and_no_end(
         assert driver.enough.wait(60)
     assert "no heartbeat: the network is down" in caplog.text
     assert _said(driver)["ended"], "the network is back"
+
+
+def test_a_disk_that_fails_for_a_while_ends_no_heartbeat(
+    files: StoreFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else others would take this driver for dead, for good."""
+    driver, failed = Counted(files), threading.Event()
+    replace = Path.replace
+
+    def stale(self: Path, target: Path) -> Path:
+        if failed.is_set():
+            return replace(self, target)
+        failed.set()
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(Path, "replace", stale)
+    with beating(driver, lambda why: None, every=0.001):
+        assert driver.enough.wait(60)
+    assert failed.is_set() and _said(driver)["ended"]
 
 
 def test_a_stop_marker_is_heard(files: StoreFiles) -> None:

@@ -19,11 +19,14 @@ from safetensors.torch import load_file
 
 from sweeper.analysis.store import Store
 from sweeper.engine import notice, worker
+from sweeper.errors import UnreachableError
 from sweeper.graph import BASE, Job
 from sweeper.jobs import JobSpec
+from sweeper.store.files import StoreFiles
 from sweeper.study import Study
 from sweeper.training import jobs
 from sweeper.training.loop import Pace
+from sweeper.training.resume import Point, ResumePoints
 from sweeper.tuning.pruning import Prunings
 
 
@@ -143,6 +146,51 @@ def test_a_worker_on_a_drained_host_saves_and_leaves(driver: Run, drained: dict[
     driver.dispatcher.ended(trial, None)
     assert "its host is being drained" in driver.events[-1].message
     assert any("slot-" in name for name in driver.files.names(f"resume/{spec.address}"))
+
+
+def test_a_worker_that_cannot_save_is_preempted_all_the_same(
+    driver: Run, drained: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial, spec = driver.give(BASE)
+    process = worker.Worker(config(driver, spec))
+    until_step(process, 2)
+    drained["here"] = 2
+
+    def away(self: ResumePoints, point: Point) -> None:
+        raise UnreachableError("S3 failed 4 times in a row")
+
+    monkeypatch.setattr(ResumePoints, "save", away)
+    with pytest.raises(Gone):
+        process.step()
+    driver.dispatcher.ended(trial, None)
+    assert driver.said("retry") == ["attempt 1 ended: preempted: its host is being drained"]
+
+
+def test_a_head_that_is_away_ends_no_training(
+    driver: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(address: str) -> None:
+        raise notice.ray.exceptions.RpcError("no answer")
+
+    monkeypatch.setattr(notice, "GcsClient", away)
+    finish(driver, *driver.give(BASE))
+
+
+def test_a_store_that_does_not_answer_ends_no_training(
+    driver: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, spec = driver.give(BASE)
+    process = worker.Worker(config(driver, spec))
+
+    def away(self: StoreFiles, relative: str) -> dict[str, Any] | None:
+        raise UnreachableError("S3 failed 4 times in a row")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StoreFiles, "find", away)
+        patched.setattr(StoreFiles, "exists", away)
+        until_step(process, 2)
+    driver.dispatcher.stop("enough")
+    assert process.step() == {"done": True, "status": "stopped"}, "the next look tells"
 
 
 def test_sigterm_does_what_it_did_while_there_is_nothing_to_save() -> None:

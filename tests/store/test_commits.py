@@ -12,6 +12,7 @@ from benchmarks import committing
 from sweeper.errors import StoreError
 from sweeper.store.commits import Commits, commit, withdraw
 from sweeper.store.files import StoreFiles
+from sweeper.store.folder import Folder
 
 A, B, U, V = (unrelated(name) for name in "abuv")
 OUTCOME = {"status": "done", "message": "", "selections": {}}
@@ -63,12 +64,38 @@ def test_refresh_brings_what_came_since(files: StoreFiles) -> None:
     assert set(commits.by_unit) == {U, V}
 
 
+def test_each_marker_is_read_once(on_disk: StoreFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a bucket a read is a round trip: many at once, and none of them again by itself."""
+    _commit(on_disk, A, [U])
+    _commit(on_disk, B, [V])
+    read, content = [], Folder.content
+
+    def counted(self: Folder, relative: str) -> bytes | None:
+        read.append(relative)
+        return content(self, relative)
+
+    monkeypatch.setattr(Folder, "content", counted)
+    assert set(Commits(on_disk).by_unit) == {U, V}
+    assert sorted(read) == sorted([f"commits/{A}.0", f"commits/{B}.0"])
+
+
 def test_reading_one_marker(files: StoreFiles) -> None:
     commits = Commits(files)
     assert commits.read(A) is None
     _commit(files, A, [U])
     assert commits.read(A) is commits.by_unit[U]
     assert commits.read(A, generation=1) is None
+
+
+def test_reading_what_was_replaced_changes_nothing(files: StoreFiles) -> None:
+    """As a driver does of an attempt that ends long after others took it for dead."""
+    _commit(files, A, [U], "1")
+    commits = Commits(files)
+    commits.drop(A)
+    _commit(files, A, [U], "2", generation=1)
+    commits.refresh()
+    assert commits.read(A, generation=0)
+    assert (commits.by_unit[U].attempt, commits.by_address[A].dropped) == ("2", False)
 
 
 def test_a_dropped_checkpoint_and_its_next_generation(files: StoreFiles) -> None:
@@ -152,7 +179,11 @@ DAMAGE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", DAMAGE)
+@pytest.mark.parametrize(
+    ("anywhere", "text"),
+    [*(("folder", text) for text in DAMAGE), ("s3", ""), ("gs", "{")],
+    indirect=["anywhere"],
+)
 def test_a_damaged_marker_is_named_and_can_be_withdrawn(files: StoreFiles, text: str) -> None:
     _commit(files, A, [U])
     _commit(files, B, [V])

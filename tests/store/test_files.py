@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from helpers import processes, put
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.errors import StoreError
+from sweeper.errors import StoreError, UnreachableError
 from sweeper.store.files import (
     SCHEMA_VERSION,
     StoreFiles,
@@ -196,6 +197,49 @@ def test_a_read_only_disk_is_said(small_disk: Path) -> None:
     with pytest.raises(StoreError, match="must be writable"):
         StoreFiles(small_disk / "other", create=True)
     assert StoreFiles(small_disk / "s").read("store.json")
+
+
+def test_a_disk_that_fails_is_said_and_may_be_back(
+    on_disk: StoreFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a file server that is rebooted: it is no refusal, and no other error than ours."""
+    put(on_disk, "asks/s/0.json", b"{}")
+
+    def stale(*_: object, **__: object) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as patched:
+        for owner, name in (
+            (os, "link"), (Path, "replace"), (Path, "unlink"), (Path, "read_bytes"),
+            (Path, "exists"), (Path, "iterdir"), (Path, "is_dir"), (os, "scandir"),
+        ):  # fmt: skip
+            patched.setattr(owner, name, stale)
+        for act in (
+            lambda: on_disk.create("asks/s/1.json", {}),
+            lambda: on_disk.replace("drivers/d.json", {}),
+            lambda: on_disk.delete("asks/s/0.json"),
+            lambda: on_disk.find("asks/s/0.json"),
+            lambda: on_disk.read_all(["asks/s/0.json"]),
+            lambda: on_disk.exists("asks/s/0.json"),
+            lambda: on_disk.names("asks"),
+            lambda: on_disk.sizes("asks"),
+            lambda: on_disk.there(["asks/s"]),
+        ):
+            with pytest.raises(UnreachableError, match=r"Stale file handle.*start the same run"):
+                act()
+    assert on_disk.sizes("asks") == {"s/0.json": 2}
+
+
+def test_what_may_not_be_read_is_refused(
+    on_disk: StoreFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    with pytest.raises(StoreError, match="Restore the file or its permissions") as caught:
+        on_disk.find("asks/s/0.json")
+    assert not isinstance(caught.value, UnreachableError)
 
 
 _JSON = st.recursive(

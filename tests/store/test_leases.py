@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from helpers import Clock, leases_of, put
 
-from sweeper.errors import StoreError
+from sweeper.errors import StoreError, UnreachableError
 from sweeper.store import drivers
 from sweeper.store.drivers import Driver, Drivers
 from sweeper.store.files import StoreFiles
@@ -234,3 +234,22 @@ def test_a_store_that_refuses_to_let_go_stops_nothing(
 
 def _refused(*_: object, **__: object) -> None:
     raise StoreError("The store must be writable.")
+
+
+def test_a_lease_that_cannot_be_read_now_is_not_taken_over(
+    files: StoreFiles, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = leases_of(files, clock), leases_of(files, clock)
+    one.driver.beat()
+    assert one.acquire("a", job="j")
+
+    def away(self: StoreFiles, relative: str) -> dict[str, Any]:
+        raise UnreachableError("the network is down")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StoreFiles, "read", away)
+        with pytest.raises(UnreachableError):
+            two.acquire("a", job="j")
+    assert files.names("leases") == ["a.0"]
+    put(files, "leases/a.0", "{")
+    assert two.acquire("a", job="j"), "a damaged one is nobody's"

@@ -17,8 +17,9 @@ from sweeper.analysis.store import Store
 from sweeper.graph import BASE
 from sweeper.store.files import StoreFiles
 from sweeper.tasks import tokenizers
+from sweeper.training.causes import classify
 from sweeper.training.memory import OutOfMemory, ran_out
-from sweeper.training.work import classify, work
+from sweeper.training.work import work
 
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has ...")
 HOST = MemoryError()

@@ -1,0 +1,1 @@
+"""The report: one HTML file with a store's answers, readable without a network."""

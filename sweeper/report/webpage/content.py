@@ -1,0 +1,184 @@
+"""What stands in the report: its text, its figures, and the tables to download."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import time
+from dataclasses import replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from sweeper.analysis.averaging import VALUES, transfer
+from sweeper.analysis.columns import AXES
+from sweeper.analysis.matrix import TransferMatrix
+from sweeper.analysis.view import View
+from sweeper.progress import DONE
+from sweeper.report.cells import notes, title
+from sweeper.report.export import FOR_MACHINES, export
+from sweeper.report.webpage import figures, sweeps
+from sweeper.report.webpage.heatmap import heat_map
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_AXES = {
+    "task": "targets",
+    "language": "languages of a target",
+    "family": "language families of a target",
+    "script": "scripts of a target",
+    "category": "categories of targets",
+}
+"""What the columns of a matrix are, in the words of the page."""
+
+
+class Content:
+    """One study's answers at one moment.
+
+    Args:
+        view: The study.
+    """
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.trials = view.trials()
+        self.matrices = {(v, by): transfer(view, v, by) for v in VALUES for by in AXES}
+
+    # -- text ----------------------------------------------------------------------------------
+
+    def said(self) -> dict[str, Any]:
+        """What the page says in words."""
+        plan, progress = self.view.plan, self.view.progress
+        matrix = self.matrices["score", "task"]
+        states: dict[str, int] = {}
+        for cell in matrix.cells.values():
+            states[cell.state] = states.get(cell.state, 0) + 1
+        return {
+            "study": plan.study.name,
+            "description": plan.study.description or "",
+            "made": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+            "done": len(progress.done),
+            "jobs": len(plan.jobs),
+            "complete": matrix.complete and not progress.left,
+            "states": {state: count for state, count in sorted(states.items()) if state != DONE},
+            "notes": {value: notes(self.matrices[value, "task"]) for value in VALUES},
+            "failures": [
+                {"job": job, "why": why} for job, why in sorted(progress.failures.items())
+            ],
+            "blocked": len(progress.blocked()),
+            "provenance": self._provenance(),
+            "source": plan.study.model_dump_json(exclude_unset=True, indent=2),
+        }
+
+    def _provenance(self) -> list[tuple[str, str]]:
+        """What the scores rest on, by name."""
+        base = self.view.progress.addressing.resolved.base
+        devices = sorted(set(self.trials["device"].dropna()))
+        versions = [json.loads(one) for one in sorted(set(self.trials["versions"].dropna()))]
+        return [
+            ("base encoder", json.dumps(base["ref"], sort_keys=True) if base else "of this study"),
+            ("seeds", ", ".join(map(str, self.view.plan.study.seeds))),
+            ("devices", ", ".join(devices) or "none yet"),
+            *(("libraries", ", ".join(f"{k} {v}" for k, v in one.items())) for one in versions),
+            ("store", self.view.files.address),
+            ("sweeper", version("sweeper")),
+        ]
+
+    # -- figures -------------------------------------------------------------------------------
+
+    def drawn(self) -> dict[str, Any]:
+        """Figure -> choice -> what Plotly draws."""
+        plan = self.view.plan
+        look = figures.styles(plan.rows)
+        trials: list[dict[str, Any]] = self.trials.to_dict("records")  # type: ignore[assignment]
+        line, note = sweeps.timeline(trials, plan)
+        bars, spent = sweeps.cost(trials, plan.rows)
+        scores = self.matrices["score", "language"]
+        return {
+            "axes": [[by, _AXES[by]] for by in AXES],
+            "matrix": self._heat_maps(),
+            "languages": {t: figures.languages(_only(scores, t), look) for t in plan.columns},
+            "curves": self._curves(look),
+            "flow": {"": sweeps.flow(plan, self.view.progress)},
+            "timeline": {"": line},
+            "cost": {"": bars},
+            "said": {"timeline": note, "cost": spent},
+        }
+
+    def _heat_maps(self) -> dict[str, Any]:
+        """Value, columns and, where they are parts of a target, that one -> heat map."""
+        chosen = self._chosen()
+        found = {}
+        for (value, by), matrix in self.matrices.items():
+            if not any(column.group is not None for column in matrix.columns):
+                found[f"{value}|{by}"] = heat_map(matrix, chosen)
+                continue
+            for target in self.view.plan.columns:
+                mine = _only(matrix, target)
+                if mine.columns:
+                    found[f"{value}|{by}|{target}"] = heat_map(mine, chosen)
+        return {
+            name: {**figure, "title": title(self.matrices[name.split("|")[0], name.split("|")[1]])}
+            for name, figure in found.items()
+        }
+
+    def _chosen(self) -> dict[tuple[str, str], list[str]]:
+        """(row, target) -> what each seed's search chose."""
+        view, addressing = self.view, self.view.progress.addressing
+        found: dict[tuple[str, str], list[str]] = {}
+        for cell in view.plan.cells:
+            name = view.plan.jobs[cell.score].declared["checkpoint"].get("search")
+            if not name or cell.score not in view.progress.done:
+                continue
+            won = addressing.winner(view.plan.searches[name], view.plan.selection_of(cell.target))
+            if won:
+                job, best = won
+                settings = [f"{k} {v}" for k, v in (addressing.parameters(job) or {}).items()]
+                told = ", ".join([*settings, f"epoch {best['epoch']}"])
+                place = (cell.intermediate, cell.target)
+                found.setdefault(place, []).append(f"seed {cell.seed}: {told}")
+        return found
+
+    def _curves(self, look: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """Training task -> dev scores over learning rates, of its first selection split."""
+        addressing = self.view.progress.addressing
+        points: dict[str, list[dict[str, Any]]] = {}
+        metrics: dict[str, str] = {}
+        for search in self.view.plan.searches.values():
+            split = search.selections[0]
+            for job, best in addressing.ranking(search, split):
+                metrics[search.training_task] = f"{best['metric']} on {split}"
+                points.setdefault(search.training_task, []).append(
+                    {
+                        "row": search.intermediate,
+                        "seed": search.seed,
+                        "epoch": best["epoch"],
+                        "rate": addressing.training(job)["learning_rate"],
+                        "value": best["value"],
+                    }
+                )
+        return {task: figures.curves(found, metrics[task], look) for task, found in points.items()}
+
+    # -- downloads -----------------------------------------------------------------------------
+
+    def files(self) -> dict[str, str]:
+        """File name -> base64 of its gzipped CSV, as `sweeper export` writes it."""
+        made: dict[str, TransferMatrix | pd.DataFrame] = {
+            f"matrix_{value}_by_{by}.csv": matrix for (value, by), matrix in self.matrices.items()
+        }
+        made |= {"scores.csv": _read(self.view.scores()), "trials.csv": _read(self.trials)}
+        return {
+            name: base64.b64encode(gzip.compress(export(one, "csv"), mtime=0)).decode()
+            for name, one in made.items()
+        }
+
+
+def _only(matrix: TransferMatrix, target: str) -> TransferMatrix:
+    """The columns of one target."""
+    return replace(matrix, columns=tuple(c for c in matrix.columns if c.target == target))
+
+
+def _read(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table without the columns that no person reads; hashes do not compress."""
+    return frame.drop(columns=[name for name in (*FOR_MACHINES, "made_from") if name in frame])

@@ -1,0 +1,169 @@
+"""The report's figures as Plotly has them: plain dictionaries of traces and layout.
+
+Colours of text, grid and paper are the page's, which knows whether it is light or dark. Whatever
+a user named passes through `plain`, since Plotly reads some HTML in labels.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from sweeper.analysis.cell import MatrixCell
+from sweeper.analysis.matrix import TransferMatrix
+from sweeper.study import CONTROL
+
+Figure: TypeAlias = dict[str, Any]
+
+# Okabe and Ito's colours, which colour-blind people tell apart; the control is grey.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A800")
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "hexagon")
+_CONTROL = "#888888"
+
+MOST_TICKS = 8
+"""Learning rates that are written below an axis, at most."""
+
+
+def plain(text: object) -> str:
+    """Text that Plotly shows as it is."""
+    return html.escape(str(text), quote=False)
+
+
+def styles(rows: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Row -> its colour and marker, the same in every figure."""
+    others = [row for row in rows if row != CONTROL]
+    found: dict[str, dict[str, Any]] = {
+        CONTROL: {
+            "color": _CONTROL,
+            "symbol": "line-ew",
+            "size": 16,
+            "line": {"width": 3, "color": _CONTROL},
+        }
+    }
+    for place, row in enumerate(others):
+        found[row] = {
+            "color": _COLOURS[place % len(_COLOURS)],
+            "symbol": _SYMBOLS[place // len(_COLOURS) % len(_SYMBOLS)],
+            "size": 8,
+        }
+    return found
+
+
+# ---- scores per language ----------------------------------------------------------------------
+
+
+def languages(matrix: TransferMatrix, look: Mapping[str, dict[str, Any]]) -> Figure:
+    """The scores of one target's languages, a mark per row, hardest for the control first."""
+    columns = sorted(matrix.columns, key=lambda c: _height(matrix.cells.get((CONTROL, c.name))))
+    traces = []
+    for row in matrix.rows:
+        cells = [matrix.cell(row, column) for column in columns]
+        errors = [cell.standard_error for cell in cells]
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": plain(row),
+                "x": [plain(column.group) for column in columns],
+                "y": [cell.value for cell in cells],
+                "error_y": {"type": "data", "array": errors, "thickness": 1, "width": 2},
+                "marker": look[row],
+                "hovertemplate": "%{x}: %{y:.1f}<extra>" + plain(row) + "</extra>",
+            }
+        )
+    first = columns[0]
+    return {
+        "data": traces,
+        "layout": {
+            "height": 380,
+            "scattermode": "group",
+            "scattergap": 0.4,
+            "minwidth": 200 + (10 + 7 * len(matrix.rows)) * len(columns),
+            "xaxis": {"type": "category", "title": {"text": "language"}},
+            # In groups Plotly would begin the axis at zero.
+            "yaxis": {
+                "title": {"text": plain(f"{first.metric} ({first.unit})")},
+                "range": _range(matrix),
+            },
+        },
+    }
+
+
+def _range(matrix: TransferMatrix) -> list[float] | None:
+    """From the least to the greatest value with its error, and a little more."""
+    ends = [
+        cell.value + side * (cell.standard_error or 0.0)
+        for cell in (matrix.cell(row, column) for row in matrix.rows for column in matrix.columns)
+        for side in (-1, 1)
+        if cell.value is not None
+    ]
+    if not ends:
+        return None
+    margin = 0.05 * (max(ends) - min(ends)) or 1.0
+    return [min(ends) - margin, max(ends) + margin]
+
+
+def _height(cell: MatrixCell | None) -> float:
+    return cell.value if cell is not None and cell.value is not None else math.inf
+
+
+# ---- learning rates ---------------------------------------------------------------------------
+
+
+def curves(
+    points: Iterable[Mapping[str, Any]], metric: str, look: Mapping[str, dict[str, Any]]
+) -> Figure:
+    """Dev scores over learning rates of one training task: a mark per trial, means joined.
+
+    ``points`` have ``row``, ``seed``, ``rate``, ``value`` and ``epoch``.
+    """
+    by_row: dict[str, list[Mapping[str, Any]]] = {}
+    for point in points:
+        by_row.setdefault(point["row"], []).append(point)
+    traces: list[dict[str, Any]] = []
+    all_rates = sorted({point["rate"] for found in by_row.values() for point in found})
+    ticks = (
+        all_rates if len(all_rates) <= MOST_TICKS else all_rates[:: len(all_rates) // MOST_TICKS]
+    )
+    for row, found in by_row.items():
+        rates = sorted({point["rate"] for point in found})
+        of_rate = [[p["value"] for p in found if p["rate"] == rate] for rate in rates]
+        name, colour = plain(row), look[row]["color"]
+        traces += [
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": rates,
+                "y": [sum(v) / len(v) for v in of_rate],
+                "line": {"color": colour},
+                "legendgroup": name,
+                "showlegend": False,
+                "hoverinfo": "skip",
+            },
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": name,
+                "legendgroup": name,
+                "x": [p["rate"] for p in found],
+                "y": [p["value"] for p in found],
+                "marker": {"color": colour, "size": 7},
+                "customdata": [f"seed {p['seed']}, epoch {p['epoch']}" for p in found],
+                "hovertemplate": "%{x:.1e}: %{y:.2f}<br>%{customdata}<extra>" + name + "</extra>",
+            },
+        ]
+    return {
+        "data": traces,
+        "layout": {
+            "height": 380,
+            "xaxis": {
+                "type": "log",
+                "title": {"text": "learning rate"},
+                "tickvals": ticks,
+                "ticktext": [f"{rate:g}" for rate in ticks],
+            },
+            "yaxis": {"title": {"text": plain(metric)}},
+        },
+    }
