@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from sweeper import yamlfile
+from sweeper.cli.words import Format, What
 from sweeper.planning import plan
 from sweeper.store.schema import TABLES
 from sweeper.study import (
@@ -116,6 +117,11 @@ def test_every_format_kind_and_metric_is_named() -> None:
     for name in kinds.names():
         kind = kinds.get(name)
         assert {kind.metric, *kind.fields, *kind.optional, *kind.formats} <= words
+
+
+def test_every_export_is_named() -> None:
+    text = code_words(page("exports.md")) | set(re.findall(r"\w+", page("exports.md")))
+    assert {str(member) for enum in (Format, What) for member in enum} <= text
 
 
 def test_every_shipped_card_has_its_row() -> None:

@@ -17,7 +17,7 @@ from sweeper.redaction import redacted
 
 # In the order of --help.
 from sweeper.cli import (  # isort: skip
-    beginning, sweeps, answers, reports, queries, tasks, cleaning, stores,
+    beginning, sweeps, answers, reports, queries, exports, tasks, cleaning, stores,
 )  # fmt: skip
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "app",
     "beginning",
     "cleaning",
+    "exports",
     "main",
     "queries",
     "reports",

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from sweeper.redaction import remembering
 from sweeper.store.files import StoreFiles
 
 
@@ -35,9 +36,10 @@ TUNE_PASSES_ON = (
 
 @contextlib.contextmanager
 def hidden(names: Iterable[str]) -> Iterator[None]:
-    """Take variables out of the environment; what was opened before has read them."""
+    """Take secrets out of the environment; what was opened before has read them."""
     hidden = {name: os.environ.pop(name) for name in names if name in os.environ}
     try:
-        yield
+        with remembering(hidden.values()):
+            yield
     finally:
         os.environ.update(hidden)

@@ -26,6 +26,7 @@ from sweeper.engine.events import Event
 from sweeper.engine.heartbeat import beating
 from sweeper.errors import EngineError
 from sweeper.graph import Job
+from sweeper.losers import drop, losers
 from sweeper.planning import plan
 from sweeper.prices import Prices
 from sweeper.progress import Progress
@@ -109,7 +110,7 @@ def run(
         with _listening(progress, listener, watch) as heard:
             stopped, did = execute(progress, driver, address, heard, meter=meter)
         leases.tidy()
-    progress.drop(list(progress.losers()))
+    drop(progress, list(losers(progress)))
     return Summary(
         done=len(progress.done),
         trained=did,

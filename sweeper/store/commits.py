@@ -227,7 +227,9 @@ class Commits:
 
     def _keep(self, generation: int, commit: Commit) -> None:
         self._read_ones[generation, commit.address] = commit
-        if commit.name in self._withdrawn:
+        known = self.by_address.get(commit.address)
+        # A worker that was long taken for dead may bring us back to what was replaced since.
+        if commit.name in self._withdrawn or (known and known.generation > generation):
             return
         self.by_address[commit.address] = commit
         self.scored.update(commit.outcome.get("scored", ()))

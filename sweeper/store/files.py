@@ -12,6 +12,8 @@ pruned/<search>/<address>.json          a trial was stopped early, and why
 failures/<address>/<attempt>.json       an attempt that ended without a commit, and why
 failed/<address>/<attempt>.json         the job was given up after that attempt
 resume/<address>/                       resume points of a job in flight
+drivers/<driver>.json                   a driver's heartbeat
+leases/<address>.<number>               a driver is at this work
 stops/<run>.json                        a run is to save and stop
 limits/<shape>/<device>.<size>          so much at once ran out of a device's memory
 logs/<job key>/<attempt>.log

@@ -277,7 +277,7 @@ class Trainer:
     def _save_last(self, points: ResumePoints, end: EpochEnd | None, clock: Clock) -> None:
         """Save because somebody closes us; a training that turns out diverged is left unsaved."""
         try:
-            self._save(points, end, clock)
+            self._save_if_it_fits(points, end, clock)
         except Diverged:
             return
 

@@ -7,6 +7,7 @@ in its commit, so a driver that starts anew rebuilds every study from those two.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -77,7 +78,7 @@ class _Study:
     """One search's Optuna study, and which of its trials is which of the plan's."""
 
     def __init__(self, search: Search, higher_is_better: bool) -> None:
-        self.space = {name: _distribution(name, v) for name, v in search.space.search.items()}
+        self.space = distributions(search)
         self.search = search
         self.trials: dict[int, Trial] = {}
         self.told: set[int] = set()
@@ -109,11 +110,11 @@ class _Study:
         """Tell a trial's outcome: complete with its value (percent), or failed if it diverged."""
         outcome, trial = commit.outcome, self.trials[number]
         self._report(number, outcome.get("values", []))
-        values = [best["value"] for best in outcome["selections"].values()]
-        if outcome["status"] == "done" and values:
-            self.optuna.tell(trial, sum(values) / len(values))
-        else:
+        value = objective(outcome)
+        if value is None:
             self.optuna.tell(trial, state=TrialState.FAIL)
+        else:
+            self.optuna.tell(trial, value)
 
     def prune(self, number: int, values: list[float]) -> None:
         """Tell that a trial was stopped early, and its values (percent) until then."""
@@ -124,6 +125,21 @@ class _Study:
         self.told.add(number)
         for epoch, value in enumerate(values, 1):
             self.trials[number].report(value, epoch)
+
+
+def objective(outcome: Mapping[str, Any]) -> float | None:
+    """What Optuna is told of a finished trial: the mean over the selection splits of its best.
+
+    None for a trial that diverged, or selected nothing.
+    """
+    values = [best["value"] for best in outcome["selections"].values()]
+    done = outcome["status"] == "done" and values
+    return sum(values) / len(values) if done else None
+
+
+def distributions(search: Search) -> dict[str, BaseDistribution]:
+    """A search's space as Optuna has it."""
+    return {name: _distribution(name, values) for name, values in search.space.search.items()}
 
 
 def _sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:

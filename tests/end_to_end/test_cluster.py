@@ -68,20 +68,36 @@ def cluster() -> Iterator[dict[str, str]]:
     nodes = [start(HEAD, env)]
     try:
         wait_for(nodes[0], "Ray runtime started")
-        for _ in range(2):
-            nodes.append(start(NODE, env, f"127.0.0.1:{port}", "--num-cpus=1"))
-            wait_for(nodes[-1], "Ray runtime started")
+        nodes += [start(NODE, env, f"127.0.0.1:{port}", "--num-cpus=1") for _ in range(2)]
+        for node in nodes[1:]:
+            wait_for(node, "Ray runtime started")
         yield {**env, "ADDRESS": f"127.0.0.1:{port}"}
     finally:
-        for node in nodes:  # all at once: each takes its time
-            os.killpg(node.pid, signal.SIGTERM)
-        for node in nodes:
-            node.wait(timeout=60)
+        for node in nodes:  # not by a signal that it obeys: each would wait for the others
+            os.killpg(node.pid, signal.SIGKILL)
+            node.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="module")
+def refused(
+    cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> subprocess.Popen[str]:
+    """A run with a wrong token, which Ray takes its time to refuse: it goes on meanwhile."""
+    env = {**cluster, "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    store = tmp_path_factory.mktemp("refused") / "store"
+    command = ["run", TINY, "--store", store, "--address", cluster["ADDRESS"]]
+    return subprocess.Popen(
+        [sys.executable, "-m", "sweeper", *map(str, command)],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def test_a_sweep_over_two_nodes_with_a_token_and_a_bucket(
-    cluster: dict[str, str], s3: str
+    cluster: dict[str, str], refused: subprocess.Popen[str], s3: str
 ) -> None:
     store = new_address()
     where = ("--store", store, "--address", cluster["ADDRESS"])
@@ -98,13 +114,11 @@ def test_a_sweep_over_two_nodes_with_a_token_and_a_bucket(
         assert not any(one.encode() in path.read_bytes() for one in kept), path
 
 
-def test_a_wrong_token_is_refused_with_a_sentence(cluster: dict[str, str], tmp_path: Path) -> None:
-    env = {**cluster, "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    where = ("--store", tmp_path / "store", "--address", cluster["ADDRESS"])
-    ran = sweeper("run", TINY, *where, env=env)
-    assert ran.returncode == 1
-    assert "token" in ran.stderr
-    assert "Traceback" not in ran.stderr
+def test_a_wrong_token_is_refused_with_a_sentence(refused: subprocess.Popen[str]) -> None:
+    said = refused.communicate()[1]
+    assert refused.returncode == 1
+    assert "token" in said
+    assert "Traceback" not in said
 
 
 def test_an_address_without_a_cluster_is_refused_with_a_sentence(tmp_path: Path) -> None:
