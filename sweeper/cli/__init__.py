@@ -17,7 +17,8 @@ from sweeper.redaction import redacted
 
 # In the order of --help.
 from sweeper.cli import (  # isort: skip
-    beginning, sweeps, answers, reports, queries, exports, tasks, cleaning, stores,
+    beginning, sweeps, submitting, doctor, answers, reports, queries, exports, tasks, cleaning,
+    stores,
 )  # fmt: skip
 
 __all__ = [
@@ -25,11 +26,13 @@ __all__ = [
     "app",
     "beginning",
     "cleaning",
+    "doctor",
     "exports",
     "main",
     "queries",
     "reports",
     "stores",
+    "submitting",
     "sweeps",
     "tasks",
 ]

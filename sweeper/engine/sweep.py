@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -16,14 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sweeper.cores import GPU_SHARE, cores_here
+from sweeper.cores import GPU_SHARE
 from sweeper.disk import check_disk
 from sweeper.engine.budget import Budget, Meter
-from sweeper.engine.daemons import apart, missed
+from sweeper.engine.connecting import connected
 from sweeper.engine.dispatch import Dispatcher
-from sweeper.engine.environment import TUNE_PASSES_ON, hidden, passed_on, runtime_env
+from sweeper.engine.environment import TUNE_PASSES_ON, hidden, passed_on
 from sweeper.engine.events import Event
 from sweeper.engine.heartbeat import beating
+from sweeper.engine.nodes import check_versions
 from sweeper.errors import EngineError
 from sweeper.graph import Job
 from sweeper.losers import drop, losers
@@ -134,20 +133,6 @@ def _listening(
         yield heard
 
 
-# Read by Ray when it is imported: no usage statistics over the network, no progress tables and no
-# handler of Ctrl-C of its own, no log lines of other processes on this terminal, and no saving of
-# Tune's own state, which grows with every job and is never restored.
-RAY_SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_AUTO_INIT": "1",
-    "TUNE_WARN_THRESHOLD_S": "5",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
-}
-
-
 def execute(
     progress: Progress,
     driver: Driver,
@@ -160,11 +145,9 @@ def execute(
 
     ``worker`` is the trainable that does the jobs, by default `sweeper.engine.worker.Worker`.
     """
-    for name, value in RAY_SETTINGS.items():
-        os.environ.setdefault(name, value)
-    # What becomes of a dead worker's job is said by us, in a sentence.
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
-    with _connected(address):
+    with connected(address):
+        if address is not None:
+            check_versions()
         meter = meter or Meter(Budget())
         shapes = _Shapes(meter.budget.gpus)
         shapes.pack(progress)
@@ -310,60 +293,6 @@ class _Shapes:
         import ray
 
         return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-@contextlib.contextmanager
-def _connected(address: str | None) -> Iterator[None]:
-    """Ray, started in process or reached at an address, for as long as the block lasts."""
-    import ray
-
-    ours = not ray.is_initialized()
-    alone = ours and address is None
-    if ours and address:
-        _check_reachable(address)
-    if ours:
-        try:
-            with apart() if alone else contextlib.nullcontext():
-                ray.init(
-                    # "local": a cluster that this host belongs to is used only when it is named.
-                    address=address or "local",
-                    num_cpus=None if address else cores_here(),
-                    include_dashboard=None if address else False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    runtime_env=runtime_env() if address else None,
-                )
-        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-            raise EngineError(_unreachable(address, error)) from error
-    try:
-        here = ray.get_runtime_context().gcs_address
-        with missed(here) if alone else contextlib.nullcontext():
-            yield
-    finally:
-        if ours:
-            ray.shutdown()
-
-
-def _check_reachable(address: str) -> None:
-    """Ray itself would try an address where nobody listens for two minutes."""
-    host, _, port = address.rpartition(":")
-    if "://" in address or not port.isdigit():
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except OSError as error:
-        raise EngineError(_unreachable(address, error)) from None
-
-
-def _unreachable(address: str | None, error: Exception) -> str:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    if address is None:
-        return f"Ray could not be started on this machine: {reason}."
-    return (
-        f"Ray could not be reached at {address!r}: {reason}. Check that the cluster runs (`ray "
-        "status` on its head), the address, and that RAY_AUTH_TOKEN is the head's token "
-        "(see cluster/README.md)."
-    )
 
 
 @contextlib.contextmanager

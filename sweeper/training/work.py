@@ -155,6 +155,7 @@ def _score_rows(spec: JobSpec, outcome: Outcome) -> list[dict[str, Any]]:
             "overlap": said["overlap"][row["unit"]],
             "checkpoint": said["checkpoint"],
             "representation": _json(row.get("representation", representation)),
+            "parameters": _json(said["parameters"]),
         }
         for row in outcome.scores
     ]
