@@ -21,16 +21,23 @@ def losers(progress: Progress) -> Iterator[str]:
     for name, jobs in scores.items():
         if all(job.key in progress.done for job in jobs):
             yield from _losers_of(progress, progress.plan.searches[name])
+    for search in progress.plan.searches.values():
+        if search.stage in progress.done:
+            yield from _losers_of(progress, search)
 
 
 def losers_after(progress: Progress, key: str) -> Iterator[str]:
-    """The losers that the end of one score job makes known."""
+    """The losers that the end of one job, a score or a stage, makes known."""
+    stage = progress.addressing.stage_search(progress.plan.jobs[key])
+    if stage:
+        yield from _losers_of(progress, stage)
     source = progress.plan.jobs[key].declared.get("checkpoint", {}).get("search")
     if source is None:
         return
     search = progress.plan.searches[source]
     children = {child for trial in search.trials for child in progress.children[trial]}
-    if all(child in progress.done for child in children):
+    scores = {child for child in children if progress.plan.jobs[child].kind == "score"}
+    if scores <= progress.done:
         yield from _losers_of(progress, search)
 
 
@@ -45,7 +52,9 @@ def drop(progress: Progress, found: Iterable[str]) -> None:
 
 def _losers_of(progress: Progress, search: Search) -> Iterator[str]:
     addressing = progress.addressing
-    won = [addressing.winner(search, name) for name in search.selections]
+    # A stage takes over settings and no weights: all of its trials have lost.
+    names = () if search.stage else search.selections
+    won = [addressing.winner(search, name) for name in names]
     # By address: a sampler may draw the winner's parameters for another trial too.
     kept = {addressing.address(found[0].key) for found in won if found}
     commits = [addressing.commit(trial) for trial in search.trials]

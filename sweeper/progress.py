@@ -17,7 +17,7 @@ from typing import Any
 from sweeper.addressing import ONLY, Addressing, Resolved
 from sweeper.claims import Claims
 from sweeper.failures import given_up
-from sweeper.graph import Plan, Search
+from sweeper.graph import Job, Plan, Search
 from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles, digest
 from sweeper.store.leases import Leases
@@ -208,17 +208,29 @@ class Progress:
         if self._put_off(key):
             return
         job = self.plan.jobs[key]
-        if job.kind == "score" and self.addressing.units(key) is None:
-            self._release_without_winner(key)
+        undecided = self._undecided(job)
+        if undecided:
+            self._release_without_winner(key, undecided)
             return
         if self.addressing.pruned(key):
             self._prune(key)
             return
         self._offer(key)
 
-    def _release_without_winner(self, key: str) -> None:
-        """A score whose search has no finished trial: a pruned one goes on, or it cannot be."""
-        search = self.plan.searches[self.plan.jobs[key].declared["checkpoint"]["search"]]
+    def _undecided(self, job: Job) -> Search | None:
+        """The search that a job's settings rest on, if that has ended without a winner."""
+        stage = self.addressing.stage_search(job)
+        if stage:
+            return None if self.addressing.winner(stage, stage.selections[0]) else stage
+        if self.addressing.units(job.key) is not None:
+            return None
+        if job.kind == "score":
+            return self.plan.searches[job.declared["checkpoint"]["search"]]
+        followed = self.addressing.followed(job)
+        return followed[0] if followed and not self.addressing.winner(*followed) else None
+
+    def _release_without_winner(self, key: str, search: Search) -> None:
+        """A job that needs a winner where none finished: a pruned one goes on, or it fails."""
         revived = self.addressing.revived(search)
         if revived is None:
             self.fail(key, f"no trial of the search {search.key} finished: all diverged")

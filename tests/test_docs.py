@@ -17,22 +17,18 @@ import yaml
 from sweeper import yamlfile
 from sweeper.cli.words import Format, What
 from sweeper.planning import plan
+from sweeper.spaces import Pruning, Range, Space, Strict, Training
 from sweeper.store.schema import TABLES
 from sweeper.study import (
     Base,
     Intermediate,
     Limits,
-    Pruning,
-    Range,
     Representation,
     Scratch,
     Selection,
-    Space,
     Stage,
-    Strict,
     Study,
     Target,
-    Training,
 )
 from sweeper.tasks import formats, kinds
 from sweeper.tasks.card import Card, Fields, Overlap, Split, load_card, shipped_cards

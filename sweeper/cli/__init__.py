@@ -17,13 +17,15 @@ from sweeper.redaction import redacted
 
 # In the order of --help.
 from sweeper.cli import (  # isort: skip
-    beginning, sweeps, submitting, doctor, answers, reports, queries, exports, tasks, stores
+    beginning, sweeps, submitting, doctor, answers, reports, queries, exports, tasks, cleaning,
+    stores,
 )  # fmt: skip
 
 __all__ = [
     "answers",
     "app",
     "beginning",
+    "cleaning",
     "doctor",
     "exports",
     "main",

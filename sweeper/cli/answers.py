@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,13 +16,16 @@ from sweeper.cli.words import (
     StudyOption,
     TasksOption,
     Value,
+    answers_of,
     app,
     check_aggregate,
     data_folder,
     print_json,
-    view_of,
 )
 from sweeper.errors import StoreError
+
+if TYPE_CHECKING:
+    from sweeper.analysis.kept import Answers
 
 
 @app.command()
@@ -39,12 +42,12 @@ def best(
     from sweeper.report.data import best_data
     from sweeper.report.terminal import console, print_best, say
 
-    view = view_of(store, study)
-    out, told = console(), []
-    asked = view.chosen(target=target, intermediate=intermediate, language=language)
-    for name in dict.fromkeys(part.target for part in asked):
+    answers, out, told = answers_of(store, study), console(), []
+    whole = intermediate is None and language is None
+    for name in _asked(answers, target, intermediate, language):
         try:
-            found = best_of(view, name, intermediate, language)
+            found = answers.best(name) if whole else None
+            found = found or best_of(answers.view, name, intermediate, language)
         except StoreError as error:
             if target:
                 raise
@@ -58,6 +61,17 @@ def best(
         print_json(told)
 
 
+def _asked(
+    answers: Answers, target: str | None, intermediate: str | None, language: str | None
+) -> list[str]:
+    """The targets that a person means, all of them by default."""
+    if intermediate is None and language is None and target in (None, *answers.targets):
+        return answers.targets if target is None else [target]
+    view = answers.view
+    asked = view.chosen(target=target, intermediate=intermediate, language=language)
+    return list(dict.fromkeys(part.target for part in asked))
+
+
 @app.command()
 def matrix(
     store: StoreArgument = None,
@@ -68,24 +82,23 @@ def matrix(
     as_json: JsonOption = False,
 ) -> None:
     """Show the transfer matrix: intermediates by targets."""
-    from sweeper.analysis.averaging import transfer
     from sweeper.report.data import aggregate_data, matrix_data
     from sweeper.report.overview import print_skipped
     from sweeper.report.terminal import console, print_matrix
 
     check_aggregate(aggregate, value, by)
-    out, view = console(), view_of(store, study)
+    out, answers = console(), answers_of(store, study)
     if aggregate is not None:
         from sweeper.analysis.aggregates import aggregate as averaged
         from sweeper.report.benchmarks import print_aggregate
 
-        means = averaged(view, aggregate)
+        means = averaged(answers.view, aggregate)
         print_json(aggregate_data(means)) if as_json else print_aggregate(out, means)
     else:
-        made = transfer(view, value, by)
+        made = answers.matrix(value, by)
         print_json(matrix_data(made)) if as_json else print_matrix(out, made)
     if not as_json:
-        print_skipped(out, view)
+        print_skipped(out, answers.skipped)
 
 
 @app.command()

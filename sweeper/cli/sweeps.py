@@ -90,7 +90,7 @@ def plan(
         resolved = resolved_offline(planned, files)
         progress = Progress(planned, resolved, files, ends=ends) if resolved else None
         other = kept_going(files, planned.study.name) and not planned.study.keep_going
-    cost = estimated(planned, progress, files, gpu=gpu, gpus=gpus, prices=prices)
+    cost = estimated(planned, progress, files, gpu=gpu, gpus=gpus, prices=prices, ends=ends)
     if as_json:
         print_json(plan_data(planned, progress, address, cost))
     else:

@@ -14,6 +14,7 @@ from sweeper.errors import DataError, StoreError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sweeper.analysis.kept import Answers
     from sweeper.analysis.view import View
     from sweeper.study import Study
 
@@ -172,6 +173,13 @@ def view_of(store: str | None, study: str | None) -> View:
     from sweeper.analysis.store import Store, only_store
 
     return Store(only_store(store)).view(study)
+
+
+def answers_of(store: str | None, study: str | None) -> Answers:
+    """The usual answers of a study, as store and study are named or left out."""
+    from sweeper.analysis.store import Store, only_store
+
+    return Store(only_store(store)).answers(study)
 
 
 def store_of(study: str | None, store: str | None) -> tuple[str, str | None]:

@@ -83,7 +83,7 @@ class Judge:
     def _committed(self, spec: JobSpec, result: dict[str, Any]) -> None:
         self.done += 1
         commit = self._progress.commits.by_address[spec.address]
-        if spec.kind == "score":
+        if spec.kind in ("score", "train"):
             drop(self._progress, list(losers_after(self._progress, spec.key)))
         outcome = commit.outcome
         what = "diverged" if outcome["status"] == "diverged" else "done"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sweeper.cores import GPU_SHARE
 from sweeper.disk import check_disk
 from sweeper.engine.budget import Budget, Meter
 from sweeper.engine.connecting import connected
@@ -26,6 +27,7 @@ from sweeper.errors import EngineError
 from sweeper.graph import Job
 from sweeper.losers import drop, losers
 from sweeper.planning import plan
+from sweeper.prices import Prices
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
 from sweeper.scope import Scope, outside
@@ -148,6 +150,8 @@ def execute(
             check_versions()
         meter = meter or Meter(Budget())
         shapes = _Shapes(meter.budget.gpus)
+        shapes.pack(progress)
+        meter.share = shapes.share
         meter.unit = "GPU" if shapes.gpus else "slot"
         dispatcher = Dispatcher(
             progress,
@@ -193,7 +197,8 @@ def _tune(dispatcher: Dispatcher, shapes: _Shapes, scratch: str, worker: type | 
 
     files = dispatcher.progress.files
     # Not by a runtime environment, which Ray writes to its logs: there are secrets among them.
-    passing = tune.with_parameters(worker or Worker, environment=passed_on(files))
+    environment = {**passed_on(files), GPU_SHARE: str(shapes.share)}
+    passing = tune.with_parameters(worker or Worker, environment=environment)
     tuner = tune.Tuner(
         tune.with_resources(passing, shapes.request),
         tune_config=tune.TuneConfig(
@@ -222,10 +227,11 @@ class _Shapes:
     """The two resource shapes: a GPU (or, without GPUs, a core) for training, a core for data.
 
     Which of the two trains is decided once: hosts with GPUs must be there when a sweep starts.
-    At most ``most`` of what trains are used at once.
+    At most ``most`` of what trains are used at once. ``share`` jobs have a GPU together.
     """
 
     def __init__(self, most: int | None = None) -> None:
+        self.share = 1
         self._most = most
         self._read = -math.inf
         self._slots: dict[str, int] = {}
@@ -241,6 +247,17 @@ class _Shapes:
                 "has). Add a host to it (see cluster/README.md), then start again."
             )
 
+    def pack(self, progress: Progress) -> None:
+        """Let jobs share a GPU, as far as they fit it by what was measured."""
+        if not self.gpus or not self.cores:
+            return
+        from sweeper.packing import jobs_per_gpu
+
+        self.share = min(jobs_per_gpu(progress, Prices.load()), self.cores)
+        self.cores //= self.share
+        self.threads["training"] = self.cores
+        self._read = -math.inf
+
     def pool_of(self, job: Job) -> str:
         """Pool "data" for jobs that need no GPU where there are GPUs, else pool "training"."""
         return "data" if self.gpus and job.kind == "prepare" else "training"
@@ -249,7 +266,7 @@ class _Shapes:
         """What Tune reserves for a trial."""
         from ray import tune
 
-        gpu = {"GPU": 1} if self.gpus and config["pool"] == "training" else {}
+        gpu = {"GPU": 1 / self.share} if self.gpus and config["pool"] == "training" else {}
         cores = self.cores if gpu else 1
         return tune.PlacementGroupFactory([{"CPU": cores, **gpu}])
 
@@ -261,12 +278,14 @@ class _Shapes:
             cores = sum(int(node.get("CPU", 0)) for node in nodes)
             gpus = sum(int(node.get("GPU", 0)) for node in nodes)
             if self.gpus:
-                spare = max(1, cores - gpus * self.cores) if cores else 0
-                self._slots = {"training": gpus, "data": spare}
+                taken = gpus * self.share * self.cores
+                spare = max(1, cores - taken) if cores else 0
+                self._slots = {"training": gpus * self.share, "data": spare}
             else:
                 self._slots = {"training": cores}
             if self._most is not None:
-                self._slots["training"] = min(self._most, self._slots["training"])
+                most = self._most * self.share
+                self._slots["training"] = min(most, self._slots["training"])
         return self._slots
 
     def _nodes(self) -> list[dict[str, float]]:

@@ -59,9 +59,11 @@ class Worker(tune.Trainable):
         try:
             import torch
 
+            from sweeper.training.memory import take_share
             from sweeper.training.work import work
         finally:
             gc.enable()
+        take_share()
         self.work, self.set_threads = work, torch.set_num_threads
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

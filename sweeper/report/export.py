@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOR_MACHINES = (
-    *("job", "unit", "address", "attempt", "checkpoint", "representation", "main"),
+    *("job", "unit", "address", "attempt", "checkpoint", "representation", "parameters", "main"),
     *("parents", "versions", "curve", "selections", "ranking"),
 )
 """Columns that only CSV and Parquet have: nobody reads them in a text."""

@@ -204,7 +204,9 @@ def print_rows(out: Console, found: pd.DataFrame) -> None:
 def _told(value: Any) -> str:
     if value is None or value is math.nan or str(value) in ("nan", "<NA>"):
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4g}" if value == 0 or abs(value) >= 0.001 else f"{value:.1e}"
 
 
 def duration(seconds: float) -> str:

@@ -327,7 +327,7 @@ def weights(model: Heads) -> Tensors:
 
 def _optimizer(model: Heads, settings: Mapping[str, Any]) -> torch.optim.AdamW:
     """AdamW, fused; biases and normalisation weights (the one-dimensional ones) do not decay."""
-    parameters = list(model.parameters())
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return torch.optim.AdamW(
         [
             {

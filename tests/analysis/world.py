@@ -123,7 +123,9 @@ class World:
         attempt = f"attempt{len(self.ran)}"
         self.ran.append(job.key)
         name = f"{address}-{attempt}"
-        made = [tables.write(self.files, "trials", name, [self._trial(job, address, attempt)])]
+        outcome = self._outcome(job, dev)
+        row = self._trial(job, address, attempt) | self._training(job, outcome["selections"])
+        made = [tables.write(self.files, "trials", name, [row])]
         if job.kind == "score":
             rows = [row for unit in units for row in self._scores(job, unit, units[unit], score)]
             shared = {"address": address, "attempt": attempt, "job": job.key, "study": "?"}
@@ -146,7 +148,7 @@ class World:
             kind=job.kind,
             units=units,
             made=made,
-            outcome=self._outcome(job, dev),
+            outcome=outcome,
         )
         self.progress.committed(job.key, address, 0)
 
@@ -233,6 +235,25 @@ class World:
             "seconds_compute": 0.7,
             "seconds_score": 0.2,
             "worker": "host:1",
+        }
+
+    def _training(self, job: Job, selections: dict[str, Any]) -> dict[str, Any]:
+        """What a trial was trained with; after its best epoch comes one a point worse."""
+        if job.kind != "tune":
+            return {}
+        search = self.plan.searches[job.declared["search"]]
+        assert job.trial is not None
+        last = {n: {**one, "value": one["value"] - 1.0} for n, one in selections.items()}
+        best = next(iter(selections.values()))["epoch"]
+        curve = [
+            {"epoch": best, "selections": selections},
+            {"epoch": best + 1, "selections": last},
+        ]
+        point = dict(search.space.grid[job.trial]) if search.space.grid else {}
+        return {
+            "parameters": json.dumps({"learning_rate": 1e-4} | point),
+            "selections": json.dumps(selections),
+            "curve": json.dumps(curve),
         }
 
     def _fail(self, job: Job) -> None:

@@ -1,4 +1,4 @@
-"""The recipe of cluster/README.md, with several nodes on this one machine."""
+"""The steps of cluster/local/README.md, with several nodes on this one machine."""
 
 from __future__ import annotations
 
