@@ -9,4 +9,5 @@ set -euo pipefail
 . "$(dirname "$0")/token.sh"
 head=${1:?the head\'s address, such as 10.0.0.1:6379}
 shift
+export RAY_enable_metrics_collection=0
 exec ray start --address="$head" --disable-usage-stats "$@"

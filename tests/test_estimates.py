@@ -247,3 +247,14 @@ def test_a_plan_is_printed_and_told_as_data(folder: Path, capsys: Capture) -> No
     assert told["estimate"]["device"] == "cpu" and told["study"] == "tiny"
     assert [one["slots"] for one in told["estimate"]["schedules"]] == [1, 4]
     assert told["jobs"]["all"]["score"] == 18 and told["data"][0]["missing"] == []
+
+
+def test_a_part_of_a_study_is_estimated_as_such(folder: Path, capsys: Capture) -> None:
+    file = str(write_study(folder / "tiny.yaml"))
+
+    def hours(*words: str) -> float:
+        assert sweeper("plan", file, *words, "--json") == 0
+        return float(json.loads(capsys.readouterr().out)["estimate"]["hours"])
+
+    whole, part = hours(), hours("--rows", "none", "--columns", "demo_retrieval")
+    assert 0 < part < 0.9 * whole  # both have the base model
