@@ -7,6 +7,9 @@ ifneq ($(wildcard ../shared/data),)
 export SWEEPER_DATA ?= $(abspath ../shared/data)
 endif
 
+# The tests in two processes: the end-to-end ones start Ray each, which takes two cores and 2 GB.
+TEST_PROCESSES ?= 2
+
 .PHONY: demo test real lint schema clean
 .DEFAULT_GOAL := help
 
@@ -26,7 +29,7 @@ demo: $(VENV)/installed ## A complete small sweep on this machine; prints the tr
 	$(BIN)/sweeper report runs/demo
 
 test: $(VENV)/installed ## The whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 real: $(VENV)/installed ## The study local_files on the files in SWEEPER_DATA (FULL=1: all rows)
 	$(BIN)/sweeper run local_files $(if $(FULL),--no-limits)

@@ -33,8 +33,9 @@ from pathlib import Path
 from unittest import mock
 
 from benchmarks.world import SLEEP, large_study, size, started
+from sweeper.engine.connecting import RAY_SETTINGS
 from sweeper.engine.dispatch import Event
-from sweeper.engine.sweep import RAY_SETTINGS, execute
+from sweeper.engine.sweep import execute
 from sweeper.store.files import StoreFiles
 
 WORD_SECONDS = 1.0
@@ -102,7 +103,7 @@ def main() -> None:
         progress, driver = started(large_study(given.seeds), files)
         print(f"{size(progress.plan)} of {given.seconds} s on {given.slots} slots")
         cpu = time.process_time()
-        with mock.patch("sweeper.engine.sweep.cores_here", return_value=given.slots):
+        with mock.patch("sweeper.engine.connecting.cores_here", return_value=given.slots):
             if given.profile:
                 profile.enable()
             execute(progress, driver, listener=watch.hear, worker=Sleeper)

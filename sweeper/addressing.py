@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sweeper.graph import TOKENIZER, Job, Plan, Search
+from sweeper.spaces import LATER, Training
 from sweeper.store.commits import Commit, Commits
 from sweeper.store.files import canonical, digest
-from sweeper.study import Training
 from sweeper.tasks import kinds
 from sweeper.tasks.card import Card, SyntheticSource
 from sweeper.tasks.encoding import ENCODING_VERSION
@@ -129,10 +129,20 @@ class Addressing:
         """Where the asks of a search lie: the digest of everything but a trial's parameters."""
         if search.key not in self._searches:
             job = self.plan.jobs[search.trials[0]]
-            space = search.space.model_dump(exclude={"training", "trials", "pruning"})
-            said = {"search": self._tune_identity(job, {}), "space": space}
+            space = search.space.model_dump(include={"search", "sampler"})
+            identity = self._tune_identity(job, {})
+            if search.space.warm_start:  # other points than those of a search that starts cold
+                space["warm_start"] = search.space.warm_start
+            said: dict[str, Any] = {"search": identity, "space": space}
+            if search.follows:
+                said["follows"] = self._decided_by(self.plan.searches[search.follows])
             self._searches[search.key] = digest(said)
         return self._searches[search.key]
+
+    def _decided_by(self, search: Search) -> list[Any]:
+        """What settings are that a search finds: another budget or rule may find others."""
+        rule = search.space.pruning.model_dump() if search.space.pruning else None
+        return [self.search_address(search), len(search.trials), rule]
 
     def pruned_name(self, key: str) -> str | None:
         """The record that stops a trial early; None without pruning, or of an unknown address.
@@ -187,7 +197,16 @@ class Addressing:
         asked = self.asks.get(self.search_address(search), {}).get(job.trial)
         if asked is not None:
             return asked
-        return dict(search.space.grid[job.trial]) if search.space.sampler == "grid" else None
+        if search.follows or search.space.sampler != "grid":
+            return None
+        return dict(search.space.grid[job.trial])
+
+    def followed(self, job: Job) -> tuple[Search, str] | None:
+        """The search that a trial takes its parameters from, and the split that picks them."""
+        search = self._search_of(job.key)
+        if search is None or not search.follows:
+            return None
+        return self.plan.searches[search.follows], search.selections[search.trials.index(job.key)]
 
     def winner(self, search: Search, selection: str) -> tuple[Job, dict[str, Any]] | None:
         """The trial that a selection split picks, with its best epoch; None if none finished.
@@ -201,7 +220,7 @@ class Addressing:
         """The finished trials of a search with their best epoch, best first."""
         found = []
         sign = -1 if self._higher_is_better(selection) else 1
-        for key in search.trials:
+        for key in search.trials_for(selection):
             job = self.plan.jobs[key]
             commit = self.commit(key)
             if commit is None or commit.outcome["status"] != "done":
@@ -225,8 +244,19 @@ class Addressing:
 
     def training(self, job: Job) -> dict[str, Any]:
         """All training settings of a train or tune job, searched ones included."""
-        searched = self.parameters(job) if job.kind == "tune" else None
+        searched = self.parameters(job) if job.kind == "tune" else self.found(job)
         return _settings(job.declared["training"], searched or {})
+
+    def found(self, job: Job) -> dict[str, Any] | None:
+        """The settings that a stage's own search found, once it has; None without a search."""
+        search = self.stage_search(job)
+        won = self.winner(search, search.selections[0]) if search else None
+        return self.parameters(won[0]) if won else None
+
+    def stage_search(self, job: Job) -> Search | None:
+        """The search for a stage's settings, if it has one."""
+        name = job.declared.get("search") if job.kind == "train" else None
+        return self.plan.searches[name] if name else None
 
     # -- units, by kind ------------------------------------------------------------------------
 
@@ -281,12 +311,16 @@ class Addressing:
 
     def _train_units(self, job: Job) -> dict[str, dict[str, Any]]:
         declared = job.declared
+        search = self.stage_search(job)
+        # By what they are found with, and not by what is found: known before, and of one outcome.
+        found = {"found": self._decided_by(search)} if search else {}
         return {
             ONLY: {
+                **found,
                 "train": [self._train_data(t, declared) for t in declared["tasks"]],
                 "sampler": declared["sampler"],
                 "parent": self._parent_identity(declared["parent"]),
-                "training": self.training(job),
+                "training": _addressed(_settings(declared["training"], {})),
                 "random": derived_seed(declared["place"]),
                 "version": TRAINING_VERSION,
             }
@@ -328,7 +362,7 @@ class Addressing:
                 for name, (task, split, code) in declared["selections"].items()
             },
             "parent": self._parent_identity(declared["parent"]),
-            "training": _settings(declared["training"], parameters),
+            "training": _addressed(_settings(declared["training"], parameters)),
             "random": derived_seed(declared["place"]),
             "versions": [TRAINING_VERSION, METRIC_VERSION],
         }
@@ -400,6 +434,11 @@ def _reached(values: list[float], sign: int) -> tuple[int, float]:
 def _settings(declared: Mapping[str, Any], searched: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as the model has them, so that ``1`` and ``1.0`` are one learning rate."""
     return Training.model_validate({**declared, **searched}).model_dump()
+
+
+def _addressed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What an address has of settings: all of them, later ones where they are no longer None."""
+    return {k: v for k, v in settings.items() if k not in LATER or v != LATER[k]}
 
 
 def architecture(scratch: Any) -> dict[str, Any]:

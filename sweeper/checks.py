@@ -65,7 +65,10 @@ class Checks:
         for part in ("task_limits", "train_languages"):
             for name in getattr(self.study, part):
                 self.card(name, part, name)
+        trained = {target.training_task for target in found.values()}
         for name in self.study.spaces:
+            if name in self.study.extended_spaces - trained:
+                continue
             self.card(name, "spaces", name)
             self._check_space(name, found)
         return found
@@ -155,6 +158,19 @@ class Checks:
                 "or say `oracle: true` in the study: every score then says so.",
             )
         return said.model_copy(update={"task": chosen.name})
+
+    def stage_selection(self, task: str, at: Selection, where: Where) -> None:
+        """Refuse a split by which a stage's own search cannot, or may not, pick its winner."""
+        assert at.task
+        chosen = self.card(at.task, *where)
+        self.languages(chosen.name, at.split, where, (at.language,))
+        self._check_same_head(chosen.name, self.card(task, *where), where)
+        if at.split in ("train", "test"):
+            self._refuse(
+                where,
+                "the `space` of a stage picks by a split that is neither trained on nor tested; "
+                f"{at.split} is none. Name another `selection`.",
+            )
 
     def _check_same_head(self, other: str, card: Card, where: Where) -> None:
         """One head is trained, selected and scored: kind and labels must be the same."""

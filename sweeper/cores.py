@@ -1,10 +1,13 @@
-"""How many cores there are to work with."""
+"""How much of its machine a process has: cores, and of a GPU that it shares."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from pathlib import Path
+
+GPU_SHARE = "SWEEPER_GPU_SHARE"
+"""The variable by which a driver tells its workers how many of them share a GPU."""
 
 
 def cores_here() -> int:
@@ -14,3 +17,8 @@ def cores_here() -> int:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         own = min(own, max(1, int(quota) // int(period)))
     return own
+
+
+def gpu_share() -> int:
+    """How many jobs share the GPU of this worker, as its driver told it."""
+    return int(os.environ.get(GPU_SHARE, "1"))

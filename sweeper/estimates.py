@@ -18,6 +18,7 @@ from sweeper.graph import Job, Plan
 from sweeper.prices import CPU, Device, Prices
 from sweeper.progress import Progress
 from sweeper.scheduling import DATA, TRAINING, list_schedule, longest_chain, on_cores, on_gpus
+from sweeper.scope import needed
 from sweeper.sizes import Encoder, encoder
 from sweeper.workload import Seconds, seconds, work_of
 
@@ -41,11 +42,15 @@ _RESUME = 3
 
 @dataclass(frozen=True)
 class Sample:
-    """A job that was done: its likeness to others, most alike first, and what it took."""
+    """A job that was done: its likeness to others, most alike first, and what it took.
+
+    ``memory`` is its peak on the device, in bytes; 0 if that is not known.
+    """
 
     likeness: tuple[Any, ...]
     modelled: Seconds
     took: Seconds
+    memory: int = 0
 
 
 class Measured:
@@ -144,6 +149,7 @@ def estimate(
     gpu: str | None,
     slots: Sequence[int],
     cores: int,
+    ends: Sequence[str] | None = None,
 ) -> Estimate | None:
     """Estimate what is left of a plan; None where nothing is known of its encoder.
 
@@ -155,6 +161,7 @@ def estimate(
         gpu: A device of the table; None: the one measured most, else a common one.
         slots: How many at once, each to be estimated; none: 8 GPUs, or the cores of this machine.
         cores: Those of this machine.
+        ends: The jobs that are wanted, with what they need, where there is no progress to tell.
 
     Raises:
         StudyError: no such GPU in the table, or a number of slots below 1.
@@ -167,7 +174,7 @@ def estimate(
     if found is None:
         return None
     measured = Measured(own)
-    left = _left(planned, progress)
+    left = _left(planned, progress, ends)
     taken = {
         key: measured.corrected(
             likeness(planned, planned.jobs[key]),
@@ -193,9 +200,9 @@ def estimate(
     )
 
 
-def _left(planned: Plan, progress: Progress | None) -> set[str]:
+def _left(planned: Plan, progress: Progress | None, ends: Sequence[str] | None) -> set[str]:
     if progress is None:
-        return set(planned.jobs)
+        return set(planned.jobs) if ends is None else needed(planned, ends)
     return {*progress.left, *progress.failures, *progress.blocked()}  # what failed is tried again
 
 

@@ -53,10 +53,16 @@ def give_up(files: StoreFiles, spec: JobSpec, message: str) -> None:
 
 
 def given_up(files: StoreFiles) -> dict[str, str]:
-    """Address -> why its job was last given up."""
+    """Address -> why its job was last given up, unless another attempt was begun since."""
     newest = {name.split("/")[0]: name for name in files.sizes("failed")}  # in order of time
-    found = files.read_all(f"failed/{name}" for name in newest.values())
-    return {address: one["message"] for address, one in zip(newest, found, strict=True)}
+    last = [name for address, name in newest.items() if _is_last(files, address, name)]
+    found = files.read_all(f"failed/{name}" for name in last)
+    return {n.split("/")[0]: one["message"] for n, one in zip(last, found, strict=True)}
+
+
+def _is_last(files: StoreFiles, address: str, name: str) -> bool:
+    attempt = name.removeprefix(f"{address}/").removesuffix(".json")
+    return all(other <= attempt for other in files.names(f"attempts/{address}"))
 
 
 def recorded(files: StoreFiles) -> list[tuple[str, dict[str, Any]]]:

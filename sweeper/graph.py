@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from sweeper.study import CONTROL, Selection, Space, Study, Target
+from sweeper.spaces import Space
+from sweeper.study import CONTROL, Selection, Stage, Study, Target
 from sweeper.tasks import kinds
 from sweeper.tasks.card import Card
 from sweeper.tasks.overlaps import Overlaps
@@ -37,7 +38,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Search:
-    """One Optuna study: an intermediate, a training task and a seed."""
+    """The trials of an intermediate, a training task and a seed: most often one Optuna study.
+
+    Those of a ``stage`` of the intermediate look for the settings of that job; all others are
+    trained after it, for targets.
+
+    Where it ``follows`` another search it has none of its own: there is one trial per selection
+    split, with the parameters that won there by that split.
+    """
 
     key: str
     intermediate: str
@@ -46,6 +54,14 @@ class Search:
     space: Space
     trials: tuple[str, ...]
     selections: tuple[str, ...]
+    follows: str = ""
+    stage: str = ""
+
+    def trials_for(self, selection: str) -> tuple[str, ...]:
+        """The trials among which a selection split picks."""
+        if not self.follows:
+            return self.trials
+        return (self.trials[self.selections.index(selection)],)
 
 
 @dataclass(frozen=True)
@@ -90,6 +106,13 @@ class Plan:
         selection = self.targets[target].selection
         assert selection is not None
         return selection_name(selection)
+
+    def stage_selection(self, stage: Stage) -> Selection:
+        """Where a stage's own search picks its winner: what is said, or its task's dev."""
+        task = stage.tasks[0]
+        if stage.selection:
+            return stage.selection.model_copy(update={"task": stage.selection.task or task})
+        return Selection(task=task, split="dev", language=self.training_languages(task)[0])
 
     def training_languages(self, task: str) -> tuple[str, ...]:
         """The languages that a task is trained on: the study's choice, or all of the split."""

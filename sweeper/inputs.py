@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sweeper.addressing import Addressing, architecture, derived_seed
+from sweeper.addressing import Addressing, Checkpoint, architecture, derived_seed
 from sweeper.graph import TOKENIZER, Job
 from sweeper.overlaps import overlap
 from sweeper.tasks import kinds
@@ -120,8 +120,31 @@ class Inputs:
                 "overlap": {name: overlap(self.plan, job, name) for name in units},
                 "zero_shot": {name: code not in trained for name, (_, code) in units.items()},
                 "checkpoint": model.get("path") or model.get("folder") or model.get("hub"),
+                "parameters": self._varied(job, checkpoint),
             },
         }
+
+    def _varied(self, job: Job, checkpoint: Checkpoint) -> dict[str, Any]:
+        """What was chosen on the way to a checkpoint, by searches and by its selection."""
+        made_by = self.plan.jobs[checkpoint.job] if checkpoint.job else None
+        stages = dict(self._stages(made_by))
+        found = {"stages": stages} if stages else {}
+        if made_by is None or made_by.kind != "tune":
+            return found
+        search = self.plan.searches[made_by.declared["search"]]
+        won = self.addressing.winner(search, self.plan.selection_of(job.target))
+        assert won, f"{job.key} scores the winner of {search.key}"
+        own = self.addressing.parameters(made_by) or {}
+        return {**own, "epoch": won[1]["epoch"], **found}
+
+    def _stages(self, job: Job | None) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The stages behind a checkpoint that looked for their settings, and what they found."""
+        while job:
+            found = self.addressing.found(job)
+            if found:
+                yield job.key, found
+            parent = job.declared["parent"]
+            job = self.plan.jobs[parent] if parent else None
 
     def _companions(self, job: Job, units: Mapping[str, Any]) -> dict[str, Any]:
         """The units that the given ones cannot be scored without: run, but not scored anew."""

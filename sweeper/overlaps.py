@@ -36,6 +36,7 @@ def check(plan: Plan) -> None:
             _check_base(plan, column, tested)
             for row in plan.rows:
                 _check_row(plan, row, column, tested)
+                _check_tuning(plan, row, column, tested)
             _check_training(plan, column, tested)
             _check_selection(plan, column, tested)
 
@@ -59,6 +60,17 @@ def _check_row(plan: Plan, row: str, column: str, tested: Part) -> None:
                 f"examples that the target {column} is tested on: {trained} and {tested} have "
                 f"the same ones{_note(plan, trained, tested)}. Take {trained.task} out of the "
                 f"row, or {column} out of `targets`."
+            )
+
+
+def _check_tuning(plan: Plan, row: str, column: str, tested: Part) -> None:
+    for chosen in _tuned(plan, row):
+        if _level(plan, chosen, tested) == EXAMPLES and not plan.study.oracle:
+            raise StudyError(
+                f"{plan.study.where('intermediates', row)}: the settings of the row {row} would "
+                f"be chosen on the examples that the target {column} is tested on: {chosen} and "
+                f"{tested} have the same ones{_note(plan, chosen, tested)}. "
+                f"{_other_selection(plan, chosen, tested)}"
             )
 
 
@@ -132,6 +144,15 @@ def _trained(plan: Plan, row: str) -> list[Part]:
     return [_train(plan, task) for task in tasks]
 
 
+def _tuned(plan: Plan, row: str) -> list[Part]:
+    """What the settings of a row's stages are chosen on."""
+    if row == CONTROL:
+        return []
+    stages = (stage for stage in plan.study.intermediates[row].stages if stage.space)
+    found = [plan.stage_selection(stage) for stage in stages]
+    return [Part(at.task or "", at.split, frozenset([at.language])) for at in found]
+
+
 def _training(plan: Plan, column: str) -> list[Part]:
     task = plan.targets[column].training_task
     return [_train(plan, task)] if task else []
@@ -183,6 +204,11 @@ def _flags(plan: Plan, job: Job, tested: Part) -> Iterator[str]:
             yield f"same documents: trained on {part}"
         elif level == DATA:
             yield f"same data: trained on {part}"
+    for part in _tuned(plan, job.intermediate):
+        level = _level(plan, part, tested)
+        if level is not None:
+            kind = "examples" if level == EXAMPLES else "documents"
+            yield f"same {kind}: a stage was tuned on {part}"
     yield from _selection_flags(plan, job, tested)
 
 

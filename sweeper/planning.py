@@ -17,7 +17,8 @@ from sweeper.checks import Checks
 from sweeper.errors import StudyError
 from sweeper.graph import BASE, TOKENIZER, Cell, Job, Plan, Search, selection_name
 from sweeper.sizes import checkpoint_bytes
-from sweeper.study import CONTROL, Stage, Study, Target, Training
+from sweeper.spaces import Space, Training
+from sweeper.study import CONTROL, Stage, Study, Target
 from sweeper.tasks import kinds
 from sweeper.tasks.card import Card, load_cards, shipped_cards
 from sweeper.tasks.overlaps import check as check_overlaps
@@ -136,7 +137,9 @@ class _Planner:
         self, name: str, row: str, index: int, stage: Stage, seed: int, parent: str | None
     ) -> str:
         training = self.study.training.updated(stage.training)
-        content = repr((parent, index, stage.tasks, stage.sampler, stage.temperature, training))
+        if stage.space:
+            training = training.updated(stage.space.training)
+        content = repr((parent, index, stage, training))
         same = f"{content} seed={seed}"
         if same not in self._stages:
             self._stages[same] = f"train/{name}/seed={seed}"
@@ -158,15 +161,50 @@ class _Planner:
         for task in stage.tasks:
             self.checks.trained(task, where)
             needs.append(self._prepare(task, "train", training.max_length))
-        declared = {
+        declared: dict[str, Any] = {
             "parent": parent,
             "tasks": stage.tasks,
             "sampler": {"name": stage.sampler, "temperature": stage.temperature},
             "training": training.model_dump(),
             "place": [seed, "stage", index, list(stage.tasks)],
         }
+        if stage.space:
+            search = self._stage_search(key, row, stage, seed, tuple(needs), declared)
+            needs += search.trials
+            declared["search"] = search.key
         cost = self._training_cost(stage.tasks, training)
         self._add(Job(key, "train", tuple(needs), declared, cost, row, "", seed))
+
+    def _stage_search(
+        self, stage_key: str, row: str, stage: Stage, seed: int, needs: tuple[str, ...],
+        declared: Mapping[str, Any],
+    ) -> Search:  # fmt: skip
+        """The search for a stage's settings: its trials are told by the stage's own dev."""
+        (task,), space = stage.tasks, stage.space
+        assert space
+        at = self.plan_.stage_selection(stage)
+        self.checks.stage_selection(task, at, ("intermediates", row))
+        assert at.task
+        training = Training.model_validate(declared["training"])
+        dev = self._prepare(at.task, at.split, training.max_length, (at.language,))
+        data = self._prepare(task, "train", training.max_length)
+        cost = self._training_cost([task], training)
+        cost += self._examples(at.task, at.split) * training.epochs * _EVALUATION
+        key = stage_key.removeprefix("train/")
+        said = {
+            **declared,
+            "search": key,
+            "selections": {selection_name(at): (at.task, at.split, at.language)},
+        }
+        trials = tuple(f"tune/{key}/trial={trial}" for trial in range(space.budget))
+        needs = tuple(dict.fromkeys((*needs, data, dev)))
+        for trial, name in enumerate(trials):
+            self._add(Job(name, "tune", needs, said, cost, row, "", seed, trial))
+        search = Search(
+            key, row, task, seed, space, trials, (selection_name(at),), stage=stage_key
+        )
+        self.plan_.searches[key] = search
+        return search
 
     def _training_cost(self, tasks: Iterable[str], training: Training) -> float:
         if training.steps:
@@ -225,7 +263,7 @@ class _Planner:
         return target.max_length or self.study.training.max_length
 
     def _search(self, row: str, task: str, seed: int, parent: str | None) -> Search:
-        key = f"{row}>{task}/seed={seed}"
+        key = _search(row, task, seed)
         if key in self.plan_.searches:
             return self.plan_.searches[key]
         space = self.study.space(task)
@@ -236,8 +274,12 @@ class _Planner:
         for chosen, split, code in selections.values():
             needs.append(self._prepare(chosen, split, training.max_length, (code,)))
             cost += self._examples(chosen, split) * training.epochs * _EVALUATION
+        followed = self._followed(row, task, seed, space)
+        if followed:
+            needs += followed.trials
+            space = space.model_copy(update={"pruning": None})
         trials = []
-        for trial in range(space.budget):
+        for trial in range(len(selections) if followed else space.budget):
             declared = {
                 "parent": parent,
                 "search": key,
@@ -250,9 +292,21 @@ class _Planner:
             name = f"tune/{key}/trial={trial}"
             self._add(Job(name, "tune", tuple(needs), declared, cost, row, task, seed, trial))
             trials.append(name)
-        search = Search(key, row, task, seed, space, tuple(trials), tuple(selections))
+        search = Search(
+            key, row, task, seed, space, tuple(trials), tuple(selections),
+            followed.key if followed else "",
+        )  # fmt: skip
         self.plan_.searches[key] = search
         return search
+
+    def _followed(self, row: str, task: str, seed: int, space: Space) -> Search | None:
+        """The search whose winners' parameters a row and seed take over; None: it has its own."""
+        tuned_row = CONTROL if space.tune_rows == "none" else row
+        tuned_seed = self.study.seeds[0] if space.tune_seeds == "first" else seed
+        if (tuned_row, tuned_seed) == (row, seed):
+            return None
+        # The control and the first seed are planned before all others.
+        return self.plan_.searches[_search(tuned_row, task, tuned_seed)]
 
     def _selections(self, task: str) -> dict[str, tuple[str, str, str]]:
         """Where the targets of a training task select: name -> task, split, language."""
@@ -314,6 +368,10 @@ class _Planner:
 
     def _training_examples(self, task: str) -> int:
         return self._examples(task, "train") * len(self.plan_.training_languages(task))
+
+
+def _search(row: str, task: str, seed: int) -> str:
+    return f"{row}>{task}/seed={seed}"
 
 
 def _parents_first(jobs: Mapping[str, Job]) -> Iterator[Job]:

@@ -8,23 +8,19 @@ a wanted job lacks it, so a store that has the scores asks for nothing else.
 from __future__ import annotations
 
 import heapq
-import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Set
 from typing import Any
 
 from sweeper.addressing import ONLY, Addressing, Resolved
 from sweeper.claims import Claims
-from sweeper.errors import StoreError
 from sweeper.failures import given_up
 from sweeper.graph import Job, Plan, Search
 from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles, digest
 from sweeper.store.leases import Leases
-
-log = logging.getLogger("sweeper")
 
 DONE, READY, WAITING, FAILED, BLOCKED = "done", "ready", "waiting", "failed", "blocked"
 UNNEEDED, PRUNED = "unneeded", "pruned"
@@ -212,17 +208,29 @@ class Progress:
         if self._put_off(key):
             return
         job = self.plan.jobs[key]
-        if job.kind == "score" and self.addressing.units(key) is None:
-            self._release_without_winner(key)
+        undecided = self._undecided(job)
+        if undecided:
+            self._release_without_winner(key, undecided)
             return
         if self.addressing.pruned(key):
             self._prune(key)
             return
         self._offer(key)
 
-    def _release_without_winner(self, key: str) -> None:
-        """A score whose search has no finished trial: a pruned one goes on, or it cannot be."""
-        search = self.plan.searches[self.plan.jobs[key].declared["checkpoint"]["search"]]
+    def _undecided(self, job: Job) -> Search | None:
+        """The search that a job's settings rest on, if that has ended without a winner."""
+        stage = self.addressing.stage_search(job)
+        if stage:
+            return None if self.addressing.winner(stage, stage.selections[0]) else stage
+        if self.addressing.units(job.key) is not None:
+            return None
+        if job.kind == "score":
+            return self.plan.searches[job.declared["checkpoint"]["search"]]
+        followed = self.addressing.followed(job)
+        return followed[0] if followed and not self.addressing.winner(*followed) else None
+
+    def _release_without_winner(self, key: str, search: Search) -> None:
+        """A job that needs a winner where none finished: a pruned one goes on, or it fails."""
         revived = self.addressing.revived(search)
         if revived is None:
             self.fail(key, f"no trial of the search {search.key} finished: all diverged")
@@ -394,13 +402,14 @@ class Progress:
         name = self.addressing.pruned_name(key)
         return "" if not name or name in self.records or self.addressing.commit(key) else name
 
-    def stopped_early(self, key: str) -> bool:
-        """Whether a trial that has ended was pruned; then its search goes on without it."""
-        if self.addressing.pruned(key) is None:
-            return False
+    def stopped_early(self, key: str) -> str:
+        """Why a trial that has ended was pruned; then its search goes on without it; "": not."""
+        record = self.addressing.pruned(key)
+        if record is None:
+            return ""
         for other in [key, *self.claims.land(key)]:
             self._release(other)
-        return True
+        return str(record["why"])
 
     def fail(self, key: str, reason: str) -> None:
         """Mark a job as failed; what depends on it is blocked."""
@@ -479,44 +488,6 @@ class Progress:
             for unit in set((self.addressing.units(key) or {}).values())
         )
         return sum(count - 1 for count in seen.values())
-
-    def losers(self) -> Iterator[str]:
-        """Addresses of trials that lost a search which is scored: their checkpoints can go."""
-        scores: dict[str, list[Job]] = {}
-        for job in self.plan.jobs.values():
-            if job.kind == "score" and "search" in job.declared["checkpoint"]:
-                scores.setdefault(job.declared["checkpoint"]["search"], []).append(job)
-        for name, jobs in scores.items():
-            if all(job.key in self.done for job in jobs):
-                yield from self._losers_of(self.plan.searches[name])
-
-    def losers_after(self, key: str) -> Iterator[str]:
-        """The losers that the end of one score job makes known."""
-        source = self.plan.jobs[key].declared.get("checkpoint", {}).get("search")
-        if source is None:
-            return
-        children = {c for trial in self.plan.searches[source].trials for c in self.children[trial]}
-        if all(child in self.done for child in children):
-            yield from self._losers_of(self.plan.searches[source])
-
-    def drop(self, losers: Iterable[str]) -> None:
-        """Delete losers' checkpoints; one that cannot be deleted costs room, and nothing else."""
-        for loser in losers:
-            try:
-                self.commits.drop(loser)
-            except StoreError as error:
-                log.warning("the checkpoint of a loser is kept: %s", error)
-
-    def _losers_of(self, search: Search) -> Iterator[str]:
-        won = [self.addressing.winner(search, name) for name in search.selections]
-        # By address: a sampler may draw the winner's parameters for another trial too.
-        kept = {self.addressing.address(found[0].key) for found in won if found}
-        commits = [self.addressing.commit(trial) for trial in search.trials]
-        lost = {c.address for c in commits if c and c.address not in kept and not c.dropped}
-        # What lost here may have won in another study, which scores it now, or has and names it.
-        yield from sorted(
-            a for a in lost if a not in self.commits.scored and not self.claims.in_use(a)
-        )
 
     # -- reading the store ---------------------------------------------------------------------
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -26,6 +26,8 @@ _FILES = {
     "RAY_AUTH_TOKEN_PATH": "~/.ray/auth_token",
 }
 """Variable -> the file, by default, that holds a token."""
+
+_REMEMBERED: set[str] = set()
 
 _SHAPES = (
     re.compile(r"(?<=://)[^/\s@]+(?=@)"),  # user and password in an address
@@ -49,8 +51,20 @@ def redacted(text: str) -> str:
     return text
 
 
+@contextmanager
+def remembering(secrets: Iterable[str]) -> Iterator[None]:
+    """Know secrets that are not in this process's environment, for as long as the block lasts."""
+    new = {secret for secret in secrets if len(secret) >= _SHORTEST} - _REMEMBERED
+    _REMEMBERED.update(new)
+    try:
+        yield
+    finally:
+        _REMEMBERED.difference_update(new)
+
+
 def _known() -> Iterator[str]:
     """The secrets of this process: in its environment, and in the files where libraries look."""
+    yield from tuple(_REMEMBERED)
     for name, value in os.environ.items():
         # The path of a file with credentials is none.
         if _NAMES.search(name) and len(value) >= _SHORTEST and not value.startswith(("/", "~")):

@@ -56,7 +56,7 @@ def without(
     }
     # What the study says of tasks that it no longer has would be read by nobody.
     idle = {target.training_task for target in targets.values()}
-    idle -= {targets[name].training_task for name in columns}
+    idle -= {targets[name].training_task for name in columns} | study.extended_spaces
     for part, gone in (("spaces", idle), ("task_limits", set(out)), ("train_languages", set(out))):
         said = getattr(study, part)
         if gone & set(said):

@@ -36,14 +36,18 @@ def resolve(planned: Plan, files: StoreFiles) -> Resolved:
     Raises:
         DataError: a data file is missing or unreadable; ModelError: the base model is.
     """
-    _check_present(planned)
+    check_present(planned)
     resolved = _resolved(planned, _last(files, planned.study.name))
     _save(planned, resolved, files)
     return resolved
 
 
-def _check_present(planned: Plan) -> None:
-    """Name every task that lacks files, before anything is hashed and the hub is asked."""
+def check_present(planned: Plan) -> None:
+    """Name every task that lacks files, before anything is hashed and the hub is asked.
+
+    Raises:
+        DataError: what is missing of which task, and how to sweep without.
+    """
     found = needs(planned)
     lost = missing_folder(planned.study)
     if lost and any(need.source != "synthetic" for need in found):

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
 from sweeper import yamlfile
 from sweeper.errors import StudyError, suggest
+from sweeper.spaces import Positive, Space, Strict, Training, extended
 from sweeper.yamlfile import Name
 
-Positive = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -35,41 +32,8 @@ def _differ(names: tuple[str, ...]) -> tuple[str, ...]:
 Languages = Annotated[tuple[str, ...], Field(min_length=1, strict=False), AfterValidator(_differ)]
 Splits = Annotated[tuple[Name, ...], Field(min_length=1, strict=False), AfterValidator(_differ)]
 
-STARTUP, FACTOR = 5, 3
-"""Defaults of a median's and a halving's pruning."""
-
 CONTROL = "none"
 """The row without intermediate training: always there, the control of every gain."""
-
-
-class Strict(BaseModel):
-    """No unknown keys, no silent conversions, no changes after validation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Training(Strict):
-    """The settings of one training; a stage or a space states what differs from the study's."""
-
-    learning_rate: float = Field(1e-5, gt=0, description="Peak learning rate of AdamW.")
-    batch: Positive = Field(32, description="Examples per optimizer step.")
-    epochs: Positive = Field(3, description="Passes over the training data.")
-    steps: Positive | None = Field(None, description="Optimizer steps; overrides `epochs`.")
-    warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps that warm up linearly.")
-    weight_decay: float = Field(0.01, ge=0, description="Not applied to biases and LayerNorm.")
-    dropout: float | None = Field(None, ge=0, lt=1, description="None: the model's own.")
-    clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
-    max_length: int = Field(128, ge=8, description="Subwords per input, special tokens included.")
-    group_by_length: bool = Field(True, description="Batch like lengths, inside shuffled pools.")
-    examples: Positive | None = Field(
-        None,
-        description="Train on so many, drawn anew per seed; a target's are those of all rows.",
-    )
-    mask_probability: float = Field(0.15, gt=0, lt=1, description="Masked LM: share of tokens.")
-
-    def updated(self, other: Training) -> Training:
-        """These settings with the ones that ``other`` states."""
-        return self.model_copy(update={k: getattr(other, k) for k in other.model_fields_set})
 
 
 class Scratch(Strict):
@@ -106,6 +70,14 @@ class Base(Strict):
         return self
 
 
+class Selection(Strict):
+    """Where a search's winner (trial and epoch) is picked: by default English dev."""
+
+    task: Name | None = Field(None, description="Default: the target itself.")
+    split: Name = "dev"
+    language: str = "en"
+
+
 class Stage(Strict):
     """One training of an intermediate: a task, or several mixed, a task per optimizer step."""
 
@@ -113,6 +85,30 @@ class Stage(Strict):
     sampler: Literal["proportional", "uniform", "temperature"] = "proportional"
     temperature: float | None = Field(None, gt=0)
     training: Training = Training()
+    space: Space | None = Field(
+        None, description="Look for the stage's settings on the task's own dev; one task only."
+    )
+    selection: Selection | None = Field(
+        None, description="With `space`: where its winner is picked; default: the task's dev."
+    )
+
+    @model_validator(mode="after")
+    def _space_is_one_tasks(self) -> Stage:
+        if self.space is None:
+            if self.selection:
+                raise ValueError("`selection` goes with `space`: a stage keeps its last epoch")
+            return self
+        if len(self.tasks) > 1:
+            raise ValueError(
+                "a `space` is searched on the task's own dev, and a mixture has several tasks: "
+                "search each task in a row of its own, then fix the mixture's `training`"
+            )
+        if not self.space.search:
+            raise ValueError("the `space` of a stage has a `search`; what is fixed is `training`")
+        for name in ("extends", "tune_rows", "tune_seeds"):
+            if name in self.space.model_fields_set:
+                raise ValueError(f"`{name}` is for `spaces` of targets; drop it here")
+        return self
 
     @model_validator(mode="after")
     def _temperature_belongs_to_its_sampler(self) -> Stage:
@@ -134,14 +130,6 @@ class Intermediate(Strict):
         return " > ".join(" + ".join(stage.tasks) for stage in self.stages)
 
 
-class Selection(Strict):
-    """Where a target picks its winner (trial and epoch): by default English dev."""
-
-    task: Name | None = Field(None, description="Default: the target itself.")
-    split: Name = "dev"
-    language: str = "en"
-
-
 class Representation(Strict):
     """How a retrieval target turns a sentence into a vector."""
 
@@ -158,150 +146,6 @@ class Target(Strict):
     selection: Selection | None = None
     representation: Representation = Representation()
     max_length: int | None = Field(None, ge=8, description="Retrieval: subwords per sentence.")
-
-
-class Range(Strict):
-    """A continuous or integer interval of a search space."""
-
-    low: float = Field(strict=False)
-    high: float = Field(strict=False)
-    log: bool = False
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Range:
-        if not self.low < self.high:
-            raise ValueError(f"low < high must hold, but low={self.low} and high={self.high}")
-        if self.log and self.low <= 0:
-            raise ValueError(f"low > 0 must hold for `log: true`, but low={self.low}")
-        return self
-
-
-class Pruning(Strict):
-    """When a trial is stopped early, for its value on the selection splits after an epoch."""
-
-    rule: Literal["median", "halving"]
-    within: Literal["search", "training_task"] = Field(
-        "search", description="Which trials are compared: of a search, or of all rows and seeds."
-    )
-    grace: Positive = Field(1, description="Epochs that every trial is given.")
-    startup: Positive | None = Field(
-        None, description="Median: trials that must have finished before; default 5."
-    )
-    factor: int | None = Field(
-        None, ge=2, description="Halving: one in so many goes on at a rung; default 3."
-    )
-
-    @model_validator(mode="after")
-    def _settings_belong_to_their_rule(self) -> Pruning:
-        for name, rule in (("startup", "median"), ("factor", "halving")):
-            if getattr(self, name) is not None and self.rule != rule:
-                raise ValueError(f"`{name}` goes with `rule: {rule}`, and only with it")
-        return self
-
-
-Choice = float | int | bool | None
-
-
-class Space(Strict):
-    """A training task's hyperparameters: what is fixed, and what its searches look through."""
-
-    training: Training = Training()
-    search: dict[str, tuple[Choice, ...] | Range] = Field(default_factory=dict)
-    sampler: Literal["grid", "random", "tpe"] = "grid"
-    trials: Positive | None = Field(None, description="Default: every point of the grid.")
-    pruning: Pruning | None = Field(None, description="Default: every trial runs to its end.")
-
-    @field_validator("search", mode="before")
-    @classmethod
-    def _lists_are_choices(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        # A mapping is a range: tried as one here, its faults are not told as those of a list too.
-        return {
-            k: Range.model_validate(v)
-            if isinstance(v, dict)
-            else (tuple(v) if isinstance(v, list) else v)
-            for k, v in value.items()
-        }
-
-    @model_validator(mode="after")
-    def _searchable(self) -> Space:
-        for field, values in self.search.items():
-            if field not in Training.model_fields:
-                raise ValueError(
-                    f"a space searches training settings; {field!r} is none."
-                    + suggest(field, Training.model_fields)
-                )
-            if field == "max_length":
-                raise ValueError(
-                    "max_length is not searched, since the data is cut to it once, before the "
-                    "trials; set it under `training`"
-                )
-            if isinstance(values, Range):
-                if self.sampler == "grid":
-                    raise ValueError(
-                        f"a grid needs a list of values for {field!r}, not a range: list them, "
-                        "or use `sampler: tpe` or `random`"
-                    )
-                for end in (values.low, values.high):
-                    _check_choice(field, end if is_real(field) or end % 1 else int(end))
-                continue
-            if not values or len(set(values)) != len(values):
-                raise ValueError(f"the values of {field!r} must be there and differ: {values}")
-            for value in values:
-                _check_choice(field, value)
-        if self.sampler != "grid" and self.trials is None:
-            raise ValueError(f"`sampler: {self.sampler}` needs `trials`, the size of its budget")
-        return self
-
-    @model_validator(mode="after")
-    def _comparable(self) -> Space:
-        """Pruning compares trials after the same epoch, if there is one to compare with."""
-        lengths = [name for name in ("epochs", "steps", "examples") if name in self.search]
-        if self.pruning and lengths:
-            raise ValueError(
-                f"`pruning` compares trials after the same epoch, and {lengths[0]!r} is searched: "
-                "after it they are at different shares of their training; fix it under `training`"
-            )
-        if self.pruning and self.pruning.within == "search":
-            needed = (self.pruning.startup or STARTUP) if self.pruning.rule == "median" else 1
-            if self.budget <= needed:
-                raise ValueError(
-                    f"`pruning` would stop nothing: it needs {needed} other trials of a search "
-                    f"first, and one has {self.budget}: raise `trials`, lower `startup` (median), "
-                    "or say `within: training_task`"
-                )
-        return self
-
-    @property
-    def grid(self) -> list[dict[str, Choice]]:
-        """Every point of the grid, first field slowest; one empty point without `search`."""
-        points: list[dict[str, Choice]] = [{}]
-        for field, values in self.search.items():
-            assert not isinstance(values, Range)
-            points = [{**point, field: value} for point in points for value in values]
-        return points
-
-    @property
-    def budget(self) -> int:
-        """How many trials each search has."""
-        if self.sampler == "grid":
-            return min(self.trials or len(self.grid), len(self.grid))
-        assert self.trials is not None
-        return self.trials
-
-
-def is_real(field: str) -> bool:
-    """Whether a training setting is a real number (some may be None as well)."""
-    annotation = Training.model_fields[field].annotation
-    return float in (annotation, *get_args(annotation))
-
-
-def _check_choice(field: str, value: Choice) -> None:
-    try:
-        Training.model_validate({field: value})
-    except ValidationError as error:
-        raise ValueError(f"{value!r} is no {field}: {error.errors()[0]['msg']}") from None
 
 
 class Limits(Strict):
@@ -359,6 +203,11 @@ class Study(Strict):
             return value
         return {name: {} if column is None else column for name, column in value.items()}
 
+    @field_validator("spaces", mode="before")
+    @classmethod
+    def _whole_spaces(cls, value: Any) -> Any:
+        return extended(value)
+
     @field_validator("seeds")
     @classmethod
     def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -407,6 +256,11 @@ class Study(Strict):
     def space(self, training_task: str) -> Space:
         """The search space of a training task; without one, a single trial of the defaults."""
         return self.spaces.get(training_task, Space())
+
+    @property
+    def extended_spaces(self) -> set[str]:
+        """The names of the spaces that others extend: these need be no training task's."""
+        return {space.extends for space in self.spaces.values() if space.extends}
 
     def limit(self, task: str, split: str) -> int | None:
         """How many examples of a split are used: the task's own limit, else the study's."""

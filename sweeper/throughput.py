@@ -23,6 +23,8 @@ from sweeper.workload import Seconds, seconds, work_of
 
 _NEWEST = 400
 """Jobs whose times are read: the newest. A table is a small file, of which a bucket has many."""
+SHARED = " / "
+"""In the name of a device: before how many jobs share it."""
 _WORK = ("compute", "evaluate", "score")
 _SETTINGS = ("batch", "epochs", "steps", "max_length", "examples")
 
@@ -45,7 +47,7 @@ def measured(
         if known and job and row["status"] == "done" and row["device"]:
             sample = _sample(known, job, row, found, prices)
             if sample:
-                samples.setdefault(row["device"], []).append(sample)
+                samples.setdefault(row["device"].partition(SHARED)[0], []).append(sample)
     return samples
 
 
@@ -74,4 +76,7 @@ def _sample(
     whole = row["committed"] - row["started"]
     if work <= 0 or modelled.work <= 0:
         return None
-    return Sample(likeness(planned, job), modelled, Seconds(work, max(0.0, whole - work)))
+    # Of jobs that shared a GPU each had its part of the time.
+    shared = int(row["device"].rpartition(SHARED)[2]) if SHARED in row["device"] else 1
+    took = Seconds(work / shared, max(0.0, whole - work) / shared)
+    return Sample(likeness(planned, job), modelled, took, row["peak_memory"] or 0)

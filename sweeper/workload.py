@@ -20,7 +20,7 @@ from sweeper.sizes import Encoder
 
 UTILISATION = 0.25
 """Share of the peak that training reaches: eager PyTorch, padded batches of short texts."""
-LAUNCH = 200e-6
+LAUNCH = 250e-6
 """Seconds per layer and pass to launch its kernels, or to call its operators on a CPU."""
 MOVED = 36
 """Bytes per parameter and step: weight, gradient, two moments, read and written, and clipping."""

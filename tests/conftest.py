@@ -21,6 +21,25 @@ settings.register_profile(
 )
 settings.load_profile("sweeper")
 
+# As in a worker: the tests' models are too small for threads, and processes would share the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+LONGEST = ("demo", "tiny", "cluster", "faults", "drivers", "all_tasks", "real_files", "bucket")
+"""The files of end_to_end, those that take longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first: files are dealt out in order to the processes of a run, and
+    the many short ones then fill them up evenly."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.stem.removeprefix("test_")
+        if item.path.parent.name != "end_to_end":
+            return len(LONGEST)
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
+
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

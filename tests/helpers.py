@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.pool import Pool
@@ -308,3 +309,10 @@ def base_only(weights: str = "w") -> Resolved:
     """A resolved base model that no folder stands behind."""
     made = {"name": "x", "ref": {"hub": "x", "revision": "r"}, "weights": weights}
     return Resolved(base={**made, "tokenizer": "t"})
+
+
+def free_port() -> int:
+    """A port of this machine where nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -352,3 +352,20 @@ def test_broken_rows_that_are_left_out_make_other_data(files: StoreFiles) -> Non
     one, other = (progress_of(study, files).addressing for study in (strict, going))
     place = ("tagging", "train", "qaa", 48)
     assert one.data_unit(*place) != other.data_unit(*place)
+
+
+def test_frozen_layers_are_in_the_address_and_their_absence_is_not(tmp_path: Path) -> None:
+    """Addresses from before there was such a setting stay as they were."""
+
+    def of(training: dict[str, Any]) -> tuple[str, str]:
+        study = small_study(training={"max_length": 48, "epochs": 2, **training})
+        addressing = progress_of(study, files_at(tmp_path / "store")).addressing
+        return (
+            addressing.address("train/surface/seed=0"),
+            addressing.address("tune/surface>tagging/seed=0/trial=0"),
+        )
+
+    plain = of({})
+    assert plain == of({"frozen_layers": None})
+    found = [plain, of({"frozen_layers": 0}), of({"frozen_layers": 1})]
+    assert len({one for one, _ in found}) == len({other for _, other in found}) == 3

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from analysis.world import TINY, World, study
+from report.checkpoints import Trained
 from report.submission_world import Predicted, write_data
 from report.submission_world import study as made_study
 
@@ -161,14 +162,52 @@ def test_predictions_are_exported_and_scored(folder: Path, capsys: Capture) -> N
     assert json.loads(Path("named/predictions.json").read_text())["targets"]["xnli"]["seed"] == 0
     for wrong, why in {
         ("export", "predictions"): "Give `--output FOLDER`",
-        ("export", "predictions", "--format", "csv", "-o", "x"): "The format xtreme is that of",
-        ("export", "scores", "--format", "xtreme"): "The format xtreme is that of",
-        ("export", "scores", "--target", "xnli"): "Say `sweeper export predictions`",
+        ("export", "predictions", "--format", "csv", "-o", "x"): "exported as xtreme; you",
+        ("export", "scores", "--format", "xtreme"): "scores is exported as csv, parquet, json,",
+        ("export", "scores", "--target", "xnli"): "goes with `sweeper export predictions`",
         ("export", "scores", "one", "two"): "and a store, not",
         ("score", "nowhere"): "no folder of predictions",
     }.items():
         assert sweeper(*wrong) == 1, wrong
         assert why in capsys.readouterr().err, wrong
+
+
+def test_searches_figures_and_checkpoints_are_exported(folder: Path, capsys: Capture) -> None:
+    Trained(Path("runs/tiny"), study(targets={"tagging": None}, intermediates={"supersense": None},
+                                     seeds=[0])).run()  # fmt: skip
+    for words, said in {
+        ("matrix", "--value", "gain", "-o", "gains.svg"): "gains.svg: ",
+        ("-o", "matrix.xlsx"): "matrix.xlsx: ",
+        ("-o", "matrix.tex"): "matrix.tex: ",
+        ("scores", "-o", "scores.json"): "scores.json: ",
+        (
+            "searches",
+            "-o",
+            "s.db",
+        ): "s.db: 2 searches; look at them: optuna-dashboard sqlite:///s.d",
+        ("searches", "-o", "s.log"): "optuna-dashboard s.log",
+        ("checkpoint", "tagging", "out"): "out: supersense, seed 0, for tagging",
+        ("checkpoint", "tagging", "runs/tiny", "-o", "again"): "again: supersense, seed 0",
+    }.items():
+        assert sweeper("export", *words) == 0, words
+        assert said in capsys.readouterr().err, words
+    assert (
+        "<svg" in Path("gains.svg").read_text() and r"\toprule" in Path("matrix.tex").read_text()
+    )
+    assert len(json.loads(Path("scores.json").read_text())) == 4 * 5
+    assert (Path("out") / "model.safetensors").is_file()
+    for wrong, why in {
+        ("checkpoint", "tagging"): "`sweeper export checkpoint TARGET FOLDER [STORE]`",
+        ("checkpoint", "tagging", "new", "--public"): "give `--push-to-hub OWNER/NAME` with it",
+        ("scores", "--push-to-hub", "me/x"): "goes with `sweeper export checkpoint`",
+        ("searches",): "Give `--output FILE.db`",
+        ("matrix", "--width", "5"): "`--width` is that of a figure (png, svg, pdf), not csv",
+        ("-o", "x.png", "--width", "1"): "3 to 100 inches wide; you asked for 1",
+        ("-o", "x.png", "--aggregate", "xtreme"): "Figures are of the matrix alone",
+    }.items():
+        assert sweeper("export", *wrong) == 1, wrong
+        assert why in capsys.readouterr().err, wrong
+    assert not Path("new").exists()
 
 
 def test_averages_of_a_benchmark(folder: Path, capsys: Capture) -> None:

@@ -13,33 +13,17 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from damaged import DATA, SCORE, STAGE, WINNER, commit_of, cut, flip, job_of
 from real_work import Run, small
 
 from sweeper import Store
 from sweeper.analysis.where import where
 from sweeper.errors import StoreError
 from sweeper.jobs import JobSpec, Progress
-from sweeper.store.commits import Commit, Commits, withdraw
+from sweeper.store.commits import Commits, withdraw
 from sweeper.store.files import StoreFiles
 from sweeper.store.verify import repair, verify
 from sweeper.training.work import work
-
-TRIALS = [f"tune/surface>topic/seed=0/trial={number}" for number in (0, 1)]
-WINNER = "the winner of TRIALS"
-SCORE = "score/surface>topic/seed=0"
-
-
-def commit_of(store: Path, key: str) -> Commit:
-    """The commit of a job that counts."""
-    found = [one for one in Commits(StoreFiles(store)).by_address.values() if one.job == key]
-    assert len(found) == 1, key
-    return found[0]
-
-
-def winner(store: Path) -> str:
-    """The trial that is scored on topic after surface."""
-    path = Path(Store(store).best("topic", "surface").path)
-    return next(key for key in TRIALS if commit_of(store, key).address == path.parts[-3])
 
 
 def scores(store: Path) -> pd.DataFrame:
@@ -47,31 +31,26 @@ def scores(store: Path) -> pd.DataFrame:
     return Store(store).scores(metric="all").drop(columns=["attempt", "checkpoint"])
 
 
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+MODEL, FEATURES = "model.safetensors", "qab/features.arrow"
 
 
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-@pytest.mark.parametrize("damage", [flip, cut, Path.unlink], ids=lambda damage: damage.__name__)
 @pytest.mark.parametrize(
-    ("made_by", "file", "read_by"),
+    ("made_by", "file", "read_by", "damage"),
     [
-        ("train/surface/seed=0", "checkpoint/model.safetensors", WINNER),
-        ("train/surface/seed=0", "checkpoint/config.json", WINNER),
-        (WINNER, "epoch=1/model.safetensors", SCORE),
-        ("prepare/topic/test/48", "qab/features.arrow", SCORE),
-        ("prepare/tokenizer", "tokenizer/tokenizer.json", SCORE),
+        (STAGE, f"checkpoint/{MODEL}", WINNER, flip),
+        (STAGE, f"checkpoint/{MODEL}", WINNER, Path.unlink),
+        (STAGE, "checkpoint/config.json", WINNER, flip),
+        (WINNER, f"epoch=1/{MODEL}", SCORE, flip),
+        (WINNER, f"epoch=1/{MODEL}", SCORE, cut),
+        (DATA, FEATURES, SCORE, flip),
+        (DATA, FEATURES, SCORE, Path.unlink),
+        ("prepare/tokenizer", "tokenizer/tokenizer.json", SCORE, cut),
     ],
 )
 def test_what_is_damaged_is_found_before_it_is_used_and_made_again(
     store: Path, made_by: str, file: str, read_by: str, damage: Callable[[Path], None]
 ) -> None:
-    made_by, read_by = (winner(store) if key == WINNER else key for key in (made_by, read_by))
+    made_by, read_by = (job_of(store, key) for key in (made_by, read_by))
     before, files = scores(store), StoreFiles(store)
     broken = commit_of(store, made_by)
     damage(Path(files.where(f"{broken.folder}/{file}")))
@@ -90,7 +69,7 @@ def test_what_is_damaged_is_found_before_it_is_used_and_made_again(
 
 
 def test_what_is_damaged_again_and_again_fails_the_job_that_reads_it(store: Path) -> None:
-    files, trial = StoreFiles(store), winner(store)
+    files, trial = StoreFiles(store), job_of(store, WINNER)
     withdraw(files, commit_of(store, SCORE).name, "for this test")
 
     def damage(spec: JobSpec) -> None:
@@ -106,7 +85,7 @@ def test_what_is_damaged_again_and_again_fails_the_job_that_reads_it(store: Path
 
 
 def test_what_another_driver_dropped_meanwhile_is_not_taken_for_damage(store: Path) -> None:
-    files, trial = StoreFiles(store), winner(store)
+    files, trial = StoreFiles(store), job_of(store, WINNER)
     mine = commit_of(store, SCORE).name
     withdraw(files, mine, "for this test")
     left = [commit_of(store, trial).address]

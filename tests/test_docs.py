@@ -15,23 +15,20 @@ import pytest
 import yaml
 
 from sweeper import yamlfile
+from sweeper.cli.words import Format, What
 from sweeper.planning import plan
+from sweeper.spaces import Pruning, Range, Space, Strict, Training
 from sweeper.store.schema import TABLES
 from sweeper.study import (
     Base,
     Intermediate,
     Limits,
-    Pruning,
-    Range,
     Representation,
     Scratch,
     Selection,
-    Space,
     Stage,
-    Strict,
     Study,
     Target,
-    Training,
 )
 from sweeper.tasks import formats, kinds
 from sweeper.tasks.card import Card, Fields, Overlap, Split, load_card, shipped_cards
@@ -116,6 +113,11 @@ def test_every_format_kind_and_metric_is_named() -> None:
     for name in kinds.names():
         kind = kinds.get(name)
         assert {kind.metric, *kind.fields, *kind.optional, *kind.formats} <= words
+
+
+def test_every_export_is_named() -> None:
+    text = code_words(page("exports.md")) | set(re.findall(r"\w+", page("exports.md")))
+    assert {str(member) for enum in (Format, What) for member in enum} <= text
 
 
 def test_every_shipped_card_has_its_row() -> None:

@@ -43,6 +43,11 @@ class Measuring(World):
         row["committed"] = row["started"] + self.work + self.around
         return {**row, "parameters": json.dumps(job.declared.get("training", {}))}
 
+    def _training(self, job: Job, selections: dict[str, Any]) -> dict[str, Any]:
+        row = super()._training(job, selections)
+        settings = json.dumps(job.declared.get("training", {}))
+        return {**row, "parameters": settings} if row else {}
+
 
 def estimated(of: Study, slots: Sequence[int] = (), **options: Any) -> Estimate:
     options = {"gpu": None, "cores": 2, **options}
@@ -247,3 +252,14 @@ def test_a_plan_is_printed_and_told_as_data(folder: Path, capsys: Capture) -> No
     assert told["estimate"]["device"] == "cpu" and told["study"] == "tiny"
     assert [one["slots"] for one in told["estimate"]["schedules"]] == [1, 4]
     assert told["jobs"]["all"]["score"] == 18 and told["data"][0]["missing"] == []
+
+
+def test_a_part_of_a_study_is_estimated_as_such(folder: Path, capsys: Capture) -> None:
+    file = str(write_study(folder / "tiny.yaml"))
+
+    def hours(*words: str) -> float:
+        assert sweeper("plan", file, *words, "--json") == 0
+        return float(json.loads(capsys.readouterr().out)["estimate"]["hours"])
+
+    whole, part = hours(), hours("--rows", "none", "--columns", "demo_retrieval")
+    assert 0 < part < 0.9 * whole  # both have the base model

@@ -43,6 +43,8 @@ def test_a_finished_store_as_json(folder: Path, capsys: Capture) -> None:
     assert by_target["tagging"]["intermediate"] == "supersense" and by_target["tagging"]["address"]
     why = told(capsys, "why", "score/none>tagging/seed=0")
     assert why["state"] == "done" and set(why["needs"].values()) == {"done"} and why["lines"]
+    rows = told(capsys, "sql", "select count(*) as n, avg(value) as v from scores")
+    assert rows[0]["n"] > 0 and 0 < rows[0]["v"] < 100
     # The made-up scores say of more examples than there are.
     assert told(capsys, "store", "verify", code=1)["counts"]["markers"] == 48
 

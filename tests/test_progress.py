@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from sweeper.errors import StoreError
 from sweeper.graph import BASE, TOKENIZER
 from sweeper.inputs import Inputs
+from sweeper.losers import losers, losers_after
 from sweeper.planning import plan
 from sweeper.progress import BLOCKED, DONE, FAILED, READY, UNNEEDED, WAITING, Progress
 from sweeper.store.commits import withdraw
@@ -396,16 +397,16 @@ def test_losers_are_known_when_their_search_is_scored(files: StoreFiles) -> None
     progress = progress_of(small_study(**SMALLEST), files)
     score = "score/none>tagging/seed=0"
     finish(progress, until=lambda key: key == score)
-    assert list(progress.losers()) == []
+    assert list(losers(progress)) == []
     commit_job(progress, score)
-    (loser,) = progress.losers()
-    assert list(progress.losers_after(score)) == [loser]
+    (loser,) = losers(progress)
+    assert list(losers_after(progress, score)) == [loser]
     search = progress.plan.searches["none>tagging/seed=0"]
     won = progress.addressing.winner(search, "tagging/dev/qaa")
     assert won and loser != progress.addressing.address(won[0].key)
     progress.commits.drop(loser)
-    assert list(progress.losers()) == []
-    assert list(progress_of(small_study(**SMALLEST), files).losers()) == []
+    assert list(losers(progress)) == []
+    assert list(losers(progress_of(small_study(**SMALLEST), files))) == []
     assert not progress_of(small_study(**SMALLEST), files).left, "a dropped loser is done"
 
 
@@ -417,11 +418,11 @@ def test_the_winner_stays_where_another_trial_is_the_same(files: StoreFiles) -> 
     for number in range(3):
         progress.asked(search, number, {"learning_rate": 1e-3})
     finish(progress)
-    assert list(progress.losers()) == []
+    assert list(losers(progress)) == []
 
 
 def _drop_losers(progress: Progress) -> set[str]:
-    lost = set(progress.losers())
+    lost = set(losers(progress))
     for address in lost:
         progress.commits.drop(address)
     return lost

@@ -66,6 +66,17 @@ def test_what_a_study_says_of_a_task_goes_with_it() -> None:
     assert list(left.task_limits) == ["tagging"] and not left.train_languages
 
 
+def test_a_space_that_another_one_extends_stays() -> None:
+    said = small_study(
+        targets={"topic": None, "tagging": None},
+        spaces={"topic": {"search": {"batch": [8, 16]}}, "tagging": {"extends": "topic"}},
+    )
+    left = without(said, ["topic"])
+    assert set(left.spaces) == {"topic", "tagging"} and plan(left).searches
+    again = Study.model_validate_json(left.model_dump_json(exclude_unset=True))
+    assert again.spaces == left.spaces
+
+
 def test_nothing_left_out_is_the_study_itself() -> None:
     whole = small_study()
     assert without(whole, []) is whole

@@ -8,6 +8,7 @@ import pytest
 from helpers import addresses, files_at, finish, progress_of, small_study
 
 from sweeper.errors import StudyError
+from sweeper.losers import losers
 from sweeper.planning import plan
 from sweeper.scope import Scope, needed, outside
 
@@ -86,7 +87,7 @@ def test_losers_stay_while_a_column_that_is_out_of_scope_may_want_them(tmp_path:
     ends = Scope(only=["tune/none>tagging/*"]).ends(planned)
     progress = progress_of(planned, files, ends=ends)
     finish(progress)
-    assert list(progress.losers()) == []
+    assert list(losers(progress)) == []
     progress = progress_of(planned, files)
     finish(progress)
-    assert len(list(progress.losers())) == 1
+    assert len(list(losers(progress))) == 1

@@ -14,15 +14,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sweeper.errors import StudyError
-from sweeper.study import (
-    Limits,
-    Space,
-    Study,
-    Training,
-    find_study,
-    schema,
-    shipped_folder,
-)
+from sweeper.planning import plan
+from sweeper.spaces import Space, Training
+from sweeper.study import Limits, Study, find_study, schema, shipped_folder
 
 TEXT = """\
 name: mine
@@ -299,3 +293,62 @@ def test_the_schema_knows_every_key() -> None:
 def test_python_and_yaml_say_the_same(load: Any) -> None:
     data = yaml.safe_load(TEXT.replace("e-", ".0e-"))
     assert Study.model_validate(data).model_dump() == load().model_dump()
+
+
+# ---- one space extends another -----------------------------------------------------------------
+
+COMMON: dict[str, Any] = {
+    "sampler": "random",
+    "trials": 8,
+    "training": {"epochs": 4},
+    "search": {"learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}, "warmup": [0.0, 0.1]},
+}
+
+
+def _spaces(spaces: dict[str, Any]) -> Study:
+    return Study.model_validate(
+        {"name": "s", "base": {"model": "m"}, "targets": {"tagging": None}, "spaces": spaces}
+    )
+
+
+def test_a_space_takes_over_what_it_does_not_say() -> None:
+    own = {"extends": "common", "trials": 4, "training": {"warmup": 0.2}, "search": {"batch": [8]}}
+    study = _spaces({"common": COMMON, "tagging": own})
+    found = study.space("tagging")
+    assert (found.sampler, found.trials) == ("random", 4)
+    assert found.training.model_dump(exclude_unset=True) == {"epochs": 4, "warmup": 0.2}
+    assert list(found.search) == ["learning_rate", "batch"], "what is fixed is not searched"
+    assert study.space("common").trials == 8
+    assert plan(study).searches, "a name that is no task's is none to complain of"
+
+
+def test_a_study_with_extended_spaces_survives_its_snapshot() -> None:
+    own = {"extends": "middle", "search": {"warmup": [0.3], "batch": [8, 16]}}
+    study = _spaces({"tagging": own, "middle": {"extends": "common"}, "common": COMMON})
+    assert list(study.space("tagging").search) == ["learning_rate", "warmup", "batch"]
+    again = Study.model_validate_json(study.model_dump_json(exclude_unset=True))
+    assert again.spaces == study.spaces
+    assert list(again.space("tagging").search) == ["learning_rate", "warmup", "batch"]
+
+
+@pytest.mark.parametrize(
+    ("spaces", "said"),
+    [
+        ({"tagging": {"extends": "comon"}, "common": COMMON}, "Did you mean 'common'?"),
+        ({"tagging": {"extends": "tagging"}}, "tagging extends itself"),
+        ({"tagging": {"extends": "b"}, "b": {"extends": "tagging"}}, "tagging > b > tagging"),
+        (
+            {"tagging": {"extends": "common", "sampler": "grid"}, "common": COMMON},
+            "a grid needs a list of values for 'learning_rate'",
+        ),
+    ],
+)
+def test_extensions_that_cannot_be(spaces: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        _spaces(spaces)
+    assert said in str(error.value)
+
+
+def test_a_space_of_no_task_that_nobody_extends_is_a_slip() -> None:
+    with pytest.raises(StudyError, match="unknown task 'common'"):
+        plan(_spaces({"common": COMMON}))

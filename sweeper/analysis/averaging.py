@@ -28,7 +28,7 @@ def transfer(
     value: str = "score",
     by: str = "task",
     target_languages: Mapping[str, Sequence[str]] | None = None,
-    draws: int = DRAWS,
+    draws: int | None = None,
 ) -> TransferMatrix:
     """The transfer matrix of a study.
 
@@ -39,8 +39,9 @@ def transfer(
             "family" or "script" for one per group of a target's zero-shot languages, "category"
             for one per kind of target.
         target_languages: Target -> languages to average over in place of the zero-shot ones.
-        draws: Bootstrap samples behind each interval. 0: no examples are read, so there are no
-            intervals and no tests.
+        draws: Bootstrap samples behind each interval; by default `DRAWS` for gains and none for
+            scores. 0: no examples are read, so there are no intervals, tests or flags of
+            collapsed runs.
 
     Raises:
         StoreError: an unknown value, axis, target or language.
@@ -53,6 +54,7 @@ def transfer(
     rows = tuple(view.plan.rows if value == "score" else view.plan.rows[1:])
     make = scores.score if value == "score" else scores.gain
     cells = {(row, column.name): make(row, column) for row in rows for column in chosen}
+    draws = (DRAWS if value == "gain" else 0) if draws is None else draws
     family = 0
     if draws:
         from sweeper.analysis.uncertainty import judged
@@ -87,11 +89,13 @@ class Scores:
         self.parts: dict[tuple[str, str, str], list[Part]] = {}
         for part in view.parts:
             self.parts.setdefault((part.intermediate, part.target, part.split), []).append(part)
-        found = view.scores()
-        names = ["intermediate", "target", "seed", "split", "language"]
-        keys = list(zip(*(found[name].tolist() for name in names), strict=True))
-        self.value: dict[Key, float] = dict(zip(keys, found["value"].tolist(), strict=True))
-        self.n: dict[Key, int] = dict(zip(keys, found["n"].tolist(), strict=True))
+        self.value: dict[Key, float] = {}
+        self.n: dict[Key, int] = {}
+        found = view.main_scores
+        for part in view.parts:
+            if part.unit in found:
+                key = (part.intermediate, part.target, part.seed, part.split, part.language)
+                self.value[key], self.n[key] = found[part.unit]
 
     def score(self, row: str, column: Column) -> MatrixCell:
         """The mean score over languages and seeds."""

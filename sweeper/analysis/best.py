@@ -59,7 +59,7 @@ class _Place:
 
 
 @dataclass(frozen=True)
-class _Winner:
+class Winner:
     """What one seed of a row selected: trial, best epoch, and those it left behind."""
 
     cell: Cell
@@ -94,7 +94,7 @@ def best(
 def _selected(view: View, target: str, intermediate: str | None, codes: set[str]) -> Best:
     rows = [intermediate] if intermediate else view.plan.rows
     name = view.plan.selection_of(target)
-    winners = {row: _winners(view, row, target, name) for row in rows}
+    winners = {row: winners_of(view, row, target, name) for row in rows}
     most = max(len(found) for found in winners.values())
     if not most:
         raise StoreError(_nothing_yet(view, target, intermediate))
@@ -143,7 +143,7 @@ def _sign(view: View, target: str) -> int:
     return -1 if kind.higher_is_better else 1
 
 
-def _winners(view: View, row: str, target: str, selection: str) -> list[_Winner]:
+def winners_of(view: View, row: str, target: str, selection: str) -> list[Winner]:
     """The winner of every seed of a row whose search has ended."""
     addressing = view.progress.addressing
     found = []
@@ -154,23 +154,23 @@ def _winners(view: View, row: str, target: str, selection: str) -> list[_Winner]
             continue
         search = view.plan.searches[view.plan.jobs[cell.score].declared["checkpoint"]["search"]]
         ranking = addressing.ranking(search, selection)
-        found.append(_Winner(cell, *ranking[0], ranking))
+        found.append(Winner(cell, *ranking[0], ranking))
     return found
 
 
-def _mean(winners: list[_Winner]) -> float:
+def _mean(winners: list[Winner]) -> float:
     return statistics.fmean(won.best["value"] for won in winners)
 
 
-def _loss(won: _Winner) -> float:
+def _loss(won: Winner) -> float:
     return math.inf if won.best["loss"] is None else float(won.best["loss"])
 
 
-def _row_order(winners: list[_Winner], sign: int) -> tuple[float, float]:
+def _row_order(winners: list[Winner], sign: int) -> tuple[float, float]:
     return sign * _mean(winners), statistics.fmean(map(_loss, winners))
 
 
-def _seed_order(view: View, won: _Winner, sign: int) -> tuple[float, ...]:
+def _seed_order(view: View, won: Winner, sign: int) -> tuple[float, ...]:
     rate = view.progress.addressing.training(won.job)["learning_rate"]
     assert won.job.trial is not None
     best = won.best
@@ -178,7 +178,7 @@ def _seed_order(view: View, won: _Winner, sign: int) -> tuple[float, ...]:
 
 
 def _why_row(
-    view: View, compared: list[str], winners: dict[str, list[_Winner]], sign: int, *, named: bool
+    view: View, compared: list[str], winners: dict[str, list[Winner]], sign: int, *, named: bool
 ) -> list[str]:
     row = compared[0]
     seeds = len(winners[row])
@@ -202,7 +202,7 @@ def _why_row(
     return ["".join(said) + "."]
 
 
-def _why_seed(ordered: list[_Winner]) -> list[str]:
+def _why_seed(ordered: list[Winner]) -> list[str]:
     won = ordered[0]
     if len(ordered) == 1:
         return [f"Seed {won.cell.seed}: {won.best['value']:.2f}."]
@@ -213,12 +213,14 @@ def _why_seed(ordered: list[_Winner]) -> list[str]:
     return [f"Of its seeds, {first} before {behind}{rule}."]
 
 
-def _why_trial(view: View, won: _Winner) -> list[str]:
+def _why_trial(view: View, won: Winner) -> list[str]:
     search = view.plan.searches[won.job.declared["search"]]
     pruned = sum(key in view.progress.pruned for key in search.trials)
     others = [f"{pruned} more were stopped early."] if pruned else []
     trials = len(won.ranking)
     said = f"Trial {won.job.trial}, epoch {won.best['epoch']}"
+    if search.follows:
+        return [f"{said}: its parameters are those that won in the search {search.follows}."]
     if trials == 1:
         return [f"{said}: the only trial that finished.", *others]
     second_job, second = won.ranking[1]

@@ -31,7 +31,8 @@ class _Language:
     ids: pa.Array | None
     count: int
     numbers: NDArray[np.int64]
-    majority: float
+    gold: pa.Array
+    majority: float = 0.0
 
 
 @dataclass
@@ -98,70 +99,82 @@ class Evidence:
         parts = [p for p in self.view.parts if (p.target, p.split) == (target, split)]
         made = _Target()
         taken: dict[str, Vector | None] = {}  # by unit: seeds may share one
-        for part, rows in self._rows(kind, parts):
+        for part, unit in self._units(kind, parts):
             assert part.unit is not None
             value = self.values.get((part.intermediate, target, part.seed, split, part.language))
             if value is None:
                 continue
             if part.unit not in taken:
-                taken[part.unit] = _aligned(made, kind, metric, value, part.language, rows)
-            found = taken[part.unit]
-            if found is not None:
-                made.runs[part.intermediate, part.seed, part.language] = found
+                found = unit.rows.outcomes(metric, value, unit.start, unit.stop)
+                taken[part.unit] = None if found is None else _aligned(made, part, found, unit)
+            own = taken[part.unit]
+            if own is not None:
+                made.runs[part.intermediate, part.seed, part.language] = own
+        for one in made.languages.values():
+            one.majority = outcomes.majority(kind, metric, one.gold)
         return made
 
-    def _rows(self, kind: str, parts: Iterable[Part]) -> Iterable[tuple[Part, pa.Table]]:
+    def _units(self, kind: str, parts: Iterable[Part]) -> Iterable[tuple[Part, _Unit]]:
         """Every part with the rows of its unit, where they are in the store."""
         commits = self.view.progress.commits.by_unit
-        by_file: dict[str, list[Part]] = {}
-        for part in parts:
-            name = commits[part.unit].table("examples") if part.unit in commits else None
-            if name:
-                by_file.setdefault(name, []).append(part)
-        for name, own in by_file.items():
-            read = tables.read(self.view.files, "examples", [name], outcomes.columns(kind))
-            units = _by_unit(read)
-            for part in own:
-                if part.unit in units:
-                    yield part, units[part.unit]
+        there = [(part, commits[part.unit]) for part in parts if part.unit in commits]
+        names = {name for _, commit in there if (name := commit.table("examples"))}
+        read = tables.read(
+            self.view.files, "examples", sorted(names), ["address", *outcomes.columns(kind)]
+        )
+        units = _by_unit(kind, read)
+        for part, commit in there:
+            found = units.get((part.unit, commit.address))
+            if found:
+                yield part, found
 
 
-def _by_unit(rows: pa.Table) -> dict[str, pa.Table]:
-    """The rows of each unit; those that a job wrote twice, for two languages, once."""
-    place = ["unit", "split", "language"]
-    if not rows.num_rows:
+@dataclass(frozen=True)
+class _Unit:
+    """Where the rows of a unit are."""
+
+    rows: outcomes.Rows
+    table: pa.Table
+    start: int
+    stop: int
+
+    def column(self, name: str) -> pa.Array:
+        return self.table[name].slice(self.start, self.stop - self.start).combine_chunks()
+
+
+def _by_unit(kind: str, table: pa.Table) -> dict[tuple[str | None, str], _Unit]:
+    """The rows of each unit of a commit; those that it wrote twice, for two languages, once."""
+    if not table.num_rows:
         return {}
-    changed = np.zeros(rows.num_rows, bool)
-    for name in place:
-        codes = rows[name].combine_chunks().dictionary_encode().indices.to_numpy()
+    table = table.combine_chunks()
+    changed = np.zeros(table.num_rows, bool)
+    for name in ("address", "unit", "split", "language"):
+        codes = table[name].combine_chunks().dictionary_encode().indices.to_numpy()
         changed[1:] |= codes[1:] != codes[:-1]
-    bounds = [0, *np.flatnonzero(changed).tolist(), rows.num_rows]
-    found: dict[str, pa.Table] = {}
-    for start, stop in pairwise(bounds):
-        found.setdefault(rows["unit"][start].as_py(), rows.slice(start, stop - start))
+    bounds = [0, *np.flatnonzero(changed).tolist(), table.num_rows]
+    firsts = pa.array(bounds[:-1])
+    units, addresses = (table[name].take(firsts).to_pylist() for name in ("unit", "address"))
+    rows = outcomes.Rows(kind, table)
+    found: dict[tuple[str | None, str], _Unit] = {}
+    for *key, (start, stop) in zip(units, addresses, pairwise(bounds), strict=True):
+        found.setdefault((key[0], key[1]), _Unit(rows, table, start, stop))
     return found
 
 
-def _aligned(
-    made: _Target, kind: str, metric: str, value: float, code: str, rows: pa.Table
-) -> Vector | None:
+def _aligned(made: _Target, part: Part, found: Vector, unit: _Unit) -> Vector | None:
     """What a unit's examples add, in the order of the first run in this language."""
-    found = outcomes.outcomes(kind, metric, value, rows)
-    if found is None:
-        return None
-    ids = rows["id"].combine_chunks()
-    if code not in made.languages:
+    ids = unit.column("id")
+    if part.language not in made.languages:
         told = pc.count_distinct(ids).as_py() == len(ids)
         names = ids if told else pa.array(map(str, range(len(ids))))
         made.known = pa.concat_arrays(
             [made.known, names.filter(pc.invert(pc.is_in(names, made.known)))]
         )
         numbers = pc.index_in(names, made.known).to_numpy().astype(np.int64)
-        majority = outcomes.majority(kind, metric, rows)
-        own = _Language(ids if told else None, len(ids), numbers, majority)
-        made.languages[code] = own
+        own = _Language(ids if told else None, len(ids), numbers, unit.column("gold"))
+        made.languages[part.language] = own
         return found
-    first = made.languages[code]
+    first = made.languages[part.language]
     if len(ids) != first.count:
         return None
     if first.ids is None or ids.equals(first.ids):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,10 @@ from numpy.typing import NDArray
 
 from sweeper.analysis.spans import span_counts
 
-Vector = NDArray[np.float64]
+Vector: TypeAlias = NDArray[np.float64]
+
+Parts: TypeAlias = "dict[str, NDArray[Any]]"
+"""Metric ("" is any) -> a number per example, or two rows: hits, and all of both sides."""
 
 COLUMNS = ("id", "correct", "score")
 """What every kind is judged by; see `columns`."""
@@ -32,90 +36,100 @@ def columns(kind: str) -> list[str]:
     return ["unit", "split", "language", *COLUMNS, *texts]
 
 
-def outcomes(kind: str, metric: str, value: float, rows: pa.Table) -> Vector | None:
-    """What each example of a unit adds, in the unit of the value; None if that is not known.
+class Rows:
+    """Rows of `examples` of several units, taken apart together: units are many and may be small.
 
     Args:
         kind: Of the task.
-        metric: The metric of the value.
-        value: What the store has of the whole unit.
-        rows: Its rows of `examples`, with `columns`.
+        rows: With `columns`.
     """
-    if not rows.num_rows:
+
+    def __init__(self, kind: str, rows: pa.Table) -> None:
+        self.kind = kind
+        self._rows = rows
+        self._makers = _BY_KIND.get(kind, (_right, _scored))
+        self._whole: dict[str, Parts] = {}
+
+    def outcomes(self, metric: str, value: float, start: int, stop: int) -> Vector | None:
+        """What each example of a unit adds, in the unit of the value; None if that is not known.
+
+        Args:
+            metric: The metric of the value.
+            value: What the store has of the whole unit.
+            start: Its first row.
+            stop: The row after its last.
+        """
+        for make in self._makers:
+            if make.__name__ not in self._whole:
+                self._whole[make.__name__] = make(self._rows)
+            found = _put_together(self._whole[make.__name__], metric, value, slice(start, stop))
+            if found is not None:
+                return found
+        if _spans in self._makers:
+            # In odd tags a span of one unit can reach back into the one before.
+            alone = _spans(self._rows.slice(start, stop - start))
+            return _put_together(alone, metric, value, slice(None))
         return None
-    makers = _BY_KIND.get(kind, (_right, _scored))
-    for make in makers:
-        found = make(metric, value, rows)
-        if found is not None and math.isclose(found.mean(), value, rel_tol=1e-6, abs_tol=1e-6):
-            return found
-    return None
 
 
-def majority(kind: str, metric: str, rows: pa.Table) -> float:
+def majority(kind: str, metric: str, gold: pa.Array) -> float:
     """What a constant answer scores at best, in percent; 0 where that is not plain to see."""
     if metric != "accuracy" or kind not in ("classification", "multiple_choice"):
         return 0.0
-    counts = pc.value_counts(rows["gold"].combine_chunks())
-    return 100.0 * max(map(int, counts.field("counts").to_pylist())) / float(rows.num_rows)
+    counts = pc.value_counts(gold).field("counts").to_pylist()
+    return 100.0 * max(map(int, counts)) / float(len(gold))
 
 
-def _numbers(column: pa.ChunkedArray) -> Vector | None:
-    """As floats; None if any is null."""
-    if column.null_count:
-        return None
-    found: Vector = column.cast(pa.float64()).to_numpy()
+def _right(rows: pa.Table) -> Parts:
+    return {"accuracy": _numbers(rows["correct"].cast(pa.uint8()), 100.0)}
+
+
+def _scored(rows: pa.Table) -> Parts:
+    return {"": _numbers(rows["score"])}
+
+
+def _answered(rows: pa.Table) -> Parts:
+    exact, score = _numbers(rows["correct"].cast(pa.uint8()), 100.0), _numbers(rows["score"])
+    return {"mean_em_f1": (exact + score) / 2, "exact_match": exact, "f1": score}
+
+
+def _spans(rows: pa.Table) -> Parts:
+    """F1 of spans: those that were found, and all of both sides, by the sentence they end in."""
+    return {"f1": np.stack(span_counts(rows["gold"], rows["predicted"]))}
+
+
+def _pairs(rows: pa.Table) -> Parts:
+    """F1 of mined pairs: a sentence has a partner, and was given one, or not."""
+    there = [pc.not_equal(rows[side], "").to_numpy() for side in ("gold", "predicted")]
+    right = pc.fill_null(rows["correct"], False).to_numpy() & there[0] & there[1]
+    return {"f1": np.stack([right, there[0].astype(int) + there[1]])}
+
+
+def _numbers(column: pa.ChunkedArray, times: float = 1.0) -> Vector:
+    """As floats, NaN where null."""
+    found: Vector = column.cast(pa.float64()).to_numpy() * times
     return found
 
 
-def _right(metric: str, value: float, rows: pa.Table) -> Vector | None:
-    if metric != "accuracy":
+def _put_together(parts: Parts, metric: str, value: float, place: slice) -> Vector | None:
+    """What each example adds, if its mean is the value.
+
+    A number per example is that itself, hits and both sides are an F1 of 200 * hits / both.
+    """
+    whole = parts.get(metric, parts.get(""))
+    if whole is None:
         return None
-    right = _numbers(rows["correct"].cast(pa.uint8()))
-    return None if right is None else 100.0 * right
+    made: Vector = whole[..., place]
+    if whole.ndim == 2:
+        hits, both = made
+        mean = float(both.mean()) or 1.0
+        made = value + (200.0 * hits - value * both) / mean
+    return made if math.isclose(made.mean(), value, rel_tol=1e-6, abs_tol=1e-6) else None
 
 
-def _scored(metric: str, value: float, rows: pa.Table) -> Vector | None:
-    return _numbers(rows["score"])
+Maker: TypeAlias = Callable[[pa.Table], Parts]
 
-
-def _answered(metric: str, value: float, rows: pa.Table) -> Vector | None:
-    exact = _numbers(rows["correct"].cast(pa.uint8()))
-    score = _numbers(rows["score"])
-    if exact is None or score is None:
-        return None
-    made = {"mean_em_f1": (100.0 * exact + score) / 2, "exact_match": 100.0 * exact, "f1": score}
-    return made.get(metric)
-
-
-def _spans(metric: str, value: float, rows: pa.Table) -> Vector | None:
-    """F1 of spans: those that were found, and all of both sides, by the sentence they end in."""
-    if metric != "f1":
-        return None
-    hits, both = span_counts(rows["gold"], rows["predicted"])
-    return _ratio(value, hits, both)
-
-
-def _pairs(metric: str, value: float, rows: pa.Table) -> Vector | None:
-    """F1 of mined pairs: a sentence has a partner, and was given one, or not."""
-    if metric != "f1":
-        return None
-    there = [pc.not_equal(rows[side], "").to_numpy() for side in ("gold", "predicted")]
-    right = pc.fill_null(rows["correct"], False).to_numpy() & there[0] & there[1]
-    return _ratio(value, right.astype(int), there[0].astype(int) + there[1])
-
-
-def _ratio(value: float, hits: NDArray[np.int64], both: NDArray[np.int64]) -> Vector | None:
-    """The F1 200 * hits / both, in percent, taken apart."""
-    mean = float(np.mean(both))
-    if not mean:
-        return np.zeros(len(both))
-    made: Vector = (
-        value + (200.0 * np.asarray(hits, float) - value * np.asarray(both, float)) / mean
-    )
-    return made
-
-
-_BY_KIND: Mapping[str, tuple[Callable[[str, float, pa.Table], Vector | None], ...]] = {
+_BY_KIND: Mapping[str, tuple[Maker, ...]] = {
     "span_extraction": (_answered,),
     "token_classification": (_spans, _scored),
     "bitext_mining": (_pairs,),

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeper.analysis import insights
 from sweeper.analysis.aggregates import Aggregate, aggregate
 from sweeper.analysis.averaging import transfer
 from sweeper.analysis.best import Best
 from sweeper.analysis.best import best as best_of
+from sweeper.analysis.kept import Answers
 from sweeper.analysis.matrix import TransferMatrix
-from sweeper.analysis.resampling import DRAWS
 from sweeper.analysis.view import View, Wanted
 from sweeper.errors import StoreError
 from sweeper.graph import Plan
@@ -52,6 +53,10 @@ class Store:
     def view(self, study: str | None = None) -> View:
         """A study as it is now; several questions to one view see the same moment."""
         return View(self.files, study)
+
+    def answers(self, study: str | None = None) -> Answers:
+        """The usual answers: those kept by `sweeper store compact` where they still hold."""
+        return Answers(self.files, study)
 
     def progress(self, study: str | None = None) -> tuple[Plan, Progress]:
         """A study's plan, and the state of its jobs."""
@@ -130,6 +135,8 @@ class Store:
         study: str | None = None,
     ) -> Best:
         """The checkpoint to use for a target and why; see `sweeper.analysis.best.best`."""
+        if intermediate is None and language is None:
+            return self.answers(study).best(target)
         return best_of(self.view(study), target, intermediate, language)
 
     def transfer(
@@ -138,13 +145,15 @@ class Store:
         by: str = "task",
         study: str | None = None,
         target_languages: Mapping[str, Sequence[str]] | None = None,
-        draws: int = DRAWS,
+        draws: int | None = None,
     ) -> TransferMatrix:
         """The transfer matrix with intervals, tests, states and flags; see `TransferMatrix`.
 
         ``by`` is task, language, family, script or category; ``draws`` bootstrap samples are
-        behind each interval, and with 0 no examples are read (see `averaging.transfer`).
+        behind each interval: by default 2,000 for gains, and none for scores.
         """
+        if target_languages is None and draws is None:
+            return self.answers(study).matrix(value, by)
         return transfer(self.view(study), value, by, target_languages, draws)
 
     def matrix(
@@ -155,6 +164,8 @@ class Store:
         target_languages: Mapping[str, Sequence[str]] | None = None,
     ) -> pd.DataFrame:
         """The transfer matrix's values: intermediates by targets (or targets and languages)."""
+        if target_languages is None:
+            return self.answers(study).values(value, by)
         return self.transfer(value, by, study, target_languages, draws=0).values
 
     def over_tasks(self, study: str | None = None) -> OverTasks:
@@ -165,6 +176,26 @@ class Store:
         from sweeper.analysis.overtasks import over_tasks
 
         return over_tasks(self.view(study))
+
+    def rates(self, study: str | None = None) -> pd.DataFrame:
+        """How each learning rate did per training task; see `sweeper.analysis.insights.rates`."""
+        return insights.rates(self.view(study))
+
+    def costs(self, study: str | None = None) -> pd.DataFrame:
+        """Device hours per row, and per point gained; see `sweeper.analysis.insights.costs`."""
+        return insights.costs(self.view(study))
+
+    def dev_and_test(self, study: str | None = None) -> pd.DataFrame:
+        """How dev and test scores correlate; see `sweeper.analysis.insights.dev_and_test`."""
+        return insights.dev_and_test(self.view(study))
+
+    def checkpoints(self, study: str | None = None) -> pd.DataFrame:
+        """Selected and last epochs on dev; see `sweeper.analysis.insights.checkpoints`."""
+        return insights.checkpoints(self.view(study))
+
+    def published(self, study: str | None = None) -> pd.DataFrame:
+        """Published scores beside measured ones; see `sweeper.analysis.insights.published`."""
+        return insights.published(self.view(study))
 
     def sql(self, query: str, study: str | None = None) -> pd.DataFrame:
         """The answer to a query in DuckDB's SQL.

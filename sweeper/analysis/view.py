@@ -226,6 +226,26 @@ class View:
             raise StoreError(f"No such score has the metric {metric!r}.{suggest(metric, known)}")
         return found[found["metric"] == metric].reset_index(drop=True)
 
+    @cached_property
+    def main_scores(self) -> dict[str, tuple[float, int]]:
+        """Unit -> value of its target's main metric, and how many examples that is of."""
+        from sweeper.store import tables
+
+        commits = self.progress.commits.by_unit
+        units = {part.unit for part in self.parts if part.unit in commits}
+        counting = {unit: commits[unit] for unit in units if unit}
+        names = {name for one in counting.values() if (name := one.table("scores"))}
+        columns = ["unit", "address", "attempt", "value", "n", "main"]
+        rows = tables.read(self.files, "scores", sorted(names), columns)
+        found: dict[str, tuple[float, int]] = {}
+        each = zip(*(rows[name].to_pylist() for name in columns), strict=True)
+        for unit, address, attempt, value, n, main in each:
+            commit = counting.get(unit)
+            # Another attempt at it may have come second.
+            if main and commit and (commit.address, commit.attempt) == (address, attempt):
+                found.setdefault(unit, (value, n))
+        return found
+
     def examples(self, parts: Sequence[Part] | None = None) -> pd.DataFrame:
         """The scored examples of some parts (default: all), a row each."""
         return self._joined("examples", self.parts if parts is None else parts)

@@ -16,16 +16,23 @@ from sweeper.errors import SweeperError
 from sweeper.redaction import redacted
 
 # In the order of --help.
-from sweeper.cli import beginning, sweeps, answers, reports, queries, tasks, stores  # isort: skip
+from sweeper.cli import (  # isort: skip
+    beginning, sweeps, submitting, doctor, answers, reports, queries, exports, tasks, cleaning,
+    stores,
+)  # fmt: skip
 
 __all__ = [
     "answers",
     "app",
     "beginning",
+    "cleaning",
+    "doctor",
+    "exports",
     "main",
     "queries",
     "reports",
     "stores",
+    "submitting",
     "sweeps",
     "tasks",
 ]

@@ -49,6 +49,7 @@ def estimated(
     gpu: str | None,
     gpus: str | None,
     prices: Path | None,
+    ends: list[str] | None,
 ) -> Estimate | None:
     """What the rest of a plan takes, by what its store has measured if there is one."""
     from sweeper.cores import cores_here
@@ -61,7 +62,16 @@ def estimated(
 
         samples = measured(files, planned, table, progress.commits if progress else None)
     slots = _counts(gpus)
-    return estimate(planned, progress, samples, table, gpu=gpu, slots=slots, cores=cores_here())
+    return estimate(
+        planned,
+        progress,
+        samples,
+        table,
+        gpu=gpu,
+        slots=slots,
+        cores=cores_here(),
+        ends=ends,
+    )
 
 
 def _counts(said: str | None) -> list[int]:

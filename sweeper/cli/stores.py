@@ -51,3 +51,26 @@ def verify(
         report.print_verified(console(), files.address, verified, again, repaired)
     if any(not (repaired and fault.withdraws) for fault in verified.faults):
         raise typer.Exit(1)
+
+
+@store_app.command()
+def compact(
+    store: Annotated[
+        str | None,
+        typer.Option(help="The store's folder or address; default: the only one in ./runs."),
+    ] = None,
+) -> None:
+    """Write all rows and markers into a few large files, and work out the usual answers.
+
+    Queries then read these, and what came later beside them. Nothing is deleted or changed.
+    """
+    from sweeper.analysis.kept import keep
+    from sweeper.analysis.store import only_store
+    from sweeper.store.compacting import compact as compacted
+    from sweeper.store.files import StoreFiles
+
+    address = only_store(store)
+    manifest = compacted(StoreFiles(address))
+    studies = keep(StoreFiles(address))
+    rows = ", ".join(f"{count:,} rows of {table}" for table, count in manifest["rows"].items())
+    typer.echo(f"{manifest['markers']:,} markers, {rows}; answers of {', '.join(studies)}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from sweeper.cli.cluster import ServerOption, driver_log, there
 from sweeper.cli.costs import (
     CountsOption,
     GpuOption,
@@ -89,7 +90,7 @@ def plan(
         resolved = resolved_offline(planned, files)
         progress = Progress(planned, resolved, files, ends=ends) if resolved else None
         other = kept_going(files, planned.study.name) and not planned.study.keep_going
-    cost = estimated(planned, progress, files, gpu=gpu, gpus=gpus, prices=prices)
+    cost = estimated(planned, progress, files, gpu=gpu, gpus=gpus, prices=prices, ends=ends)
     if as_json:
         print_json(plan_data(planned, progress, address, cost))
     else:
@@ -196,8 +197,11 @@ def stop(
         str | None, typer.Argument(help="A study of the store, or its file; default: all.")
     ] = None,
     store: StoreOption = None,
+    address: ServerOption = None,
 ) -> None:
     """Ask the sweeps that run on a store, anywhere, to save and stop; wait until they have."""
+    if address is not None:
+        there(address, "stop", study, store)
     from sweeper.report.stopping import stop as ask
     from sweeper.store.drivers import Drivers
     from sweeper.store.files import StoreFiles
@@ -219,9 +223,15 @@ def status(
     watch: Annotated[
         bool, typer.Option("--watch", help="Show a sweep that runs, anywhere, until it ends.")
     ] = False,
+    address: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show how far the studies of a store are, and what failed."""
+    if address is not None:
+        named, shown = (study or store, given) if given is not None else (study, store)
+        asked = {"--where": where, "--watch": watch, "--json": as_json}
+        more = [option for option, wanted in asked.items() if wanted]
+        there(address, "status", named, shown, *more)
     from sweeper.analysis.store import Store, only_store
     from sweeper.report.data import status_data, where_data
     from sweeper.report.overview import print_status, print_where
@@ -284,8 +294,24 @@ def _key(view: View, job: str) -> str:
 
 
 @app.command()
-def logs(job: JobArgument, store: StoreOption = None, study: StudyOption = None) -> None:
-    """Print the log of a job's newest attempt."""
+def logs(
+    job: Annotated[
+        str, typer.Argument(help="A job's key, as `run` prints it; with --driver, a study.")
+    ],
+    store: StoreOption = None,
+    study: StudyOption = None,
+    driver: Annotated[
+        bool, typer.Option("--driver", help="What a submitted study's sweep itself prints.")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="With --driver: go on until the sweep has ended.")
+    ] = False,
+    address: ServerOption = None,
+) -> None:
+    """Print the log of a job's newest attempt, or of a submitted study's driver."""
+    if driver:
+        driver_log(address, job, store, follow)
+        return
     view = view_of(store, study)
     key = _key(view, job)
     name = view.newest_log(key)

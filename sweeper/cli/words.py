@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeper.errors import DataError
+from sweeper.errors import DataError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sweeper.analysis.kept import Answers
     from sweeper.analysis.view import View
     from sweeper.study import Study
 
@@ -56,9 +57,16 @@ class Format(StrEnum):
 
     csv = "csv"
     parquet = "parquet"
+    json = "json"
     markdown = "markdown"
     latex = "latex"
+    xlsx = "xlsx"
+    png = "png"
+    svg = "svg"
+    pdf = "pdf"
     xtreme = "xtreme"
+    sqlite = "sqlite"
+    journal = "journal"
 
 
 class What(StrEnum):
@@ -69,6 +77,8 @@ class What(StrEnum):
     examples = "examples"
     trials = "trials"
     predictions = "predictions"
+    searches = "searches"
+    checkpoint = "checkpoint"
 
 
 StudyArgument = Annotated[
@@ -165,6 +175,13 @@ def view_of(store: str | None, study: str | None) -> View:
     return Store(only_store(store)).view(study)
 
 
+def answers_of(store: str | None, study: str | None) -> Answers:
+    """The usual answers of a study, as store and study are named or left out."""
+    from sweeper.analysis.store import Store, only_store
+
+    return Store(only_store(store)).answers(study)
+
+
 def store_of(study: str | None, store: str | None) -> tuple[str, str | None]:
     """The store and the name of a study, named as for `run`: by its name or its file."""
     from sweeper.analysis.store import only_store
@@ -177,3 +194,16 @@ def store_of(study: str | None, store: str | None) -> tuple[str, str | None]:
 
         name = Study.load(study).name
     return store or f"runs/{name}", name
+
+
+def check_aggregate(
+    aggregate: Benchmark | None, value: Value, by: Axis, what: What = What.matrix
+) -> None:
+    """`StoreError` where a benchmark's averages are asked for together with something else."""
+    asked = (value, by, what)
+    if aggregate is not None and asked != (Value.score, Axis.task, What.matrix):
+        raise StoreError(
+            f"The averages of {aggregate} are of scores, over all languages, in the place of the "
+            f"matrix; you asked for {value} by {by} of {what}. Leave `--aggregate` or the others "
+            "out."
+        )

@@ -94,6 +94,9 @@ class Meter:
         budget: What the run may spend.
         unit: What is counted: "GPU", or "slot" where there are no GPUs.
         clock: Seconds since 1970, for tests.
+
+    Attributes:
+        share: How many jobs share what is counted.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class Meter:
     ) -> None:
         self.budget = budget
         self.unit = unit
+        self.share = 1
         self._clock = clock
         self._running: dict[Any, float] = {}
         self._ended = 0.0
@@ -119,7 +123,8 @@ class Meter:
     def hours(self) -> float:
         """What was spent by now, running jobs included."""
         now = self._clock()
-        return (self._ended + sum(now - began for began in self._running.values())) / 3600
+        spent = self._ended + sum(now - began for began in self._running.values())
+        return spent / 3600 / self.share
 
     def used_up(self) -> str:
         """Why nothing more may be spent; "" as long as something may."""

@@ -10,15 +10,15 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweeper import failures
 from sweeper.engine.budget import Budget, Meter
 from sweeper.engine.deaths import Death
 from sweeper.engine.events import Event, log_event
+from sweeper.engine.judging import Judge
 from sweeper.engine.queues import Queue, columns_in_order
 from sweeper.errors import StoreError, SweeperError
 from sweeper.graph import Job
@@ -31,18 +31,6 @@ from sweeper.tuning.pruning import Prunings
 from sweeper.tuning.searches import Searches
 
 log = logging.getLogger("sweeper")
-
-LIMITS = {
-    "data": 1,  # what the job reads is missing or breaks a rule: repeating it only repeats it
-    "model": 1,  # the same of a base model or checkpoint
-    "bug": 1,  # the same of our code
-    "out_of_memory": 20,  # each time with half as much on the device at once: it ends by itself
-    "damaged": 3,  # what another job made is not what was committed: it is made again first
-    "infrastructure": 3,  # system, network, or a worker that vanished: passes, or the job's doing
-    "preempted": 100,  # the process or its host was taken away: says nothing about the job
-}
-"""Attempts at a job, per class of the error that ended them; each class is counted apart. A full
-or unwritable store is no job's fault: it stops the sweep. A divergence is an outcome."""
 
 
 @dataclass
@@ -96,16 +84,14 @@ class Dispatcher:
         self.listener = listener or log_event
         self.pools: dict[str, Pool] = {}
         self.stopping = ""  # why no more jobs are handed out
-        self.done = 0  # attempts of this driver that were committed
         self._pool_of = pool_of
         self._pool_of_kind = {job.kind: pool_of(job) for job in progress.plan.jobs.values()}
         self._slots = slots
         self._shared = shared
-        self._told = len(progress.failures)
+        self._judge = Judge(progress, self.driver, self._say, self.stop)
         self._queued: dict[str, Queue] = {}
         self._column = columns_in_order(progress.plan, progress.done)
         self._turn: dict[str, int] = {}  # job -> when it was first ready, counted
-        self._attempts: Counter[tuple[str, str]] = Counter()
         self._released: dict[str, float] = {}
         self._promoted = ""  # see `promoted`
         self._deaths: dict[str, Death] = {}  # trial id -> what Ray says of its worker's death
@@ -160,6 +146,11 @@ class Dispatcher:
             # It needed no attempt of its own; what it led to may be ready now.
             self._drain_ready()
         return None
+
+    @property
+    def done(self) -> int:
+        """How many attempts of this driver were committed."""
+        return self._judge.done
 
     @property
     def finished(self) -> bool:
@@ -238,7 +229,7 @@ class Dispatcher:
                 queue.push(key, path=path, column=column, turn=turn)
         except StoreError as error:  # what other drivers did cannot be read
             self.stop(str(error))
-        self._tell_failures()
+        self._judge.tell_failures()
 
     def _start(self, key: str) -> JobSpec | None:
         """The spec of a job's next attempt; None where it turns out to need none."""
@@ -256,7 +247,7 @@ class Dispatcher:
             self.stop(str(error))
             self.progress.give_back(key)
         except SweeperError as error:
-            self._fail(key, redacted(str(error)))
+            self._judge.fail(key, redacted(str(error)))
         return None
 
     def _spec(self, job: Job, attempt: str) -> JobSpec:
@@ -323,7 +314,7 @@ class Dispatcher:
                 self._promoted = pool.line.popleft()
             if spec is not None:
                 self.driver.running.pop(spec.key, None)
-                self._settle(spec, result or {}, self._deaths.pop(trial_id, Death()))
+                self._judge.settle(spec, result or {}, self._deaths.pop(trial_id, Death()))
 
     def promoted(self) -> str:
         """The trial that is to have the worker that was set free last; "" once it is told.
@@ -337,88 +328,6 @@ class Dispatcher:
     def died(self, trial_id: str, death: Death) -> None:
         """Ray's own word on why a trial's worker died; `ended` follows."""
         self._deaths[trial_id] = death
-
-    def _settle(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
-        """Take in how an attempt ended; a store that does not let us stops the sweep."""
-        try:
-            self._judge(spec, result, death)
-        except StoreError as error:
-            self.stop(str(error))
-            self.progress.give_back(spec.key)
-
-    def _judge(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
-        """Judge an attempt by the store first: a worker may die after its commit."""
-        if self.progress.committed(spec.key, spec.address, spec.generation):
-            self._committed(spec, result)
-            # A search of which all trials diverged fails its scores with its last commit.
-            self._tell_failures()
-        elif self.progress.stopped_early(spec.key):
-            self._pruned(spec, result)
-        elif result.get("status") == "stopped" or (self.stopping and not result):
-            # The worker may have seen first that its driver is asked to stop; or it was preempted.
-            why = self.stopping or self.driver.asked_to_stop()
-            if why:
-                self.stop(why)
-            self.progress.give_back(spec.key)
-        else:
-            self._retry(spec, result, death)
-
-    def _committed(self, spec: JobSpec, result: dict[str, Any]) -> None:
-        self.done += 1
-        commit = self.progress.commits.by_address[spec.address]
-        if spec.kind == "score":
-            self.progress.drop(list(self.progress.losers_after(spec.key)))
-        outcome = commit.outcome
-        what = "diverged" if outcome["status"] == "diverged" else "done"
-        self._say(what, spec.key, outcome.get("message", ""), seconds=result.get("seconds", 0.0))
-
-    def _pruned(self, spec: JobSpec, result: dict[str, Any]) -> None:
-        why = self.progress.records[spec.pruned]["why"]
-        if not (result or failures.last_words(self.progress.files, spec)):
-            failures.record(self.progress.files, spec, "pruned", why)  # its worker was killed
-        self._say("pruned", spec.key, why, seconds=result.get("seconds", 0.0))
-        self._tell_failures()
-
-    def _retry(self, spec: JobSpec, result: dict[str, Any], death: Death) -> None:
-        files = self.progress.files
-        if self.progress.undermined(spec.key):
-            self._say("retry", spec.key, "its checkpoint was deleted: it lost in another study")
-            self.progress.give_back(spec.key)
-            return
-        said = result or failures.last_words(files, spec)
-        kind = said.get("error") or ("preempted" if death.preempted else "infrastructure")
-        message = redacted(said.get("message") or f"its worker died: {death.message}")
-        if not said:
-            failures.record(files, spec, kind, message)
-        self._attempts[spec.key, kind] += 1
-        if kind == "store":
-            self.stop(message)
-            self.progress.give_back(spec.key)
-            return
-        if kind == "pruned":  # and all others of its search diverged before it had stopped
-            self._say("retry", spec.key, "no other trial of its search can win: it goes on")
-            self.progress.give_back(spec.key)
-            return
-        if kind == "damaged":  # the worker withdrew what it found
-            self.progress.commits.refresh()
-        tried = self._attempts[spec.key, kind]
-        if tried >= LIMITS[kind]:
-            failures.give_up(files, spec, message)
-            self._fail(spec.key, message)
-            return
-        self._say("retry", spec.key, f"attempt {tried} ended: {message}")
-        self.progress.give_back(spec.key)
-
-    def _fail(self, key: str, message: str) -> None:
-        self.progress.fail(key, message)
-        self._tell_failures()
-
-    def _tell_failures(self) -> None:
-        """Say which jobs failed since last time, here or by what another driver committed."""
-        new = list(self.progress.failures.items())[self._told :]
-        self._told += len(new)
-        for key, message in new:
-            self._say("failed", key, message)
 
     def stop(self, why: str) -> None:
         """Hand out nothing more; what runs saves, as soon as it next looks."""

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from sweeper.redaction import remembering
+from sweeper.store import services
 from sweeper.store.files import StoreFiles
 
 
@@ -23,8 +25,17 @@ def runtime_env() -> dict[str, Any]:
 
 def passed_on(files: StoreFiles) -> dict[str, str]:
     """What workers need to reach the store and the hub; never to be written anywhere."""
-    hub = {name: os.environ[name] for name in ("HF_TOKEN",) if name in os.environ}
-    return {**files.environment(), **hub}
+    return {**files.environment(), **_hub()}
+
+
+def secrets_for(store: str) -> dict[str, str]:
+    """The same for a driver elsewhere, of a store that may not be reached from here."""
+    scheme, _, path = store.partition("://")
+    return {**(services.environment(scheme) if path else {}), **_hub()}
+
+
+def _hub() -> dict[str, str]:
+    return {name: os.environ[name] for name in ("HF_TOKEN",) if name in os.environ}
 
 
 TUNE_PASSES_ON = (
@@ -35,9 +46,10 @@ TUNE_PASSES_ON = (
 
 @contextlib.contextmanager
 def hidden(names: Iterable[str]) -> Iterator[None]:
-    """Take variables out of the environment; what was opened before has read them."""
+    """Take secrets out of the environment; what was opened before has read them."""
     hidden = {name: os.environ.pop(name) for name in names if name in os.environ}
     try:
-        yield
+        with remembering(hidden.values()):
+            yield
     finally:
         os.environ.update(hidden)

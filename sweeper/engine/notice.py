@@ -50,9 +50,9 @@ class Notice:
 
     def _host_is_drained(self) -> bool:
         here = ray.get_runtime_context()
-        if self._cluster is None:
-            self._cluster = GcsClient(address=here.gcs_address)
         try:
+            if self._cluster is None:
+                self._cluster = GcsClient(address=here.gcs_address)
             return here.get_node_id() in self._cluster.get_draining_nodes(timeout=1)
         except ray.exceptions.RpcError:  # the cluster's head is away: nothing is known
             return False

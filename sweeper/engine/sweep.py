@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -16,17 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sweeper.cores import cores_here
+from sweeper.cores import GPU_SHARE
 from sweeper.disk import check_disk
 from sweeper.engine.budget import Budget, Meter
-from sweeper.engine.daemons import apart, missed
+from sweeper.engine.connecting import connected
 from sweeper.engine.dispatch import Dispatcher
-from sweeper.engine.environment import TUNE_PASSES_ON, hidden, passed_on, runtime_env
+from sweeper.engine.environment import TUNE_PASSES_ON, hidden, passed_on
 from sweeper.engine.events import Event
 from sweeper.engine.heartbeat import beating
+from sweeper.engine.nodes import check_versions
 from sweeper.errors import EngineError
 from sweeper.graph import Job
+from sweeper.losers import drop, losers
 from sweeper.planning import plan
+from sweeper.prices import Prices
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
 from sweeper.scope import Scope, outside
@@ -108,7 +109,7 @@ def run(
         with _listening(progress, listener, watch) as heard:
             stopped, did = execute(progress, driver, address, heard, meter=meter)
         leases.tidy()
-    progress.drop(list(progress.losers()))
+    drop(progress, list(losers(progress)))
     return Summary(
         done=len(progress.done),
         trained=did,
@@ -132,20 +133,6 @@ def _listening(
         yield heard
 
 
-# Read by Ray when it is imported: no usage statistics over the network, no progress tables and no
-# handler of Ctrl-C of its own, no log lines of other processes on this terminal, and no saving of
-# Tune's own state, which grows with every job and is never restored.
-RAY_SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_AUTO_INIT": "1",
-    "TUNE_WARN_THRESHOLD_S": "5",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
-}
-
-
 def execute(
     progress: Progress,
     driver: Driver,
@@ -158,13 +145,13 @@ def execute(
 
     ``worker`` is the trainable that does the jobs, by default `sweeper.engine.worker.Worker`.
     """
-    for name, value in RAY_SETTINGS.items():
-        os.environ.setdefault(name, value)
-    # What becomes of a dead worker's job is said by us, in a sentence.
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
-    with _connected(address):
+    with connected(address):
+        if address is not None:
+            check_versions()
         meter = meter or Meter(Budget())
         shapes = _Shapes(meter.budget.gpus)
+        shapes.pack(progress)
+        meter.share = shapes.share
         meter.unit = "GPU" if shapes.gpus else "slot"
         dispatcher = Dispatcher(
             progress,
@@ -210,7 +197,8 @@ def _tune(dispatcher: Dispatcher, shapes: _Shapes, scratch: str, worker: type | 
 
     files = dispatcher.progress.files
     # Not by a runtime environment, which Ray writes to its logs: there are secrets among them.
-    passing = tune.with_parameters(worker or Worker, environment=passed_on(files))
+    environment = {**passed_on(files), GPU_SHARE: str(shapes.share)}
+    passing = tune.with_parameters(worker or Worker, environment=environment)
     tuner = tune.Tuner(
         tune.with_resources(passing, shapes.request),
         tune_config=tune.TuneConfig(
@@ -239,10 +227,11 @@ class _Shapes:
     """The two resource shapes: a GPU (or, without GPUs, a core) for training, a core for data.
 
     Which of the two trains is decided once: hosts with GPUs must be there when a sweep starts.
-    At most ``most`` of what trains are used at once.
+    At most ``most`` of what trains are used at once. ``share`` jobs have a GPU together.
     """
 
     def __init__(self, most: int | None = None) -> None:
+        self.share = 1
         self._most = most
         self._read = -math.inf
         self._slots: dict[str, int] = {}
@@ -258,6 +247,17 @@ class _Shapes:
                 "has). Add a host to it (see cluster/README.md), then start again."
             )
 
+    def pack(self, progress: Progress) -> None:
+        """Let jobs share a GPU, as far as they fit it by what was measured."""
+        if not self.gpus or not self.cores:
+            return
+        from sweeper.packing import jobs_per_gpu
+
+        self.share = min(jobs_per_gpu(progress, Prices.load()), self.cores)
+        self.cores //= self.share
+        self.threads["training"] = self.cores
+        self._read = -math.inf
+
     def pool_of(self, job: Job) -> str:
         """Pool "data" for jobs that need no GPU where there are GPUs, else pool "training"."""
         return "data" if self.gpus and job.kind == "prepare" else "training"
@@ -266,7 +266,7 @@ class _Shapes:
         """What Tune reserves for a trial."""
         from ray import tune
 
-        gpu = {"GPU": 1} if self.gpus and config["pool"] == "training" else {}
+        gpu = {"GPU": 1 / self.share} if self.gpus and config["pool"] == "training" else {}
         cores = self.cores if gpu else 1
         return tune.PlacementGroupFactory([{"CPU": cores, **gpu}])
 
@@ -278,12 +278,14 @@ class _Shapes:
             cores = sum(int(node.get("CPU", 0)) for node in nodes)
             gpus = sum(int(node.get("GPU", 0)) for node in nodes)
             if self.gpus:
-                spare = max(1, cores - gpus * self.cores) if cores else 0
-                self._slots = {"training": gpus, "data": spare}
+                taken = gpus * self.share * self.cores
+                spare = max(1, cores - taken) if cores else 0
+                self._slots = {"training": gpus * self.share, "data": spare}
             else:
                 self._slots = {"training": cores}
             if self._most is not None:
-                self._slots["training"] = min(self._most, self._slots["training"])
+                most = self._most * self.share
+                self._slots["training"] = min(most, self._slots["training"])
         return self._slots
 
     def _nodes(self) -> list[dict[str, float]]:
@@ -291,60 +293,6 @@ class _Shapes:
         import ray
 
         return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-@contextlib.contextmanager
-def _connected(address: str | None) -> Iterator[None]:
-    """Ray, started in process or reached at an address, for as long as the block lasts."""
-    import ray
-
-    ours = not ray.is_initialized()
-    alone = ours and address is None
-    if ours and address:
-        _check_reachable(address)
-    if ours:
-        try:
-            with apart() if alone else contextlib.nullcontext():
-                ray.init(
-                    # "local": a cluster that this host belongs to is used only when it is named.
-                    address=address or "local",
-                    num_cpus=None if address else cores_here(),
-                    include_dashboard=None if address else False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    runtime_env=runtime_env() if address else None,
-                )
-        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-            raise EngineError(_unreachable(address, error)) from error
-    try:
-        here = ray.get_runtime_context().gcs_address
-        with missed(here) if alone else contextlib.nullcontext():
-            yield
-    finally:
-        if ours:
-            ray.shutdown()
-
-
-def _check_reachable(address: str) -> None:
-    """Ray itself would try an address where nobody listens for two minutes."""
-    host, _, port = address.rpartition(":")
-    if "://" in address or not port.isdigit():
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except OSError as error:
-        raise EngineError(_unreachable(address, error)) from None
-
-
-def _unreachable(address: str | None, error: Exception) -> str:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    if address is None:
-        return f"Ray could not be started on this machine: {reason}."
-    return (
-        f"Ray could not be reached at {address!r}: {reason}. Check that the cluster runs (`ray "
-        "status` on its head), the address, and that RAY_AUTH_TOKEN is the head's token "
-        "(see cluster/README.md)."
-    )
 
 
 @contextlib.contextmanager

@@ -31,6 +31,23 @@ class Shown:
     flagged: bool
     collapsed: bool
 
+    @property
+    def spread(self) -> str:
+        """The interval, else the error with its sign; empty without either."""
+        return self.interval or (f"± {self.error}" if self.error else "")
+
+    @property
+    def marks(self) -> str:
+        """† and ‡, where they stand."""
+        return ("†" if self.flagged else "") + ("‡" if self.collapsed else "")
+
+    @property
+    def after(self) -> str:
+        """What stands after the value in one line: stars, spread, seeds, marks."""
+        seeds = f"({self.seeds} seeds)" if self.seeds else ""
+        told = filter(None, (self.spread, seeds, self.marks))
+        return self.stars + "".join(f" {one}" for one in told)
+
 
 def shown(matrix: TransferMatrix, row: str, column: Column) -> Shown:
     """The texts of one cell."""
@@ -59,23 +76,35 @@ def _interval(cell: MatrixCell, digits: int) -> str:
     return f"[{low:+.{digits}f}, {high:+.{digits}f}]"
 
 
+BRACKETS = "In brackets: the target is trained in this language, so it is not zero-shot."
+
+
+def head(column: Column) -> str:
+    """What stands above a column of its target's table; a trained language in brackets."""
+    if column.group is None:
+        return column.target
+    return column.group if column.zero_shot else f"({column.group})"
+
+
 def places(unit: str) -> int:
     """Decimal places worth showing."""
     return 3 if unit == "nats" else 1
 
 
-def title(matrix: TransferMatrix) -> str:
-    """What the numbers are, in one line."""
+def title(matrix: TransferMatrix, *, spread: bool = True) -> str:
+    """What the numbers are, in one line; ``spread`` where errors or intervals stand by them."""
     averaged = "" if matrix.by == "language" else "zero-shot languages and "
-    over = f"mean over {averaged}{_seeds(matrix)}"
+    over = f"mean over {averaged}{_seeds(matrix, spread)}"
     if matrix.value == "gain":
         return f"Gain over none in points, paired by seed: {over}"
     return f"{'Scores' if matrix.by == 'language' else 'Zero-shot scores'}: {over}"
 
 
-def _seeds(matrix: TransferMatrix) -> str:
+def _seeds(matrix: TransferMatrix, spread: bool) -> str:
     count = len(matrix.seeds)
     said = f"{count} seed{'s' if count > 1 else ''}"
+    if not spread:
+        return said
     if matrix.value == "gain" and matrix.draws:
         return f"{said} [95 % interval]"
     return f"{said} ± standard error" if count > 1 else f"{said}, so there is no standard error"
@@ -175,18 +204,34 @@ def fixed_notes(cells: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 def overlap_notes(cells: Iterable[tuple[str, str, Iterable[str]]]) -> Iterator[str]:
     """What † stands for, of cells given by row, column and flags."""
-    found: dict[str, dict[str, None]] = {}
+    found: dict[str, dict[tuple[str, str], None]] = {}
     for row, column, flags in cells:
         for flag in flags:
-            found.setdefault(flag, {})[f"{row} on {column}"] = None
+            found.setdefault(flag, {})[row, column] = None
     for flag, places in found.items():
-        yield f"† {flag}: {', '.join(places)}."
+        yield f"† {flag}: {listed(places)}."
+
+
+_LONGEST = 300
+"""Characters of a list of cells: who wants more of them looks at the marks, or at the CSV."""
+
+
+def listed(cells: Iterable[tuple[str, str]]) -> str:
+    """Cells, by row and column, in words: "a, b on x; b on y, z"; how many, if that is long."""
+    columns: dict[str, dict[str, None]] = {}
+    for row, column in cells:
+        columns.setdefault(row, {})[column] = None
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for row, mine in columns.items():
+        rows.setdefault(tuple(mine), []).append(row)
+    said = "; ".join(f"{', '.join(mine)} on {', '.join(of)}" for of, mine in rows.items())
+    return said if len(said) <= _LONGEST else f"{sum(map(len, columns.values()))} cells"
 
 
 def _collapsed(matrix: TransferMatrix) -> Iterator[str]:
     """What ‡ stands for."""
     found = [
-        f"{row} on {column.label} (seed {', '.join(map(str, cell.collapsed))})"
+        (row, f"{column.label} (seed {', '.join(map(str, cell.collapsed))})")
         for column in matrix.columns
         for row in matrix.rows
         if (cell := matrix.cell(row, column)).collapsed
@@ -195,7 +240,7 @@ def _collapsed(matrix: TransferMatrix) -> Iterator[str]:
         compared = ", or none of that seed," if matrix.value == "gain" else ""
         yield (
             f"‡ a run{compared} is no better than the commonest answer alone; it counts all the "
-            f"same: {', '.join(found)}."
+            f"same: {listed(found)}."
         )
 
 
@@ -204,7 +249,7 @@ def _tests(matrix: TransferMatrix) -> Iterator[str]:
     if matrix.value != "gain" or not matrix.draws:
         return
     cells = [
-        (f"{row} on {column.label}", matrix.cell(row, column))
+        ((row, column.label), matrix.cell(row, column))
         for column in matrix.columns
         for row in matrix.rows
     ]
@@ -217,18 +262,18 @@ def _tests(matrix: TransferMatrix) -> Iterator[str]:
             f"* p < {ALPHA}, ** p < 0.01, *** p < 0.001: seeds and examples as random effects "
             f"(min F'), corrected by Holm for the {matrix.family} tests of this matrix."
         )
-    reasons: dict[str, list[str]] = {}
+    reasons: dict[str, list[tuple[str, str]]] = {}
     for place, cell in cells:
         if cell.untested:
             reasons.setdefault(cell.untested, []).append(place)
     for reason, places in reasons.items():
-        where = "" if len(places) == len(cells) else f" of {', '.join(places)}"
+        where = "" if len(places) == len(cells) else f" of {listed(places)}"
         yield f"No test{where}, so no stars: {reason}."
 
 
-def _narrower(cells: list[tuple[str, MatrixCell]]) -> str:
+def _narrower(cells: list[tuple[tuple[str, str], MatrixCell]]) -> str:
     """Which intervals do not cover both seeds and examples, as sentences."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[tuple[str, str]]] = {}
     for place, cell in cells:
         if cell.interval is not None:
             found.setdefault(cell.covers, []).append(place)
@@ -236,7 +281,7 @@ def _narrower(cells: list[tuple[str, MatrixCell]]) -> str:
     for covers, why in _NARROWER.items():
         if covers in found:
             every = len(found[covers]) == sum(map(len, found.values()))
-            said += f" {why}: {'all' if every else ', '.join(found[covers])}."
+            said += f" {why}: {'all' if every else listed(found[covers])}."
     return said
 
 
@@ -252,3 +297,9 @@ def _incomplete(matrix: TransferMatrix) -> Iterator[str]:
     if lacking:
         counted = ", ".join(f"{lacking.count(s)} {s}" for s in sorted(set(lacking)))
         yield f"Incomplete: {len(lacking)} of {len(states)} cells ({counted})."
+
+
+def bold(matrix: TransferMatrix) -> list[str]:
+    """What bold stands for, where a cell is bold."""
+    any_best = any(matrix.best_rows(column) for column in matrix.columns)
+    return ["Bold: the best of its column."] if any_best else []

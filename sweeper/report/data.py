@@ -89,10 +89,13 @@ def best_data(found: Best) -> dict[str, Any]:
 
 def matrix_data(matrix: TransferMatrix) -> dict[str, Any]:
     """A matrix: a record per cell, and the notes under it."""
-    from sweeper.report.cells import notes
+    from sweeper.report.cells import notes, title
 
     return {
         "study": matrix.study,
+        "title": title(matrix),
+        "value": matrix.value,
+        "by": matrix.by,
         "rows": matrix.rows,
         "seeds": matrix.seeds,
         "complete": matrix.complete,

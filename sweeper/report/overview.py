@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 KINDS = {
     "prepare": "tokenise data, once per task, split and length",
     "train": "train the base model and the intermediate stages",
-    "tune": "train a trial of a target's search",
+    "tune": "train a trial of a search",
     "score": "score a winner in every language",
 }
 
@@ -144,7 +145,7 @@ def print_status(out: Console, view: View) -> None:
     elif left:
         say(out, f"{len(left)} jobs are left; `sweeper run` goes on with them.")
     print_failures(out, view)
-    print_skipped(out, view)
+    print_skipped(out, view.skipped())
     out.print()
 
 
@@ -181,22 +182,21 @@ def print_results(out: Console, view: View) -> None:
     """Scores, gains, scores per language, the best checkpoints, and where the store is."""
     from sweeper.analysis.averaging import transfer
 
-    scores = transfer(view, draws=0)
+    scores = transfer(view)
     print_matrix(out, scores, with_notes=False)
     if len(view.plan.rows) > 1:
         print_matrix(out, transfer(view, "gain", draws=0), with_notes=False)
     print_notes(out, scores)
-    print_languages(out, transfer(view, by="language", draws=0))
+    print_languages(out, transfer(view, by="language"))
     print_best_lines(out, view)
-    print_skipped(out, view)
+    print_skipped(out, view.skipped())
     out.print()
     say(out, "Store", "bold")
     print_path(out, view.files.address)
 
 
-def print_skipped(out: Console, view: View) -> None:
+def print_skipped(out: Console, found: Mapping[str, int]) -> None:
     """How many broken rows of which data were left out (`--keep-going`); nothing if none."""
-    found = view.skipped()
     if not found:
         return
     out.print()

@@ -18,7 +18,7 @@ from rich.text import Text
 from sweeper.analysis.cell import Column
 from sweeper.analysis.matrix import TransferMatrix
 from sweeper.progress import BLOCKED, DONE, FAILED
-from sweeper.report.cells import Shown, notes, places, shown, title
+from sweeper.report.cells import Shown, head, notes, places, shown, title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,11 +73,11 @@ def _print_tables(out: Console, matrix: TransferMatrix, cell: Callable[[Shown], 
             column.name: [cell(shown(matrix, row, column)) for row in matrix.rows]
             for column in columns
         }
-        plain = [_head(column) for column in columns]
+        plain = [head(column) for column in columns]
         plain += [text.plain for found in texts.values() for text in found]
         first = max(map(len, [corner, *matrix.rows]))
         for group in _even(columns, (out.width - first) // (3 + max(map(len, plain)))):
-            made = table(corner, *map(_head, group), right=range(1, len(group) + 1))
+            made = table(corner, *map(head, group), right=range(1, len(group) + 1))
             for place, row in enumerate(matrix.rows):
                 made.add_row(Text(row), *(texts[column.name][place] for column in group))
             out.print(made)
@@ -99,12 +99,6 @@ def print_notes(out: Console, matrix: TransferMatrix) -> None:
         made.add_row("-", Text(note))
     out.print(made)
     out.print()
-
-
-def _head(column: Column) -> str:
-    if column.group is None:
-        return column.target
-    return column.group if column.zero_shot else f"({column.group})"
 
 
 def _cell(cell: Shown) -> Text:
@@ -210,7 +204,9 @@ def print_rows(out: Console, found: pd.DataFrame) -> None:
 def _told(value: Any) -> str:
     if value is None or value is math.nan or str(value) in ("nan", "<NA>"):
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:

@@ -98,7 +98,7 @@ class Watched:
             from sweeper.analysis.averaging import transfer
 
             self._known = known
-            self._rates, self._matrix = measured(self.view), transfer(self.view, draws=0)
+            self._rates, self._matrix = measured(self.view), transfer(self.view)
 
     def _study(self, seen: Seen) -> str:
         return str(seen.heartbeat.get("study", ""))

@@ -256,7 +256,9 @@ class _Why:
     def _undecided(self) -> Iterator[str]:
         """Why a job has no address yet."""
         if self.job.kind == "tune":
-            yield "  Its address is not known yet: its settings are drawn when it is begun."
+            followed = self.progress.addressing.followed(self.job)
+            said = f"those that win in {followed[0].key}" if followed else "drawn then"
+            yield f"  Its address is known when it is begun: its settings are {said}."
             return
         search = self.view.plan.searches[self.job.declared["checkpoint"]["search"]]
         yield f"  Its address is not known yet: the search {search.key} has no winner, since"

@@ -274,9 +274,9 @@ class Bucket:
     def local(self, relative: str) -> Path:
         check_inside(relative, self.address)
         kept = self._kept / relative.replace("/", "+")
-        if not kept.exists():
+        if not nodecache.used(kept):
             with nodecache.alone(kept):
-                if not kept.exists():
+                if not nodecache.used(kept):
                     self._keep(relative, kept)
         return kept
 
@@ -286,6 +286,7 @@ class Bucket:
         try:
             with nodecache.explained(draft):
                 marker, files = self._vouched(relative)
+                nodecache.make_room(sum(one.size for one in files))
                 for one in files:
                     place = Path(f"{draft}{one.name[len(relative) :]}")
                     self._fetch_checked(marker, one, place)

@@ -161,8 +161,16 @@ class Commits:
             self._take(*_place(name))
         # A later generation replaces an earlier one: read them in that order.
         places = sorted(_place(name) for name in new if name not in self._withdrawn)
-        read = self.files.contents(f"commits/{address}.{number}" for number, address in places)
-        return [self._parse(*found) for found in zip(places, read, strict=True)]
+        return [self._parse(*found) for found in zip(places, self._contents(places), strict=True)]
+
+    def _contents(self, places: list[tuple[int, str]]) -> list[bytes | None]:
+        """What the markers say: from the compacted files what these have."""
+        compacted = self.files.compacted
+        known = compacted.markers if compacted else {}
+        names = [f"{address}.{number}" for number, address in places]
+        new = [name for name in names if name not in known]
+        read = dict(zip(new, self.files.contents(f"commits/{n}" for n in new), strict=True))
+        return [known.get(name) or read[name] for name in names]
 
     def read(self, address: str, generation: int = 0) -> Commit | None:
         """One marker, just written by a worker; None if it is not there."""
@@ -227,7 +235,9 @@ class Commits:
 
     def _keep(self, generation: int, commit: Commit) -> None:
         self._read_ones[generation, commit.address] = commit
-        if commit.name in self._withdrawn:
+        known = self.by_address.get(commit.address)
+        # A worker that was long taken for dead may bring us back to what was replaced since.
+        if commit.name in self._withdrawn or (known and known.generation > generation):
             return
         self.by_address[commit.address] = commit
         self.scored.update(commit.outcome.get("scored", ()))

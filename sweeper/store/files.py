@@ -12,8 +12,12 @@ pruned/<search>/<address>.json          a trial was stopped early, and why
 failures/<address>/<attempt>.json       an attempt that ended without a commit, and why
 failed/<address>/<attempt>.json         the job was given up after that attempt
 resume/<address>/                       resume points of a job in flight
+drivers/<driver>.json                   a driver's heartbeat
+leases/<address>.<number>               a driver is at this work
 stops/<run>.json                        a run is to save and stop
 limits/<shape>/<device>.<size>          so much at once ran out of a device's memory
+compacted/<number>.json                  a generation of large files with the same content
+compacted/<number>/
 logs/<job key>/<attempt>.log
 
 A store is a folder (`sweeper.store.folder`) or lies in a bucket (`sweeper.store.bucket`): the
@@ -28,6 +32,7 @@ import time
 import uuid
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +42,7 @@ from sweeper.store.refusals import explained
 
 if TYPE_CHECKING:
     from sweeper.store.bucket import Bucket
+    from sweeper.store.compacted import Compacted
 
 SCHEMA_VERSION = 1
 """Rises when an older sweeper could no longer read what this one writes."""
@@ -95,6 +101,13 @@ class StoreFiles:
     def where(self, relative: str) -> str:
         """A name as people know it: with the store's address."""
         return self._place.where(relative)
+
+    @cached_property
+    def compacted(self) -> Compacted | None:
+        """The newest generation of compacted files when first asked for; None without."""
+        from sweeper.store.compacted import newest
+
+        return newest(self)
 
     # -- small files, whole --------------------------------------------------------------------
 
@@ -270,8 +283,10 @@ def _refuse_foreign_files(place: Folder | Bucket) -> None:
 
 def canonical(data: Any) -> bytes:
     """Canonical JSON: the same bytes for the same data, on every machine. NaN is refused."""
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return text.encode()
+    return _ENCODER.encode(data).encode()
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def digest(data: Any) -> str:

@@ -167,7 +167,13 @@ class Folder:
         return dict(sorted(found.items()))
 
     def there(self, folders: Iterable[str]) -> set[str]:
-        return {folder for folder in folders if self.path(folder).is_dir()}
+        return {folder for folder in folders if self._is_folder(self.path(folder))}
+
+    def _is_folder(self, path: Path) -> bool:
+        try:
+            return path.is_dir()
+        except OSError as error:
+            raise unread(path, error) from None
 
     def delete(self, relative: str) -> None:
         path = self.path(relative)

@@ -21,12 +21,17 @@ def fault(files: StoreFiles, name: str, said: Mapping[str, Any]) -> str:
     """
     try:
         with files.reading(name) as path:
-            size = path.stat().st_size
-            if size != said["size"]:
-                return f"it has {size} bytes of {said['size']}"
-            return "" if file_digest(path) == said["sha256"] else "its content has changed"
+            return difference(path, said)
     except FileNotFoundError:
         return "it is not there"
+
+
+def difference(path: Path, said: Mapping[str, Any]) -> str:
+    """How a file, or a copy of it, differs from the size and SHA-256 in a marker; "" if not."""
+    size = path.stat().st_size
+    if size != said["size"]:
+        return f"it has {size} bytes of {said['size']}"
+    return "" if file_digest(path) == said["sha256"] else "its content has changed"
 
 
 _INTACT: set[tuple[str, int, int, int, str]] = set()

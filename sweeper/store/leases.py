@@ -7,6 +7,7 @@ Leases save work; that nothing counts twice is the commit markers' business.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -147,6 +148,13 @@ class Leases:
             raise
         except StoreError:
             return {}
+
+
+def held(files: StoreFiles) -> dict[str, dict[str, Any]]:
+    """Every lease of a store by its name; one that was let go of meanwhile is left out."""
+    names = files.names("leases")
+    found = zip(names, files.contents(f"leases/{name}" for name in names), strict=True)
+    return {name: json.loads(content) for name, content in found if content}
 
 
 def holder(files: StoreFiles, address: str) -> dict[str, Any]:

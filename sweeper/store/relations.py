@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sweeper.errors import StoreError
+from sweeper.errors import StoreError, UnreachableError
 from sweeper.store import tables
 from sweeper.store.commits import Commit
 from sweeper.store.files import StoreFiles
+from sweeper.store.folder import file_digest
 from sweeper.store.records import MEND, RESTORE, Fault, Records
 
 Place = tuple[str, str, str]
@@ -47,8 +48,8 @@ def rows_of(files: StoreFiles, commit: Commit) -> Rows:
         except (StoreError, ValueError) as error:
             table = check.__name__.strip("_")
             name = commit.table(table) or f"commits/{commit.name}"
-            now = _can_be_read(files, name)
-            withdraws, remedy = (commit.name, "") if now else ("", MEND)
+            known = not isinstance(error, UnreachableError) and _can_be_read(files, name)
+            withdraws, remedy = (commit.name, "") if known else ("", MEND)
             found.faults.append(Fault(name, str(error), withdraws, commit.job, remedy))
     return found
 
@@ -56,7 +57,8 @@ def rows_of(files: StoreFiles, commit: Commit) -> Rows:
 def _can_be_read(files: StoreFiles, name: str) -> bool:
     """Whether a file is within reach: else what it holds is unknown, and no reason to withdraw."""
     try:
-        with files.reading(name):
+        with files.reading(name) as path:
+            file_digest(path)
             return True
     except (OSError, StoreError):
         return False

@@ -64,6 +64,7 @@ SCORES = pa.schema(
         ("overlap", _TEXT),  # what this score shares with its training or selection; "" if nothing
         ("checkpoint", _TEXT),
         ("representation", _TEXT),  # JSON, retrieval only
+        ("parameters", _TEXT),  # JSON: what was searched, as the winner has it; its epoch; stages
     ]
 )
 

@@ -95,6 +95,19 @@ SERVICES = {
 }
 
 
+def environment(scheme: str) -> dict[str, str]:
+    """The variables of this process by which another host reaches a service as this one does.
+
+    They hold secrets. None for what is no service's scheme.
+    """
+    service = SERVICES.get(scheme)
+    return {
+        name: value
+        for name, value in sorted(os.environ.items())
+        if service and (name in service.environment or name.startswith(service.prefixes))
+    }
+
+
 class NoSuchRange(Exception):
     """The file is there, and shorter than what was asked for."""
 
@@ -115,12 +128,7 @@ class Client:
         self.service = SERVICES[scheme]
         self.scheme = scheme
         self.address = address
-        names, prefixes = self.service.environment, self.service.prefixes
-        self.environment = {
-            name: value
-            for name, value in sorted(os.environ.items())
-            if name in names or name.startswith(prefixes)
-        }
+        self.environment = environment(scheme)
         try:
             importlib.import_module(self.service.library)
         except ImportError:

@@ -9,9 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweeper.errors import StoreError
+from sweeper.store.compacted import covered
 from sweeper.store.files import StoreFiles
 from sweeper.store.folder import Stored
 from sweeper.store.schema import TABLES
+
+_LARGE = 1 << 20
 
 
 def write(files: StoreFiles, table: str, name: str, rows: list[dict[str, Any]]) -> Stored:
@@ -33,7 +36,8 @@ def read(
 ) -> pa.Table:
     """The rows of some of a table's files, with the schema of today; missing columns are null.
 
-    ``columns`` are those that are wanted; default: all.
+    ``columns`` are those that are wanted; default: all. Rows of one file stay together; those of
+    files that were compacted come last.
 
     Raises:
         StoreError: a file is missing, truncated or not Parquet.
@@ -42,9 +46,14 @@ def read(
     if columns is not None:
         schema = pa.schema([schema.field(name) for name in columns])
     wanted = list(names)
+    large = covered(files, wanted)
+    small = [name for name in wanted if name not in large]
     mend = f"`sweeper store verify --repair --store {files.address}`"
-    found = zip(wanted, files.contents(wanted), strict=True)
+    found = zip(small, files.contents(small), strict=True)
     parts = [_parsed(files.where(name), content, schema, mend) for name, content in found]
+    if large and files.compacted:
+        kept = [name for name in wanted if name in large]
+        parts.append(_as(schema, files.compacted.read(table, kept, schema.names)))
     return pa.concat_tables(parts) if parts else schema.empty_table()
 
 
@@ -57,7 +66,9 @@ def _parsed(where: str, content: bytes | None, schema: pa.Schema, mend: str) -> 
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
         there = set(file.schema_arrow.names)
-        return _as(schema, file.read([name for name in schema.names if name in there]))
+        wanted = [name for name in schema.names if name in there]
+        # Of a small file the hand-over to other threads takes as long as the reading.
+        return _as(schema, file.read(wanted, use_threads=len(content) > _LARGE))
     except (pa.ArrowException, OSError) as error:
         raise StoreError(
             f"{where} is damaged ({error}). Restore the file, or let the next run make it "
@@ -67,9 +78,13 @@ def _parsed(where: str, content: bytes | None, schema: pa.Schema, mend: str) -> 
 
 def _as(schema: pa.Schema, found: pa.Table) -> pa.Table:
     columns = [
-        found[field.name].cast(field.type)
+        _cast(found[field.name], field.type)
         if field.name in found.column_names
         else pa.nulls(len(found), field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    return column if column.type == wanted else column.cast(wanted)

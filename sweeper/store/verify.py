@@ -86,7 +86,7 @@ def verify(files: StoreFiles, listener: Listener = lambda done, total: None) -> 
     found = Verified(
         counts=Counter({**records.counts, **look.counts}),
         faults=[fault for fault in faults if fault.withdraws not in late],
-        leftovers=list(_leftovers(files, records)),
+        leftovers=list(leftovers(files, records)),
     )
     found.rests_on = relations.resting(rows, counting, found.withdrawing)
     found.seconds = time.monotonic() - began
@@ -151,7 +151,8 @@ def _expected(commit: Commit, name: str) -> bool:
     return not (commit.dropped and name.startswith("attempts/"))
 
 
-def _leftovers(files: StoreFiles, records: Records) -> Iterator[Leftover]:
+def leftovers(files: StoreFiles, records: Records) -> Iterator[Leftover]:
+    """Files that no marker names, but those of attempts that a living driver says it runs."""
     commits = [commit for commit in records.named.values() if commit]
     known = {name for commit in commits for name in commit.files} | set(records.failed_tables)
     known |= {f"{commit.folder}/job.json" for commit in commits}

@@ -24,7 +24,7 @@ from sweeper.training import kinds as torch_kinds
 from sweeper.training.batches import draw
 from sweeper.training.loop import Pace, Task, Trainer
 from sweeper.training.memory import Limits
-from sweeper.training.models import Head, Heads, build, load
+from sweeper.training.models import Head, Heads, build, freeze, load
 from sweeper.training.prepare import prepare
 from sweeper.training.references import (
     Files,
@@ -126,6 +126,8 @@ def _trainer(spec: JobSpec, files: Files, clock: Clock) -> tuple[Trainer, Any]:
     tokenizer = tokenizer_of(inputs["tokenizer"], files)
     source = source_of(inputs["parent"], files)
     model = build(source, heads, tokenizer, inputs["rng"], settings["dropout"])
+    if settings["frozen_layers"] is not None:
+        freeze(model, settings["frozen_layers"])
     model.to(forward.device())
     with clock("data"):
         tasks = [

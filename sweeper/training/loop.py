@@ -277,7 +277,7 @@ class Trainer:
     def _save_last(self, points: ResumePoints, end: EpochEnd | None, clock: Clock) -> None:
         """Save because somebody closes us; a training that turns out diverged is left unsaved."""
         try:
-            self._save(points, end, clock)
+            self._save_if_it_fits(points, end, clock)
         except Diverged:
             return
 
@@ -327,7 +327,7 @@ def weights(model: Heads) -> Tensors:
 
 def _optimizer(model: Heads, settings: Mapping[str, Any]) -> torch.optim.AdamW:
     """AdamW, fused; biases and normalisation weights (the one-dimensional ones) do not decay."""
-    parameters = list(model.parameters())
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return torch.optim.AdamW(
         [
             {

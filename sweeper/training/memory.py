@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from sweeper.cores import gpu_share
 from sweeper.errors import ModelError
 from sweeper.store.files import digest
 from sweeper.training import forward
@@ -25,6 +26,10 @@ SIZES = (
     "vocab_size", "max_position_embeddings",
 )  # fmt: skip
 """What of a model's configuration decides how much memory it takes."""
+
+
+CONTEXT = 1e9
+"""Bytes of a GPU that CUDA itself takes per process, at most."""
 
 
 class OutOfMemory(Exception):
@@ -113,8 +118,20 @@ def ran_out(error: BaseException) -> bool:
 
 
 def device_name(where: torch.device) -> str:
-    """What the device calls itself."""
-    return torch.cuda.get_device_name(where) if where.type == "cuda" else "cpu"
+    """What the device calls itself, and how many jobs share it: ``NVIDIA L4 / 2``."""
+    if where.type != "cuda":
+        return "cpu"
+    shared = gpu_share()
+    return torch.cuda.get_device_name(where) + (f" / {shared}" if shared > 1 else "")
+
+
+def take_share() -> None:
+    """Take no more of a GPU's memory than this process's share: what needs more runs out of it."""
+    shared = gpu_share()
+    if shared > 1 and torch.cuda.is_available():
+        whole = torch.cuda.get_device_properties(0).total_memory
+        # CUDA's own memory per process is not counted by torch.
+        torch.cuda.set_per_process_memory_fraction(1 / shared - CONTEXT / whole)
 
 
 def _shape(model: Heads, do: str) -> dict[str, Any]:

@@ -99,6 +99,30 @@ def build(
     return whole
 
 
+def freeze(model: Heads, layers: int) -> None:
+    """Keep the embeddings and the lowest ``layers`` layers of the encoder as they are.
+
+    A masked-LM head that shares the embeddings keeps them, too.
+
+    Raises:
+        ModelError: the encoder has fewer layers, or they are not where BERT's family has them.
+    """
+    encoder = model.encoder
+    stack = getattr(getattr(encoder, "encoder", None), "layer", None)
+    if stack is None or not hasattr(encoder, "embeddings"):
+        raise ModelError(
+            f"`frozen_layers` knows the layers of encoders like BERT and RoBERTa; "
+            f"{type(encoder).__name__} is none. Leave it out."
+        )
+    if layers > len(stack):
+        raise ModelError(
+            f"`frozen_layers` must be at most {len(stack)}, the layers of this encoder; it is "
+            f"{layers}. Lower it."
+        )
+    for part in (encoder.embeddings, *stack[:layers]):
+        part.requires_grad_(False)
+
+
 def load(source: Source, head: Head, tokenizer: Any) -> Heads:
     """A trained model with its head as saved, float32; for retrieval any encoder, without pooler.
 

@@ -29,9 +29,10 @@ from sweeper.store import tables
 from sweeper.store.commits import commit, withdraw
 from sweeper.store.files import StoreFiles
 from sweeper.store.intact import Checked
+from sweeper.training import forward
 from sweeper.training.causes import classify
 from sweeper.training.jobs import handler
-from sweeper.training.memory import OutOfMemory, ran_out
+from sweeper.training.memory import OutOfMemory, device_name, ran_out
 from sweeper.training.references import points_of
 
 log = logging.getLogger("sweeper")
@@ -154,6 +155,7 @@ def _score_rows(spec: JobSpec, outcome: Outcome) -> list[dict[str, Any]]:
             "overlap": said["overlap"][row["unit"]],
             "checkpoint": said["checkpoint"],
             "representation": _json(row.get("representation", representation)),
+            "parameters": _json(said["parameters"]),
         }
         for row in outcome.scores
     ]
@@ -193,7 +195,7 @@ def _trial_row(
         },
         "peak_memory": _peak_memory(),
         "worker": f"{platform.node()}:{os.getpid()}",
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "device": device_name(forward.device()),
         "parents": json.dumps(spec.parents),
         "made_from": json.dumps(spec.made_from, sort_keys=True),
         "versions": json.dumps({name: version(name) for name in _LIBRARIES}),

@@ -14,7 +14,7 @@ from optuna.trial import Trial, TrialState
 
 from sweeper.graph import Job, Search
 from sweeper.progress import Progress
-from sweeper.study import FACTOR, STARTUP, Pruning
+from sweeper.spaces import FACTOR, STARTUP, Pruning
 from sweeper.tasks import kinds
 
 
@@ -58,13 +58,14 @@ class Prunings:
         """The trials that one is compared with, all that is in the store of them told."""
         plan = self.progress.plan
         task = search.training_task
-        name = search.key if pruning.within == "search" else task
+        name = search.key if pruning.within == "search" else f"{task} {bool(search.stage)}"
         if name not in self._groups:
             higher = kinds.get(plan.cards[task].kind).higher_is_better
             self._groups[name] = _Group(pruning, higher_is_better=higher)
         group = self._groups[name]
         for other in plan.searches.values():
-            if other is search or (pruning.within != "search" and other.training_task == task):
+            alike = (other.training_task, bool(other.stage)) == (task, bool(search.stage))
+            if other is search or (pruning.within != "search" and alike):
                 self._tell(group, other)
         return group
 

@@ -7,6 +7,7 @@ in its commit, so a driver that starts anew rebuilds every study from those two.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -21,8 +22,8 @@ from optuna.trial import Trial, TrialState
 from sweeper.addressing import derived_seed
 from sweeper.graph import Job, Search
 from sweeper.progress import Progress
+from sweeper.spaces import Range, is_real
 from sweeper.store.commits import Commit
-from sweeper.study import Range, is_real
 from sweeper.tasks import kinds
 
 optuna.logging.set_verbosity(logging.WARNING)
@@ -39,12 +40,63 @@ class Searches:
         """Fix a trial's parameters, durably, before it starts; what was asked before stands."""
         assert job.trial is not None
         search = self.progress.plan.searches[job.declared["search"]]
+        if search.follows:
+            self._take_over(search, job)
+            return
         study = self._study(search)
         if job.trial not in study.trials:
-            wished = search.space.grid[job.trial] if search.space.sampler == "grid" else None
+            grid = search.space.sampler == "grid"
+            wished: dict[str, Any] | None = search.space.grid[job.trial] if grid else None
+            wished = wished or self._best_elsewhere(search, job.trial)
             trial = study.ask(job.trial, wished)
             self.progress.asked(search, job.trial, trial.params)
             study.start(job.trial, trial, self._asked(search)[job.trial])
+
+    def _best_elsewhere(self, search: Search, number: int) -> dict[str, Any] | None:
+        """For a warm start: the best point of the nearest ended search that was not asked here."""
+        if number >= (search.space.warm_start or 0):
+            return None
+        asked = list(self._asked(search).values())
+        for other in self._neighbours(search):
+            if not self.progress.done.union(self.progress.pruned).issuperset(other.trials):
+                continue
+            study = self._study(other).optuna
+            if study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
+                best: dict[str, Any] = study.best_trial.params
+                if best not in asked:
+                    return best
+        return None
+
+    def _neighbours(self, search: Search) -> list[Search]:
+        """Searches of the same space: the row's other seeds, then the same seed, then the rest."""
+        plan = self.progress.plan
+        others = [
+            other
+            for other in plan.searches.values()
+            if (other.training_task, bool(other.stage))
+            == (search.training_task, bool(search.stage))
+            and other.space.search == search.space.search
+            and other is not search
+            and not other.follows
+        ]
+        return sorted(
+            others,
+            key=lambda other: (
+                other.intermediate != search.intermediate,
+                other.seed != search.seed,
+            ),
+        )  # fmt: skip
+
+    def _take_over(self, search: Search, job: Job) -> None:
+        """Fix the parameters that won in another search; what was taken over before stands."""
+        addressing = self.progress.addressing
+        if addressing.parameters(job) is not None:
+            return
+        followed = addressing.followed(job)
+        assert followed and job.trial is not None
+        won = addressing.winner(*followed)
+        assert won, f"{job.key} is ready once {followed[0].key} has a winner"
+        self.progress.asked(search, job.trial, addressing.parameters(won[0]) or {})
 
     def study(self, search: Search) -> optuna.Study:
         """The Optuna study of a search, for inspection."""
@@ -77,7 +129,7 @@ class _Study:
     """One search's Optuna study, and which of its trials is which of the plan's."""
 
     def __init__(self, search: Search, higher_is_better: bool) -> None:
-        self.space = {name: _distribution(name, v) for name, v in search.space.search.items()}
+        self.space = distributions(search)
         self.search = search
         self.trials: dict[int, Trial] = {}
         self.told: set[int] = set()
@@ -109,11 +161,11 @@ class _Study:
         """Tell a trial's outcome: complete with its value (percent), or failed if it diverged."""
         outcome, trial = commit.outcome, self.trials[number]
         self._report(number, outcome.get("values", []))
-        values = [best["value"] for best in outcome["selections"].values()]
-        if outcome["status"] == "done" and values:
-            self.optuna.tell(trial, sum(values) / len(values))
-        else:
+        value = objective(outcome)
+        if value is None:
             self.optuna.tell(trial, state=TrialState.FAIL)
+        else:
+            self.optuna.tell(trial, value)
 
     def prune(self, number: int, values: list[float]) -> None:
         """Tell that a trial was stopped early, and its values (percent) until then."""
@@ -126,9 +178,28 @@ class _Study:
             self.trials[number].report(value, epoch)
 
 
+def objective(outcome: Mapping[str, Any]) -> float | None:
+    """What Optuna is told of a finished trial: the mean over the selection splits of its best.
+
+    None for a trial that diverged, or selected nothing.
+    """
+    values = [best["value"] for best in outcome["selections"].values()]
+    done = outcome["status"] == "done" and values
+    return sum(values) / len(values) if done else None
+
+
+def distributions(search: Search) -> dict[str, BaseDistribution]:
+    """A search's space as Optuna has it."""
+    return {name: _distribution(name, values) for name, values in search.space.search.items()}
+
+
 def _sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
-    """The row is no part of the seed: random searches look at the same points in every row."""
-    seed = derived_seed([search.seed, "search", search.training_task, number]) % 2**32
+    """The row is no part of the seed: random searches look at the same points in every row.
+
+    But where a row begins with what won in another one, it would draw that very point again.
+    """
+    row = [search.intermediate] if search.space.warm_start else []
+    seed = derived_seed([search.seed, "search", search.training_task, number, *row]) % 2**32
     if search.space.sampler == "tpe":
         return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
     return optuna.samplers.RandomSampler(seed=seed)

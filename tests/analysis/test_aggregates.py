@@ -207,7 +207,7 @@ def test_what_the_numbers_may_not_claim_is_told_under_the_averages(limited: Stor
     assert "xnli/test" in line and "pawsx/test" in line and "tatoeba/test" in line
     assert "/train" not in line and line.endswith("These are not xtreme's numbers.")
     assert "- † same data as the training task: mnli on xnli.\n" in said
-    assert f"- † {ORACLE}: none on pawsx, mnli on pawsx.\n" in said
+    assert f"- † {ORACLE}: none, mnli on pawsx.\n" in said
     xnli, classes = (re.search(rf"^{name} .*$", said, re.M) for name in ("xnli", "mean class.*"))
     assert xnli and xnli[0].split() == ["xnli", "50.5", "±", "0.5", "50.5", "±", "0.5", "†"]
     assert classes and classes[0].count("†") == 2
@@ -220,7 +220,7 @@ def test_the_plain_matrix_tells_limits_and_oracle_too(limited: Store) -> None:
     out = Console(file=io.StringIO(), width=1000)
     print_matrix(out, limited.transfer())
     said = out.file.getvalue()  # type: ignore[attr-defined]
-    assert f"- {LIMITS}" in said and f"- † {ORACLE}: none on pawsx, mnli on pawsx." in said
+    assert f"- {LIMITS}" in said and f"- † {ORACLE}: none, mnli on pawsx." in said
     frame = limited.transfer().to_frame()
     assert set(frame["limit"]) == {3}
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sweeper.analysis.outcomes import majority, outcomes
+from sweeper.analysis.outcomes import Rows, Vector, majority
 from sweeper.store.schema import EXAMPLES
 from sweeper.tasks.metrics import entity_f1
 
@@ -29,6 +29,10 @@ def rows(**columns: Sequence[Any]) -> pa.Table:
     return pa.Table.from_pydict(whole, schema=schema)
 
 
+def outcomes(kind: str, metric: str, value: float, table: pa.Table) -> Vector | None:
+    return Rows(kind, table).outcomes(metric, value, 0, table.num_rows)
+
+
 @pytest.mark.parametrize("tags", TAGS.values(), ids=TAGS)
 def test_sentences_add_up_to_the_f1_of_their_spans(tags: list[str]) -> None:
     chance = random.Random(0)
@@ -41,6 +45,17 @@ def test_sentences_add_up_to_the_f1_of_their_spans(tags: list[str]) -> None:
         found = outcomes(
             "token_classification", "f1", value, rows(gold=texts[0], predicted=texts[1])
         )
+        assert found is not None and found.mean() == pytest.approx(value)
+
+
+def test_units_of_one_file_do_not_reach_into_each_other() -> None:
+    """A type that is none (X) reaches back to the start of the last span, in whatever unit."""
+    gold, given = ["NOUN X", "X NOUN"], ["X X", "NOUN NOUN"]
+    table = rows(gold=gold * 2, predicted=given * 2)
+    split = [[text.split() for text in side] for side in (gold, given)]
+    value = entity_f1(*split)["f1"]
+    for start in (0, 2):
+        found = Rows("token_classification", table).outcomes("f1", value, start, start + 2)
         assert found is not None and found.mean() == pytest.approx(value)
 
 
@@ -89,6 +104,6 @@ def test_what_does_not_add_up_is_not_used(kind: str, metric: str, value: float) 
 
 
 def test_the_commonest_answer_of_a_classification() -> None:
-    table = rows(gold=["a", "b", "a", "a"])
+    table = pa.array(["a", "b", "a", "a"])
     assert majority("classification", "accuracy", table) == 75.0
     assert majority("span_extraction", "mean_em_f1", table) == 0.0

@@ -75,7 +75,7 @@ def test_what_helps_has_stars_and_what_does_not_has_none(store: Store) -> None:
 
 
 def test_a_control_of_one_computation_has_no_luck_of_seeds(store: Store) -> None:
-    none = store.transfer().cells["none", "demo_retrieval"]
+    none = store.transfer(draws=100).cells["none", "demo_retrieval"]
     assert none.deterministic and none.covers == "examples" and none.interval is not None
     gain = store.transfer("gain").cells["supersense", "demo_retrieval"]
     assert gain.covers == "seeds and examples"
@@ -131,7 +131,7 @@ def test_collapsed_runs_are_flagged_and_counted(tmp_path: Path) -> None:
 
     World(tmp_path / "s", STUDY).run(right=collapse)
     store = Store(tmp_path / "s")
-    scores = store.transfer()
+    scores = store.transfer(draws=100)
     assert scores.cells["more", "topic"].collapsed == (1,)
     assert scores.cells["more", "topic"].seeds == (0, 1, 2, 3)
     assert scores.cells["none", "topic"].collapsed == ()

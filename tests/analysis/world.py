@@ -73,7 +73,7 @@ def known_dev(row: str, seed: int, trial: int) -> tuple[float, float, int]:
 class World:
     """A store that is filled job by job, as the engine would, without training anything."""
 
-    def __init__(self, root: Path, of: Study | None = None) -> None:
+    def __init__(self, root: Path | str, of: Study | None = None) -> None:
         self.files = StoreFiles(root, create=True)
         self.study = of or study()
         self.plan: Plan = plan(self.study)
@@ -123,7 +123,39 @@ class World:
         attempt = f"attempt{len(self.ran)}"
         self.ran.append(job.key)
         name = f"{address}-{attempt}"
-        made = [tables.write(self.files, "trials", name, [self._trial(job, address, attempt)])]
+        outcome = self._outcome(job, dev)
+        row = self._trial(job, address, attempt) | self._training(job, outcome["selections"])
+        made = [tables.write(self.files, "trials", name, [row])]
+        if job.kind == "score":
+            rows = [row for unit in units for row in self._scores(job, unit, units[unit], score)]
+            shared = {"address": address, "attempt": attempt, "job": job.key, "study": "?"}
+            made.append(
+                tables.write(self.files, "scores", name, [{**shared, **row} for row in rows])
+            )
+            examples = self._examples(job, rows)
+            made.append(
+                tables.write(self.files, "examples", name, [{**shared, **row} for row in examples])
+            )
+        put(self.files, f"logs/{job.key}/{attempt}.log", f"the log of {job.key}\n")
+        self._make(job, self.files.attempt_folder(address, attempt))
+        made += self.files.publish(f"attempts/{address}/{attempt}")
+        commit(
+            self.files,
+            address=address,
+            generation=0,
+            attempt=attempt,
+            job=job.key,
+            kind=job.kind,
+            units=units,
+            made=made,
+            outcome=outcome,
+        )
+        self.progress.committed(job.key, address, 0)
+
+    def _make(self, job: Job, folder: Path) -> None:
+        """What an attempt leaves in its folder: nothing, here."""
+
+    def _outcome(self, job: Job, dev: Dev) -> dict[str, Any]:
         outcome: dict[str, Any] = {"status": "done", "message": "", "selections": {}}
         if job.kind == "tune":
             assert job.seed is not None and job.trial is not None
@@ -138,30 +170,7 @@ class World:
                 }
                 for selection in job.declared["selections"]
             }
-        if job.kind == "score":
-            rows = [row for unit in units for row in self._scores(job, unit, units[unit], score)]
-            shared = {"address": address, "attempt": attempt, "job": job.key, "study": "?"}
-            made.append(
-                tables.write(self.files, "scores", name, [{**shared, **row} for row in rows])
-            )
-            examples = self._examples(job, rows)
-            made.append(
-                tables.write(self.files, "examples", name, [{**shared, **row} for row in examples])
-            )
-        put(self.files, f"logs/{job.key}/{attempt}.log", f"the log of {job.key}\n")
-        self.files.attempt_folder(address, attempt)
-        commit(
-            self.files,
-            address=address,
-            generation=0,
-            attempt=attempt,
-            job=job.key,
-            kind=job.kind,
-            units=units,
-            made=made,
-            outcome=outcome,
-        )
-        self.progress.committed(job.key, address, 0)
+        return outcome
 
     def _scores(self, job: Job, name: str, unit: str, score: Score) -> list[dict[str, Any]]:
         """Rows with the names of the job that made them, which a reader must not rely on."""
@@ -226,6 +235,23 @@ class World:
             "seconds_compute": 0.7,
             "seconds_score": 0.2,
             "worker": "host:1",
+        }
+
+    def _training(self, job: Job, selections: dict[str, Any]) -> dict[str, Any]:
+        """What a trial was trained with; after its best epoch comes one a point worse."""
+        if job.kind != "tune" or not selections:
+            return {}
+        last = {n: {**one, "value": one["value"] - 1.0} for n, one in selections.items()}
+        best = next(iter(selections.values()))["epoch"]
+        curve = [
+            {"epoch": best, "selections": selections},
+            {"epoch": best + 1, "selections": last},
+        ]
+        asked = self.progress.addressing.parameters(job) or {}
+        return {
+            "parameters": json.dumps({"learning_rate": 1e-4} | asked),
+            "selections": json.dumps(selections),
+            "curve": json.dumps(curve),
         }
 
     def _fail(self, job: Job) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,13 +27,33 @@ def sweeper(
     )
 
 
+@pytest.fixture(scope="module")
+def one_core() -> Iterator[None]:
+    """The sweeps of a module on one core: Ray starts a worker for each, and its start is most of
+    the work of a small sweep. Processes of a test run that go on at once have a core each."""
+    cores = os.sched_getaffinity(0)
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    os.sched_setaffinity(0, {sorted(cores)[number % len(cores)]})
+    yield
+    os.sched_setaffinity(0, cores)
+
+
 @pytest.fixture(scope="session")
 def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished store of tiny.yaml; tests may read it and run the study again, not change it."""
-    store = tmp_path_factory.mktemp("tiny") / "store"
-    ran = sweeper("run", TINY, "--store", store)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return store
+    """A finished store of tiny.yaml; tests may read it and run the study again, not change it.
+
+    It is made once for all processes of a test run, by the first that asks for it.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # each process has a folder of its own in it
+    with (shared / "tiny.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "tiny").exists():
+            ran = sweeper("run", TINY, "--store", shared / "being-made")
+            assert ran.returncode == 0, ran.stdout + ran.stderr
+            (shared / "being-made").rename(shared / "tiny")
+    return shared / "tiny"
 
 
 @pytest.fixture(scope="session")

@@ -62,6 +62,7 @@ def small(folder: Path) -> Path:
     return study
 
 
+@pytest.mark.usefixtures("one_core")
 def test_every_task_whose_files_are_there_runs_and_is_scored(tmp_path: Path) -> None:
     study, store = small(tmp_path), tmp_path / "store"
     ran = sweeper("run", study, "--store", store, env={**os.environ, "SWEEPER_DATA": str(DATA)})

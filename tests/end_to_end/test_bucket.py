@@ -24,7 +24,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def store(s3: str, study: Path) -> str:
+def store(s3: str, study: Path, one_core: None) -> str:
     """A finished store of it in a bucket."""
     address = new_address()
     ran = sweeper("run", study, "--store", address)

@@ -1,7 +1,8 @@
-"""Real drivers on one store: two at once, one of them killed; watched and stopped from outside."""
+"""Real drivers: two at once, one of them killed; watched, stopped from outside, interrupted."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sweeper import Store
 from sweeper.errors import StoreError
 from sweeper.store.files import StoreFiles
@@ -17,12 +20,14 @@ from tests.end_to_end.conftest import TINY, sweeper
 
 Process = subprocess.Popen[bytes]
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 
 def start(log: Path, *words: str | Path) -> Process:
-    """The command line, in the background."""
+    """The command line, in the background, in a process group of its own."""
     command = [sys.executable, "-m", "sweeper", *map(str, words)]
     with log.open("wb") as output:
-        return subprocess.Popen(command, stdout=output, stderr=output)
+        return subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
 
 
 def until(there: Callable[[], object], *running: Process) -> None:
@@ -108,3 +113,25 @@ def test_a_sweep_is_watched_and_stopped_from_outside(tmp_path: Path) -> None:
     assert watching.wait() == 0
     assert "has ended: stopped by `sweeper stop`" in " ".join(seen.read_text().split())
     assert "Nothing runs of tiny" in sweeper("stop", "tiny", "--store", store).stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Ctrl-C reaches a process group on Linux")
+def test_ctrl_c_saves_what_runs_and_the_next_run_goes_on_from_there(tmp_path: Path) -> None:
+    """Of the study only its longest training and what needs nothing else."""
+    study, store = tmp_path / "study.yaml", tmp_path / "store"
+    text = TINY.read_text().replace("steps: 30", "steps: 3000").replace("  topic:\n", "", 1)
+    study.write_text(text[: text.index("spaces:")].replace("seeds: [0, 1]", "seeds: [0]"))
+    log = tmp_path / "run.log"
+    driver = start(log, "run", study, "--store", store)
+    logs = store / "logs" / "train" / "base"
+    # The training has begun: its log is opened first. A worker trains a second between two looks.
+    until(logs.exists, driver)
+    os.killpg(driver.pid, signal.SIGINT)
+    assert driver.wait() == 130, log.read_text()
+    assert "saving what runs" in log.read_text()
+    assert list((store / "resume").rglob("*.safetensors"))
+
+    again = sweeper("run", study, "--store", store)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "resumes at step" in "".join(path.read_text() for path in sorted(logs.iterdir()))
+    assert not list((store / "resume").rglob("*.safetensors"))

@@ -31,6 +31,7 @@ def small(folder: Path) -> Path:
     return study
 
 
+@pytest.mark.usefixtures("one_core")
 def test_the_study_of_real_files_runs_and_its_scores_are_true(tmp_path: Path) -> None:
     study = small(tmp_path)
     store = tmp_path / "store"

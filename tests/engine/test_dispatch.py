@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from helpers import (
+    SPACE,
     Cluster,
     cards_like,
     commit_units,
@@ -25,14 +26,14 @@ from helpers import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.engine import dispatch
+from sweeper.engine import dispatch, judging
 from sweeper.engine.deaths import Death
 from sweeper.errors import DataError, UnreachableError
-from sweeper.graph import BASE, Plan
+from sweeper.graph import BASE, TOKENIZER, Plan
 from sweeper.inputs import Inputs
 from sweeper.jobs import JobSpec
 from sweeper.planning import plan
-from sweeper.progress import BLOCKED, DONE, FAILED
+from sweeper.progress import BLOCKED, DONE, FAILED, READY
 from sweeper.store.commits import withdraw
 from sweeper.store.files import StoreFiles, digest
 from sweeper.study import Study
@@ -137,6 +138,10 @@ STUDIES = {
         seeds=[0],
     ),
     "random": small_study(intermediates={"surface": None}, seeds=[0], spaces={"tagging": RANDOM}),
+    "taken over": small_study(
+        intermediates={"surface": {"space": SPACE}},
+        spaces={"tagging": {**SPACE, "tune_rows": "none", "tune_seeds": "first"}},
+    ),
 }
 
 
@@ -367,6 +372,21 @@ def test_a_job_is_tried_as_its_error_deserves(
     assert set(again.runs) == below | {culprit}, "a new run tries it again, and only that"
 
 
+def test_a_failed_job_that_is_tried_again_is_seen_to_be(files: StoreFiles) -> None:
+    """From elsewhere, too, where the store alone says what a sweep is at."""
+    study = small_study(**SMALLEST)
+    bug = {"status": "failed", "error": "bug", "message": "why"}
+    _fail(_cluster(study, files), TOKENIZER, bug, most=1)
+    seen = progress_of(study, files)
+    assert (seen.state(TOKENIZER), seen.failures) == (FAILED, {TOKENIZER: "why"})
+    again = _cluster(study, files)
+    again.fill()
+    seen = progress_of(study, files)
+    assert seen.state(TOKENIZER) == READY and not seen.blocked()
+    again.end(again.any(), bug, commits=False)
+    assert progress_of(study, files).state(TOKENIZER) == FAILED
+
+
 def test_a_job_that_failed_too_seldom_is_done(files: StoreFiles) -> None:
     cluster = _cluster(small_study(seeds=[0]), files)
     assert _fail(cluster, "train/surface/seed=0", None, most=2) == 2
@@ -386,7 +406,7 @@ def test_errors_of_different_classes_are_counted_apart(files: StoreFiles) -> Non
 
 def test_a_host_that_is_taken_away_is_not_held_against_its_jobs(files: StoreFiles) -> None:
     cluster = _cluster(small_study(**SMALLEST), files)
-    for _ in range(dispatch.LIMITS["infrastructure"] + 2):
+    for _ in range(judging.LIMITS["infrastructure"] + 2):
         cluster.fill()
         (trial,) = cluster.flying
         spec = cluster.flying[trial]

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from sweeper.graph import BASE, TOKENIZER
 from sweeper.jobs import JobSpec
+from sweeper.losers import drop, losers
 from sweeper.progress import DONE
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
@@ -351,7 +352,7 @@ def test_a_loser_that_won_in_another_study_stays(files: StoreFiles, clock: Clock
     narrow.run()
     assert not narrow.progress.left and narrow.runs == [SCORE]
     again = driven(small_study(**WIDE, name="wide"), files, clock, slots=1)
-    again.progress.drop(list(again.progress.losers()))
+    drop(again.progress, list(losers(again.progress)))
     assert files.exists(folder) and files.names("dropped") == [], "it has scores"
 
 

@@ -26,6 +26,7 @@ from sweeper.store.files import StoreFiles
 from sweeper.study import Study
 from sweeper.training import jobs
 from sweeper.training.loop import Pace
+from sweeper.training.resume import Point, ResumePoints
 from sweeper.tuning.pruning import Prunings
 
 
@@ -145,6 +146,34 @@ def test_a_worker_on_a_drained_host_saves_and_leaves(driver: Run, drained: dict[
     driver.dispatcher.ended(trial, None)
     assert "its host is being drained" in driver.events[-1].message
     assert any("slot-" in name for name in driver.files.names(f"resume/{spec.address}"))
+
+
+def test_a_worker_that_cannot_save_is_preempted_all_the_same(
+    driver: Run, drained: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial, spec = driver.give(BASE)
+    process = worker.Worker(config(driver, spec))
+    until_step(process, 2)
+    drained["here"] = 2
+
+    def away(self: ResumePoints, point: Point) -> None:
+        raise UnreachableError("S3 failed 4 times in a row")
+
+    monkeypatch.setattr(ResumePoints, "save", away)
+    with pytest.raises(Gone):
+        process.step()
+    driver.dispatcher.ended(trial, None)
+    assert driver.said("retry") == ["attempt 1 ended: preempted: its host is being drained"]
+
+
+def test_a_head_that_is_away_ends_no_training(
+    driver: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(address: str) -> None:
+        raise notice.ray.exceptions.RpcError("no answer")
+
+    monkeypatch.setattr(notice, "GcsClient", away)
+    finish(driver, *driver.give(BASE))
 
 
 def test_a_store_that_does_not_answer_ends_no_training(

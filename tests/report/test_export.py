@@ -9,7 +9,8 @@ from analysis.world import World
 
 from sweeper import Store
 from sweeper.errors import StoreError
-from sweeper.report.export import export, latex_text
+from sweeper.report.export import export
+from sweeper.report.latex import latex_text
 
 MARKDOWN = """\
 **tiny.** Zero-shot scores: mean over zero-shot languages and 3 seeds ± standard error.

@@ -11,6 +11,7 @@ from rich.console import Console
 from sweeper import Store
 from sweeper.analysis.where import where
 from sweeper.disk import size
+from sweeper.report.cells import listed
 from sweeper.report.overview import print_plan, print_results, print_status, print_where
 from sweeper.report.tasklist import data_state, print_tasks, role, sizes
 from sweeper.report.terminal import (
@@ -196,3 +197,10 @@ def test_an_incomplete_run_still_shows_what_there_is(tmp_path: Path, out: Consol
     print_results(out, Store(tmp_path / "s").view())
     assert "tagging: Nothing is selected yet for tagging" in text(out)
     assert "not run" in text(out) and "Gain" not in text(out)
+
+
+def test_cells_are_listed_by_rows_that_share_columns() -> None:
+    cells = [("a", "x"), ("b", "x"), ("c", "x"), ("c", "y"), ("a", "x")]
+    assert listed(cells) == "a, b on x; c on x, y"
+    many = [(f"row{row}", f"column{row}{number}") for row in range(10) for number in range(10)]
+    assert listed(many) == "100 cells"

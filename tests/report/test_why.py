@@ -14,6 +14,7 @@ from rich.console import Console
 
 from report.submission_world import study as study_of_files
 from sweeper.analysis.store import Store
+from sweeper.losers import drop
 from sweeper.report.why import print_why
 from sweeper.store.commits import commit
 from sweeper.store.drivers import Drivers, machine
@@ -79,7 +80,7 @@ def test_what_is_shared_names_the_other_jobs(place: Path) -> None:
 
 def test_a_loser_and_a_diverged_trial(place: Path) -> None:
     world = World(place, small()).run()
-    world.progress.drop([world.progress.addressing.address(TRIAL)])
+    drop(world.progress, [world.progress.addressing.address(TRIAL)])
     assert "  its checkpoint was deleted: it lost its search" in said(world, TRIAL)
     other = World(place.with_name("t"), small())
     other.run(leave=lambda key: key == TRIAL)
@@ -199,7 +200,7 @@ def test_a_changed_limit_is_named_once_through_all_above(place: Path) -> None:
 
 def test_a_loser_whose_files_are_gone_can_still_be_compared_with(place: Path) -> None:
     old = World(place, small()).run()
-    old.progress.drop([old.progress.addressing.address(TRIAL)])
+    drop(old.progress, [old.progress.addressing.address(TRIAL)])
     space = {"tagging": {"search": {"learning_rate": [1e-3, 7e-3]}}}
     world = World(place, small(spaces=space))
     assert differing(world, TRIAL) == ["training.learning_rate: 0.007 here, 0.003 there"]

@@ -16,11 +16,12 @@ from typer.testing import CliRunner
 
 import sweeper.cli
 from sweeper.engine.deaths import Death
-from sweeper.engine.environment import passed_on, runtime_env
+from sweeper.engine.environment import TUNE_PASSES_ON, hidden, passed_on, runtime_env
 from sweeper.engine.hooks import PlanSearcher
 from sweeper.engine.worker import Worker
 from sweeper.errors import DataError, ModelError, StudyError
 from sweeper.jobs import JobSpec, Progress
+from sweeper.redaction import redacted
 from sweeper.store.files import StoreFiles
 from sweeper.training import work as worker
 from sweeper.tuning.searches import Searches
@@ -151,6 +152,17 @@ def test_what_fails_in_the_driver_keeps_its_secrets(
     assert not leaks(caplog.text)
     assert SAFE in StoreFiles(store).read(died.dispatcher.driver.stop_marker)["why"]
     assert [path for path, text in texts(store) if leaks(text)] == []
+
+
+def test_a_secret_that_is_hidden_from_ray_is_known_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    with hidden(TUNE_PASSES_ON):
+        assert "AWS_SECRET_ACCESS_KEY" not in os.environ
+        assert redacted(LEAK) == SAFE
+    assert os.environ["AWS_SECRET_ACCESS_KEY"] == SECRETS["AWS_SECRET_ACCESS_KEY"]
 
 
 def test_the_command_line_prints_no_secret(

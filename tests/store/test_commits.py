@@ -87,6 +87,17 @@ def test_reading_one_marker(files: StoreFiles) -> None:
     assert commits.read(A, generation=1) is None
 
 
+def test_reading_what_was_replaced_changes_nothing(files: StoreFiles) -> None:
+    """As a driver does of an attempt that ends long after others took it for dead."""
+    _commit(files, A, [U], "1")
+    commits = Commits(files)
+    commits.drop(A)
+    _commit(files, A, [U], "2", generation=1)
+    commits.refresh()
+    assert commits.read(A, generation=0)
+    assert (commits.by_unit[U].attempt, commits.by_address[A].dropped) == ("2", False)
+
+
 def test_a_dropped_checkpoint_and_its_next_generation(files: StoreFiles) -> None:
     _commit(files, A, [U])
     commits = Commits(files)
@@ -168,7 +179,11 @@ DAMAGE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", DAMAGE)
+@pytest.mark.parametrize(
+    ("anywhere", "text"),
+    [*(("folder", text) for text in DAMAGE), ("s3", ""), ("gs", "{")],
+    indirect=["anywhere"],
+)
 def test_a_damaged_marker_is_named_and_can_be_withdrawn(files: StoreFiles, text: str) -> None:
     _commit(files, A, [U])
     _commit(files, B, [V])

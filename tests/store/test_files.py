@@ -211,7 +211,7 @@ def test_a_disk_that_fails_is_said_and_may_be_back(
     with monkeypatch.context() as patched:
         for owner, name in (
             (os, "link"), (Path, "replace"), (Path, "unlink"), (Path, "read_bytes"),
-            (Path, "exists"), (Path, "iterdir"), (os, "scandir"),
+            (Path, "exists"), (Path, "iterdir"), (Path, "is_dir"), (os, "scandir"),
         ):  # fmt: skip
             patched.setattr(owner, name, stale)
         for act in (
@@ -223,6 +223,7 @@ def test_a_disk_that_fails_is_said_and_may_be_back(
             lambda: on_disk.exists("asks/s/0.json"),
             lambda: on_disk.names("asks"),
             lambda: on_disk.sizes("asks"),
+            lambda: on_disk.there(["asks/s"]),
         ):
             with pytest.raises(UnreachableError, match=r"Stale file handle.*start the same run"):
                 act()

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -212,3 +213,63 @@ def test_a_full_disk_of_the_node_is_said(
     with pytest.raises(StoreError, match="full"), files.writing("resume/x/big") as draft:
         draft.path.write_bytes(b"x" * (1 << 20))
     assert files.names("resume/x") == []
+
+
+def _three(cache: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[StoreFiles, list[str]]:
+    """A store with three checkpoints of 1,000 bytes, and a node's cache for two of them."""
+    monkeypatch.setenv("SWEEPER_CACHE", str(cache))
+    files = StoreFiles(new_address(), create=True)
+    folders = []
+    for number, letter in enumerate("abc"):
+        address = unrelated(letter)
+        (files.attempt_folder(address, "1") / "weights").write_bytes(bytes([number]) * 1000)
+        commit(files, address=address, generation=0, attempt="1", job=letter, kind="train",
+               units={}, made=files.publish(f"attempts/{address}/1"),
+               outcome={"status": "done"})  # fmt: skip
+        folders.append(f"attempts/{address}/1")
+    monkeypatch.setenv("SWEEPER_CACHE_GB", "2.5e-6")
+    return files, folders
+
+
+def test_what_was_used_longest_ago_makes_room(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, (first, second, third) = _three(tmp_path, monkeypatch)
+    clock = iter(range(1, 100))
+    monkeypatch.setattr(nodecache.os, "utime", _dated(clock))
+    one, two = files.local(first), files.local(second)
+    with (two / "weights").open("rb") as opened:
+        files.local(first)
+        three = files.local(third)
+        assert (one.exists(), two.exists(), three.exists()) == (True, False, True)
+        assert opened.read() == b"\1" * 1000  # what is open stays
+    assert (files.local(second) / "weights").read_bytes() == b"\1" * 1000
+    assert not one.exists()
+
+
+def _dated(clock: Iterator[int]) -> Callable[[Path], None]:
+    """Dates long ago, each later than the one before."""
+    utime = os.utime
+
+    def date(path: Path) -> None:
+        now = next(clock)
+        utime(path, (now, now))
+
+    return date
+
+
+def test_what_was_just_asked_for_stays(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, folders = _three(tmp_path, monkeypatch)
+    assert all(path.exists() for path in [files.local(folder) for folder in folders])
+
+
+@pytest.mark.parametrize("said", ["much", "0", "-1", "nan", "inf"])
+def test_a_limit_is_a_number_above_0(
+    said: str, s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, folders = _three(tmp_path, monkeypatch)
+    monkeypatch.setenv("SWEEPER_CACHE_GB", said)
+    with pytest.raises(StoreError, match=f"a number of GB above 0; it is {said!r}"):
+        files.local(folders[0])

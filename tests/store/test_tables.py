@@ -29,8 +29,8 @@ def test_rows_come_back_with_the_schema(files: StoreFiles) -> None:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_no_files_are_an_empty_table(files: StoreFiles, table: str) -> None:
-    found = tables.read(files, table, [])
+def test_no_files_are_an_empty_table(on_disk: StoreFiles, table: str) -> None:
+    found = tables.read(on_disk, table, [])
     assert (len(found), found.schema) == (0, TABLES[table])
 
 
@@ -39,10 +39,10 @@ def test_files_are_read_in_the_order_given(files: StoreFiles) -> None:
     assert tables.read(files, "scores", reversed(names))["n"].to_pylist() == [*range(19, -1, -1)]
 
 
-def test_an_unknown_column_is_refused(files: StoreFiles) -> None:
+def test_an_unknown_column_is_refused(on_disk: StoreFiles) -> None:
     with pytest.raises(StoreError, match=r"scores has no columns \['valeu'\]"):
-        tables.write(files, "scores", "a", [ROW, {"valeu": 1.0}])
-    assert files.names("tables/scores") == []
+        tables.write(on_disk, "scores", "a", [ROW, {"valeu": 1.0}])
+    assert on_disk.names("tables/scores") == []
 
 
 def _write_raw(files: StoreFiles, columns: dict[str, pa.Array]) -> str:
@@ -51,33 +51,33 @@ def _write_raw(files: StoreFiles, columns: dict[str, pa.Array]) -> str:
     return draft.stored.name
 
 
-def test_columns_that_an_older_sweeper_did_not_know_are_null(files: StoreFiles) -> None:
-    name = _write_raw(files, {"job": pa.array(["old"]), "value": pa.array([1.0])})
-    new = tables.write(files, "scores", "new", [ROW]).name
-    found = tables.read(files, "scores", [name, new])
+def test_columns_that_an_older_sweeper_did_not_know_are_null(on_disk: StoreFiles) -> None:
+    name = _write_raw(on_disk, {"job": pa.array(["old"]), "value": pa.array([1.0])})
+    new = tables.write(on_disk, "scores", "new", [ROW]).name
+    found = tables.read(on_disk, "scores", [name, new])
     assert found.schema == SCORES
     assert found["language"].to_pylist() == [None, "de"]
     assert found["value"].to_pylist() == [1.0, 61.5]
 
 
-def test_rankings_are_lists_and_null_in_older_files(files: StoreFiles) -> None:
-    with files.writing("tables/examples/old.parquet") as draft:
+def test_rankings_are_lists_and_null_in_older_files(on_disk: StoreFiles) -> None:
+    with on_disk.writing("tables/examples/old.parquet") as draft:
         pq.write_table(pa.table({"id": ["q0"], "predicted": ["c3"]}), draft.path)
     rows = [{"id": "q1", "ranking": ["c2", "c1"]}, {"id": "q2", "ranking": None}]
-    new = tables.write(files, "examples", "new", rows).name
-    found = tables.read(files, "examples", ["tables/examples/old.parquet", new])
+    new = tables.write(on_disk, "examples", "new", rows).name
+    found = tables.read(on_disk, "examples", ["tables/examples/old.parquet", new])
     assert found["ranking"].to_pylist() == [None, ["c2", "c1"], None]
 
 
-def test_columns_that_only_a_newer_sweeper_knows_are_left_out(files: StoreFiles) -> None:
-    name = _write_raw(files, {"job": pa.array(["new"]), "mood": pa.array(["good"])})
-    assert tables.read(files, "scores", [name]).schema == SCORES
+def test_columns_that_only_a_newer_sweeper_knows_are_left_out(on_disk: StoreFiles) -> None:
+    name = _write_raw(on_disk, {"job": pa.array(["new"]), "mood": pa.array(["good"])})
+    assert tables.read(on_disk, "scores", [name]).schema == SCORES
 
 
-def test_a_column_of_another_type_is_said(files: StoreFiles) -> None:
-    name = _write_raw(files, {"value": pa.array(["sixty"])})
+def test_a_column_of_another_type_is_said(on_disk: StoreFiles) -> None:
+    name = _write_raw(on_disk, {"value": pa.array(["sixty"])})
     with pytest.raises(StoreError, match=r"raw\.parquet is damaged"):
-        tables.read(files, "scores", [name])
+        tables.read(on_disk, "scores", [name])
 
 
 @pytest.mark.parametrize("cut", [0, 10, 0.5, -1])

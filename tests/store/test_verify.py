@@ -7,19 +7,21 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from damaged import DATA, SCORE, STAGE, TRIALS, WINNER, commit_of, cut, flip, job_of
 from helpers import put, unrelated
 from real_work import Run, small
 from typer.testing import CliRunner
 
 from sweeper import Store
-from sweeper.engine.dispatch import LIMITS
+from sweeper.engine.judging import LIMITS
+from sweeper.errors import UnreachableError
 from sweeper.report import verify as report
 from sweeper.report.terminal import console
 from sweeper.report.verify import consequences
@@ -31,9 +33,6 @@ from sweeper.store.schema import TABLES
 from sweeper.store.verify import Verified, repair, verify
 
 A = unrelated("a")
-TRIALS = [f"tune/surface>topic/seed=0/trial={number}" for number in (0, 1)]
-STAGE, SCORE, DATA = "train/surface/seed=0", "score/surface>topic/seed=0", "prepare/topic/test/48"
-WINNER = "the trial that is scored"
 
 
 class Broken:
@@ -45,20 +44,11 @@ class Broken:
 
     def commit(self, key: str) -> Commit:
         """The commit of a job."""
-        found = [
-            one for one in Commits(self.files).by_address.values() if one.job == self.key(key)
-        ]
-        assert len(found) == 1
-        return found[0]
+        return commit_of(self.root, key)
 
     def key(self, key: str) -> str:
         """A job's key, that of the winner found out."""
-        if key != WINNER:
-            return key
-        address = Path(Store(self.root).best("topic", "surface").path).parts[-3]
-        return next(
-            one.job for one in Commits(self.files).by_address.values() if one.address == address
-        )
+        return job_of(self.root, key)
 
     def marker(self, key: str) -> Path:
         return self.root / "commits" / self.commit(key).name
@@ -94,16 +84,6 @@ class Broken:
 @pytest.fixture
 def broken(store: Path) -> Broken:
     return Broken(store)
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def test_a_whole_store_is_whole(broken: Broken) -> None:
@@ -367,6 +347,25 @@ def test_what_cannot_be_read_now_is_not_given_up(
     assert len(broken.files.names("withdrawn")) == 1
     monkeypatch.undo()
     assert broken.verify().faults == []
+
+
+def test_what_failed_for_a_moment_is_not_given_up(
+    broken: Broken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket may be back when one looks again: nothing is known to be damaged."""
+    name, contents = broken.commit(SCORE).table("scores"), StoreFiles.contents
+
+    def away(files: StoreFiles, relatives: Iterable[str]) -> Iterable[bytes | None]:
+        asked = list(relatives)
+        if name in asked:
+            raise UnreachableError("S3 failed 4 times in a row")
+        return contents(files, asked)
+
+    monkeypatch.setattr(StoreFiles, "contents", away)
+    found = broken.verify()
+    (fault,) = found.faults
+    assert "4 times in a row" in fault.problem and "verify again" in fault.remedy
+    assert repair(broken.files, found) == 0
 
 
 # -- a store in use, and what lies about ---------------------------------------------------------

@@ -34,6 +34,7 @@ TRAINING: dict[str, Any] = {
     "group_by_length": True,
     "examples": None,
     "mask_probability": 0.15,
+    "frozen_layers": None,
 }
 
 NEVER = Pace(progress=1e9, resume=1e9)

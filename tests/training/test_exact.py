@@ -169,6 +169,7 @@ def scoring(world: World, made: JobSpec, epoch: str) -> JobSpec:
             "overlap": dict.fromkeys(units, ""),
             "zero_shot": dict.fromkeys(units, True),
             "checkpoint": "x",
+            "parameters": {},
         },
     }
     spec = world.spec("score", inputs, key="score", address="5" * 32)

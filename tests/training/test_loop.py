@@ -160,3 +160,35 @@ def test_inputs_longer_than_the_positions_are_refused(world: World) -> None:
 def test_outcomes_are_plain_data(world: World) -> None:
     outcome: Outcome = world.run(world.spec("tune", world.tuning(NER)), "x")
     json.dumps(vars(outcome), allow_nan=False)
+
+
+@pytest.mark.parametrize("task", [NLI, TEXT], ids=lambda task: task.kind)
+@pytest.mark.parametrize("layers", [0, 1, 2])
+def test_frozen_layers_do_not_move_and_all_others_do(
+    world: World, task: Card, layers: int
+) -> None:
+    before = load_file(world.path("encoder/model.safetensors"))
+    after = trained(world, "after", task, frozen_layers=layers, learning_rate=1e-2)
+    frozen = ("embeddings.", *(f"encoder.layer.{number}." for number in range(layers)))
+    kept, moved = set(), set()
+    for name, tensor in after.items():
+        own = name.split(".", 1)[1]  # the saved model's prefix is its family's
+        if own in before:
+            same = torch.equal(tensor, before[own])
+            (kept if own.startswith(frozen) else moved).add((own, same))
+    assert kept and all(same for _, same in kept)
+    assert layers == 2 or (moved and not any(same for own, same in moved if "key.bias" not in own))
+
+
+def test_a_frozen_training_resumes_to_the_same_weights(world: World) -> None:
+    whole = trained(world, "whole", NLI, frozen_layers=1)
+    spec = world.spec("train", world.training(NLI, frozen_layers=1), address="b" * 32)
+    world.stop(spec, 2)
+    assert world.run(spec, "resumed").status == "done"
+    resumed = load_file(world.path("resumed/checkpoint/model.safetensors"))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_more_frozen_layers_than_there_are(world: World) -> None:
+    with pytest.raises(ModelError, match="at most 2, the layers of this encoder; it is 3"):
+        trained(world, "none", NLI, frozen_layers=3)

@@ -95,7 +95,12 @@ def weight_of(content: bytes) -> float:
     return float(safetensors_load(content)["w"][0])
 
 
-@pytest.mark.parametrize("damage", ["cut", "flip", "missing", "manifest"])
+@pytest.mark.parametrize(
+    ("anywhere", "damage"),
+    [*(("folder", what) for what in ("cut", "flip", "missing", "manifest")),
+     ("s3", "flip"), ("gs", "missing")],
+    indirect=["anywhere"],
+)  # fmt: skip
 def test_a_damaged_slot_gives_way_to_the_other(files: StoreFiles, damage: str) -> None:
     points = ResumePoints(files, "a")
     for count in range(3):

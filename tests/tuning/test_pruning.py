@@ -297,6 +297,33 @@ def test_a_trial_whose_rivals_diverge_before_it_has_stopped_goes_on(files: Store
     assert sweep.cluster.runs.count(spec.key) == 2 and not sweep.progress.failures
 
 
+def test_a_trial_that_went_on_is_let_go_when_another_study_finished_a_better_one(
+    files: StoreFiles,
+) -> None:
+    # The first diverges, so that the second, stopped, is to win; a study that does not prune
+    # finishes the third meanwhile.
+    curves = fixed([50.0, 60.0, 70.0], [2.0, 3.0, 4.0, 5.0], [1.0, 2.0, 3.0, 4.0])
+    sweep = Sweep(study(HALVING, trials=3), files, curves, slots=3)
+    trials = sweep.until(lambda flying: len({0, 1, 2} & set(flying)) == 3)
+    assert not sweep.epoch(trials[0], 1)
+    assert sweep.epoch(trials[1], 1) and sweep.epoch(trials[2], 1)
+    sweep.cluster.end(trials[0])
+    sweep.cluster.fill()
+    (trial,) = sweep.cluster.flying
+    spec = sweep.cluster.flying[trial]
+    assert (spec.trial, spec.pruned) == (1, "")
+    other = Sweep(study(None, trials=3), files, curves, slots=3)
+    flying = other.until(lambda flying: len({1, 2} & set(flying)) == 2)
+    other.cluster.end(flying[2])
+    sweep.progress.commits.refresh()
+    sweep.cluster.end(trial, None, commits=False)
+    sweep.run()
+    assert sweep.progress.state(spec.key) == PRUNED and not sweep.progress.left
+    assert not sweep.cluster.dispatcher.stopping
+    won = sweep.progress.addressing.winner(sweep.search, SELECTION)
+    assert won and won[0].trial == 2
+
+
 def test_a_worker_killed_while_it_was_to_stop_leaves_a_pruned_trial(files: StoreFiles) -> None:
     sweep = Sweep(study(MEDIAN), files, fixed(GOOD, FAIR, POOR, LATE))
     trial = sweep.until(lambda flying: set(flying) == {2})[2]

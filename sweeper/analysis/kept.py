@@ -1,0 +1,183 @@
+"""The answers to the usual questions, kept beside a generation of compacted files.
+
+`sweeper store compact` works them out once. They hold for as long as nothing was committed,
+withdrawn, dropped or given up since, no driver is at work, and the study is the same; then a
+matrix of a store of any size is one small file. Else every answer is worked out anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from sweeper.analysis.averaging import VALUES, transfer
+from sweeper.analysis.best import Best, best
+from sweeper.analysis.cell import Column, MatrixCell, Member
+from sweeper.analysis.columns import AXES
+from sweeper.analysis.matrix import TransferMatrix
+from sweeper.analysis.view import View
+from sweeper.errors import StoreError
+from sweeper.store.commits import Commits
+from sweeper.store.drivers import Drivers
+from sweeper.store.files import StoreFiles, digest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = 1
+"""Rises when an answer is worked out or written otherwise."""
+
+_DECIDING = ("commits", "withdrawn", "dropped", "failed", "pruned")
+
+
+class Answers:
+    """A study's answers: those that are kept, if they hold; else from a `View`, made when asked.
+
+    Args:
+        files: The store.
+        study: The study's name; default: the only one.
+    """
+
+    def __init__(self, files: StoreFiles, study: str | None = None) -> None:
+        self.files = files
+        self.study = study
+        self._kept = _kept(files, study)
+
+    @cached_property
+    def view(self) -> View:
+        """The study as it is now."""
+        return View(self.files, self.study)
+
+    def matrix(self, value: str = "score", by: str = "task") -> TransferMatrix:
+        """As `transfer` gives it, with its usual languages and draws."""
+        found = self._kept.get("matrices", {}).get(f"{value}/{by}")
+        return _matrix(found) if found else transfer(self.view, value, by)
+
+    def values(self, value: str = "score", by: str = "task") -> pd.DataFrame:
+        """The matrix's values alone, for which no examples are read."""
+        found = self._kept.get("matrices", {}).get(f"{value}/{by}")
+        return (_matrix(found) if found else transfer(self.view, value, by, draws=0)).values
+
+    def best(self, target: str) -> Best:
+        """As `best` gives it, of all rows and languages."""
+        found = self._kept.get("best", {}).get(target)
+        return self._best(found) if found else best(self.view, target)
+
+    @property
+    def targets(self) -> list[str]:
+        """The study's targets."""
+        return list(self._kept.get("targets") or self.view.plan.columns)
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """As `View.skipped`."""
+        found = self._kept.get("skipped")
+        return self.view.skipped() if found is None else dict(found)
+
+    def _best(self, said: Mapping[str, Any]) -> Best:
+        given = dict(said)
+        relative = given.pop("relative")
+        if relative is None:
+            return Best(**given, fetch=lambda: str(given["address"]))
+        given["address"] = self.files.where(relative)
+        return Best(**given, fetch=lambda: str(self.files.local(relative)))
+
+
+def keep(files: StoreFiles) -> list[str]:
+    """Work out the answers of all studies for the newest generation; returns their names.
+
+    Raises:
+        StoreError: the store was never compacted, or cannot be written.
+    """
+    compacted = files.compacted
+    if compacted is None:
+        raise StoreError("Answers are kept with compacted files. Run `sweeper store compact`.")
+    commits = Commits(files)
+    names = files.names("studies")
+    for name in names:
+        state = _state(files, name)
+        view = View(files, name, commits)
+        said = {"state": state, **_answers(view)}
+        files.create(f"{compacted.folder}/answers/{name}.json", said)
+    return names
+
+
+def _answers(view: View) -> dict[str, Any]:
+    matrices = {
+        f"{value}/{by}": _plain(transfer(view, value, by)) for value in VALUES for by in AXES
+    }
+    winners = {}
+    for target in view.plan.columns:
+        try:
+            winners[target] = _told(view, best(view, target))
+        except StoreError:  # nothing is selected yet, and why is said when it is asked for
+            continue
+    targets, skipped = view.plan.columns, view.skipped()
+    return {"matrices": matrices, "best": winners, "targets": targets, "skipped": skipped}
+
+
+def _told(view: View, found: Best) -> dict[str, Any]:
+    said = {one.name: getattr(found, one.name) for one in fields(found) if one.name != "fetch"}
+    inside = f"{view.files.address}/"
+    address = str(said["address"])
+    own = address.startswith(inside)
+    return {**said, "relative": address.removeprefix(inside) if own else None}
+
+
+def _kept(files: StoreFiles, study: str | None) -> dict[str, Any]:
+    """The answers that are kept of a study, if they hold; else nothing."""
+    names = files.names("studies")
+    name = study if study is not None else names[0] if len(names) == 1 else None
+    if name not in names or files.compacted is None:
+        return {}
+    content = files.content(f"{files.compacted.folder}/answers/{name}.json")
+    if content is None or Drivers(files).living():
+        return {}
+    found: dict[str, Any] = json.loads(content)
+    return found if found["state"] == _state(files, name) else {}
+
+
+def _state(files: StoreFiles, study: str) -> str:
+    """What decides the answers of a study."""
+    names = {folder: files.names(folder) for folder in (*_DECIDING, f"studies/{study}")}
+    return digest([FORMAT, names])
+
+
+def _plain(matrix: TransferMatrix) -> dict[str, Any]:
+    said = {one.name: getattr(matrix, one.name) for one in fields(matrix)}
+    return {
+        **said,
+        "columns": [asdict(column) for column in matrix.columns],
+        "cells": [
+            [asdict(matrix.cell(row, column)) for column in matrix.columns] for row in matrix.rows
+        ],
+        "trained_on": dict(matrix.trained_on),
+        "limits": dict(matrix.limits),
+    }
+
+
+def _matrix(said: Mapping[str, Any]) -> TransferMatrix:
+    columns = tuple(_column(column) for column in said["columns"])
+    cells = {
+        (row, column.name): _cell(cell)
+        for row, several in zip(said["rows"], said["cells"], strict=True)
+        for column, cell in zip(columns, several, strict=True)
+    }
+    listed = {name: tuple(said[name]) for name in ("rows", "seeds")}
+    return TransferMatrix(**{**said, **listed, "columns": columns, "cells": cells})
+
+
+def _column(said: Mapping[str, Any]) -> Column:
+    members = tuple(
+        Member(one["target"], one["split"], tuple(one["languages"])) for one in said["members"]
+    )
+    return Column(**{**said, "members": members, "others": tuple(said["others"])})
+
+
+def _cell(said: Mapping[str, Any]) -> MatrixCell:
+    listed = {name: tuple(said[name]) for name in ("seeds", "overlap", "collapsed")}
+    interval = tuple(said["interval"]) if said["interval"] else None
+    return MatrixCell(**{**said, **listed, "interval": interval})

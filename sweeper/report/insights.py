@@ -1,0 +1,68 @@
+"""The tables beside the matrix, for a terminal: what fits a line, and a sentence on what it is."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from sweeper.report.terminal import console, print_rows, say
+
+_SAID = {
+    "rank": "Gain over none in points, over all targets that every row has: interquartile mean "
+    "(95 % over seeds), and the chance that a run is better than one of none. With few seeds the "
+    "intervals are too narrow.",
+    "cost": "Hours of a device for all attempts of a row; gain in points, mean over targets. Work "
+    "that rows share counts for the one that did it first.",
+    "rates": "Best epoch of each trial on the selection split: mean, lowest and highest.",
+    "dev": "Correlation of dev and test scores over the winners of all rows and seeds.",
+    "checkpoints": "Selected and last epoch of each winner on dev; test is of the selected one, "
+    "the only one that is kept.",
+    "published": "Published scores beside those of none.",
+}
+
+_SHOWN = {
+    "rank": {
+        "intermediate": "row", "mean_gain": "mean", "iqm_gain": "IQM", "iqm_low": "low",
+        "iqm_high": "high", "probability_of_improvement": "P(better)", "seeds": "seeds",
+    },
+    "cost": {
+        "intermediate": "row", "train_hours": "train", "tune_hours": "tune",
+        "score_hours": "score", "hours": "hours", "gain": "gain", "hours_per_point": "per point",
+        "device": "device",
+    },
+    "rates": {
+        "training_task": "task", "intermediate": "row", "learning_rate": "rate", "dev": "dev",
+        "low": "low", "high": "high", "trials": "trials", "diverged": "diverged",
+    },
+    "dev": {
+        "target": "target", "language": "language", "runs": "runs", "pearson": "Pearson",
+        "spearman": "Spearman",
+    },
+    "checkpoints": {
+        "target": "target", "intermediate": "row", "seed": "seed", "dev_selected": "selected",
+        "epoch": "epoch", "dev_last": "last", "last_epoch": "of", "test": "test",
+    },
+    "published": {
+        "model": "model", "task": "task", "language": "language", "metric": "metric",
+        "value": "published", "measured": "measured", "difference": "difference",
+    },
+}  # fmt: skip
+"""Table -> the columns that a terminal has room for, and what they are called there."""
+
+_BELOW = ("selection", "source", "protocol")
+"""Columns that are said below the table."""
+
+
+def print_insight(what: str, found: pd.DataFrame) -> None:
+    """A table as it fits a terminal; where there are no rows, what it would have."""
+    out = console()
+    say(out, _SAID[what], "bold")
+    out.print()
+    if not len(found):
+        say(out, "The store has nothing of this yet.")
+        return
+    print_rows(out, found[list(_SHOWN[what])].rename(columns=_SHOWN[what]))
+    for name in _BELOW:
+        if name in found:
+            out.print()
+            for value in dict.fromkeys(found[name]):
+                say(out, f"- {name}: {value}", "dim")

@@ -1,0 +1,113 @@
+"""Writing a generation of compacted files; see `sweeper.store.compacted`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sweeper.errors import StoreError
+from sweeper.store import tables
+from sweeper.store.commits import Commit, Commits
+from sweeper.store.compacted import FOLDER, INDEX, MARKERS, next_number
+from sweeper.store.files import StoreFiles
+from sweeper.store.folder import Stored
+from sweeper.store.schema import TABLES
+
+_GROUP = 1 << 17
+"""Rows of a row group at least: what is read at once."""
+
+
+def compact(files: StoreFiles) -> dict[str, Any]:
+    """Write all markers and rows that count now as a new generation; returns its manifest.
+
+    A sweep may run meanwhile: what it commits is not in this generation. Nothing is deleted.
+
+    Raises:
+        StoreError: a small file is missing or damaged, or the store cannot be written.
+    """
+    commits = Commits(files)
+    names = files.names("commits")
+    number = next_number(files)
+    folder = f"{FOLDER}/{number}"
+    counting = sorted(commits.by_address.values(), key=lambda one: (_place(one), one.job))
+    made = [_markers(files, folder, names)]
+    places: list[dict[str, Any]] = []
+    for table in TABLES:
+        small = [name for one in counting if (name := one.table(table))]
+        made.append(_table(files, folder, table, small, places))
+    with files.writing(f"{folder}/index.parquet") as draft:
+        pq.write_table(pa.Table.from_pylist(places, schema=INDEX), draft.path, compression="zstd")
+    made.append(draft.stored)
+    manifest = {
+        "files": {one.name: {"size": one.size, "sha256": one.sha256} for one in made},
+        "markers": len(names),
+        "rows": {name: sum(p["rows"] for p in places if p["table"] == name) for name in TABLES},
+        "compacted": time.time(),
+    }
+    if not files.create(f"{FOLDER}/{number}.json", manifest):
+        raise StoreError(
+            f"Another `sweeper store compact` wrote {FOLDER}/{number} at this moment. Its "
+            "generation is as good as this one: there is nothing to do."
+        )
+    return manifest
+
+
+def _place(commit: Commit) -> str:
+    """Jobs of one target lie together: that is how they are asked for."""
+    kind, _, rest = commit.job.partition("/")
+    return f"{kind}/{rest.rpartition('>')[2]}"
+
+
+def _markers(files: StoreFiles, folder: str, names: list[str]) -> Stored:
+    found = files.contents(f"commits/{name}" for name in names)
+    rows = [(name, content) for name, content in zip(names, found, strict=True) if content]
+    table = pa.table(
+        [pa.array([row[0] for row in rows]), pa.array([row[1].decode() for row in rows])],
+        schema=MARKERS,
+    )
+    with files.writing(f"{folder}/markers.parquet") as draft:
+        pq.write_table(table, draft.path, compression="zstd")
+    return draft.stored
+
+
+def _table(
+    files: StoreFiles, folder: str, table: str, names: list[str], places: list[dict[str, Any]]
+) -> Stored:
+    """All rows of a table in one file, and in ``places`` where those of each small file are."""
+    first = 0
+    with (
+        files.writing(f"{folder}/{table}.parquet") as draft,
+        pq.ParquetWriter(draft.path, TABLES[table], compression="zstd") as writer,
+    ):
+        for group in _groups(_parts(files, table, names)):
+            for name, rows in group:
+                count = rows.num_rows
+                places.append({"table": table, "name": name, "first": first, "rows": count})
+                first += count
+            writer.write_table(pa.concat_tables(rows for _, rows in group))
+    return draft.stored
+
+
+def _parts(files: StoreFiles, table: str, names: list[str]) -> Iterator[tuple[str, pa.Table]]:
+    for name in names:
+        yield name, tables.read(files, table, [name])
+
+
+def _groups(
+    parts: Iterable[tuple[str, pa.Table]],
+) -> Iterator[list[tuple[str, pa.Table]]]:
+    """Small files together until they are a row group."""
+    group: list[tuple[str, pa.Table]] = []
+    count = 0
+    for part in parts:
+        group.append(part)
+        count += part[1].num_rows
+        if count >= _GROUP:
+            yield group
+            group, count = [], 0
+    if group:
+        yield group

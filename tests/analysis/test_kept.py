@@ -1,0 +1,88 @@
+"""Answers that `sweeper store compact` keeps are the answers, for as long as they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.world import World
+from sweeper import Store
+from sweeper.analysis import kept
+from sweeper.analysis.kept import keep
+from sweeper.analysis.view import View
+from sweeper.errors import StoreError
+from sweeper.store.compacting import compact
+from sweeper.store.drivers import Driver
+from sweeper.store.files import StoreFiles
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    made = World(tmp_path / "s").run(leave=lambda key: key == "score/more>tagging/seed=1")
+    compact(made.files)
+    keep(StoreFiles(made.files.address))
+    return made
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every time that a study is planned to answer."""
+    seen: list[Any] = []
+
+    class Counted(View):
+        def __init__(self, *given: Any) -> None:
+            seen.append(given)
+            super().__init__(*given)
+
+    monkeypatch.setattr(kept, "View", Counted)
+    return seen
+
+
+def test_they_are_the_same_and_nothing_is_planned(world: World, planned: list[Any]) -> None:
+    store = Store(world.files.address)
+    view = View(world.files)
+    for value in ("score", "gain"):
+        for by in ("task", "language", "category"):
+            assert store.transfer(value, by) == kept.transfer(view, value, by)
+    assert store.matrix().equals(kept.transfer(view, draws=0).values)
+    for target in store.answers().targets:
+        found = store.best(target)
+        assert found == kept.best(view, target)
+        assert found.address == kept.best(view, target).address and found.path == found.address
+    assert store.answers().skipped == {} and not planned
+
+
+@pytest.mark.parametrize("what", ["commit", "withdrawal", "driver", "study"])
+def test_they_hold_until_something_changes(world: World, planned: list[Any], what: str) -> None:
+    if what == "commit":
+        World(Path(world.files.address)).run()
+    elif what == "withdrawal":
+        name = world.files.names("commits")[0]
+        world.files.create(f"withdrawn/{name}", {"why": "damaged", "withdrawn": 1.0})
+    elif what == "driver":
+        Driver(world.files, "tiny").beat()
+    else:
+        snapshot = world.files.read("studies/tiny/000000.json")
+        world.files.create("studies/tiny/000001.json", snapshot)
+    found = Store(world.files.address).transfer()
+    assert len(planned) == 1
+    assert found.complete == (what == "commit")
+
+
+def test_other_questions_are_worked_out(world: World, planned: list[Any]) -> None:
+    store = Store(world.files.address)
+    assert store.transfer(target_languages={"tagging": ["qab"]}).languages["tagging"] == ("qab",)
+    assert store.transfer("gain", draws=10).draws == 10
+    assert store.best("tagging", intermediate="more").intermediate == "more"
+
+
+def test_a_store_can_be_moved_with_its_answers(world: World, tmp_path: Path) -> None:
+    moved = Path(world.files.address).rename(tmp_path / "moved")
+    assert Store(moved).best("tagging").address.startswith(str(moved))
+
+
+def test_there_is_nothing_to_keep_them_with(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="Run `sweeper store compact`"):
+        keep(World(tmp_path / "s").files)

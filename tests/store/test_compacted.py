@@ -1,0 +1,101 @@
+"""A compacted store answers as it did, and goes on."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from analysis.world import World, study
+
+from sweeper import Store
+from sweeper.errors import StoreError
+from sweeper.store import tables, verify
+from sweeper.store.commits import Commits
+from sweeper.store.compacting import compact
+from sweeper.store.files import StoreFiles
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path / "s").run(leave=lambda key: key.startswith("score/more"))
+
+
+def answers(address: str) -> list[pd.DataFrame]:
+    store = Store(address)
+    found = [store.scores(metric="all"), store.examples(), store.trials()]
+    found = [one.sort_values(list(one.columns[:9]), ignore_index=True) for one in found]
+    return [*found, store.transfer("gain").to_frame()]
+
+
+def test_the_answers_are_the_same_without_the_small_files(world: World) -> None:
+    before = answers(world.files.address)
+    manifest = compact(world.files)
+    # Retrieval on the control is there once and counts for three seeds, with two metrics.
+    assert manifest["rows"]["scores"] == len(before[0]) - 4
+    shutil.rmtree(Path(world.files.address) / "tables")
+    for one, other in zip(before, answers(world.files.address), strict=True):
+        pd.testing.assert_frame_equal(one, other)
+
+
+def test_what_came_later_is_read_beside_it(world: World) -> None:
+    compact(world.files)
+    World(Path(world.files.address)).run()
+    assert Store(world.files.address).transfer().complete
+
+
+def test_markers_are_read_from_it_and_records_still_count(world: World) -> None:
+    compact(world.files)
+    name = next(n for n in world.files.names("commits"))
+    world.files.create(f"withdrawn/{name}", {"why": "it is damaged", "withdrawn": 1.0})
+    again = StoreFiles(world.files.address)
+    assert again.compacted is not None and name in again.compacted.markers
+    assert name.rpartition(".")[0] not in Commits(again).by_address
+
+
+def test_a_generation_follows_another(world: World) -> None:
+    compact(world.files)
+    World(Path(world.files.address)).run()
+    compact(StoreFiles(world.files.address))
+    files = StoreFiles(world.files.address)
+    assert [n for n in files.names("compacted") if n.endswith("json")] == [
+        "000000.json", "000001.json",
+    ]  # fmt: skip
+    assert files.compacted is not None
+    assert files.compacted.markers.keys() == set(files.names("commits"))
+
+
+def test_rows_are_cut_from_several_row_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeper.store.compacting._GROUP", 10)
+    world = World(tmp_path / "s").run()
+    names = [n for c in Commits(world.files).by_address.values() if (n := c.table("scores"))]
+    before = {name: tables.read(world.files, "scores", [name]) for name in names}
+    compact(world.files)
+    files = StoreFiles(world.files.address)
+    for name in [*names, *names[::-1]]:
+        assert tables.read(files, "scores", [name]).equals(before[name])
+
+
+def test_a_damaged_generation_says_what_to_do(world: World) -> None:
+    compact(world.files)
+    (Path(world.files.address) / "compacted/000000/scores.parquet").write_bytes(b"no table")
+    with pytest.raises(StoreError, match="Delete the folder compacted: nothing is lost"):
+        Store(world.files.address).scores()
+    shutil.rmtree(Path(world.files.address) / "compacted")
+    assert len(Store(world.files.address).scores())
+
+
+def test_it_is_nothing_to_repair(world: World) -> None:
+    compact(world.files)
+    assert not verify.verify(StoreFiles(world.files.address)).leftovers
+
+
+def test_in_a_bucket_too(anywhere: str) -> None:
+    world = World(anywhere, study(seeds=[0])).run()  # type: ignore[arg-type]
+    before = answers(anywhere)
+    compact(world.files)
+    for one, other in zip(before, answers(anywhere), strict=True):
+        pd.testing.assert_frame_equal(one, other)
