@@ -36,6 +36,10 @@ def test_the_notebook_runs(
     # supersense gains 10, 12 and 14 points on tagging, see `known_score`.
     assert shown[1].loc["supersense", "tagging"] == 12.0
     assert (shown[3] == "done").all(axis=None)
-    assert {path.name for path in tmp_path.glob("*.*")} == {"gains.svg", "gains.tex", "report.html"}
+    assert {path.name for path in tmp_path.glob("*.*")} == {
+        "gains.svg",
+        "gains.tex",
+        "report.html",
+    }
     assert "supersense" in capsys.readouterr().out
     assert all("outputs" not in c or not c["outputs"] for c in cells), "outputs are not kept"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.analysis.averaging import VALUES, transfer
 from sweeper.analysis.columns import AXES
+from sweeper.analysis.kept import Answers
 from sweeper.analysis.matrix import TransferMatrix
 from sweeper.analysis.view import View
 from sweeper.progress import DONE
@@ -38,12 +39,18 @@ class Content:
 
     Args:
         view: The study.
+        quick: Leave out intervals and tests, for which all examples are read.
     """
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, *, quick: bool = False) -> None:
         self.view = view
         self.trials = view.trials()
-        self.matrices = {(v, by): transfer(view, v, by) for v in VALUES for by in AXES}
+        kept = Answers(view.files, view.plan.study.name, view)
+        self.matrices = {
+            (v, by): transfer(view, v, by, draws=0) if quick else kept.matrix(v, by)
+            for v in VALUES
+            for by in AXES
+        }
 
     # -- text ----------------------------------------------------------------------------------
 
