@@ -38,7 +38,6 @@ from benchmarks import restart
 from sweeper.analysis.kept import keep
 from sweeper.analysis.resampling import bootstrap
 from sweeper.store import compacting
-from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles, digest
 from sweeper.store.schema import TABLES
 
@@ -143,12 +142,13 @@ def make_json(store: Path, folder: Path, most: int) -> int:
     return rows
 
 
-def command(*words: str) -> tuple[float, float]:
-    """Seconds that a command takes, as a whole process, and the memory it used, in GB."""
-    began = time.perf_counter()
+def command(*words: str) -> tuple[float, float, float]:
+    """Seconds that a command takes as a whole process, its CPU seconds, and its memory in GB."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run([sys.executable, *words], check=True, capture_output=True)
-    seconds = time.perf_counter() - began
-    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, cpu, after.ru_maxrss / 1e6
 
 
 def measured_bootstrap() -> float:
@@ -172,8 +172,20 @@ def pandas_from_json(folder: Path) -> float:
 
 def _queries(store: Path) -> None:
     for words in (["matrix"], ["matrix", "--value", "gain"], ["best", "--target", "xnli"]):
-        seconds, memory = command("-m", "sweeper", words[0], str(store), *words[1:])
-        print(f"  sweeper {' '.join(words):<24} {seconds:7.2f} s, at most {memory:.2f} GB so far")
+        seconds, cpu, memory = command("-m", "sweeper", words[0], str(store), *words[1:])
+        told = f"{seconds:7.2f} s ({cpu:.2f} s of CPU), the largest so far {memory:.2f} GB"
+        print(f"  sweeper {' '.join(words):<24} {told}", flush=True)
+
+
+def make(folder: Path, scale: float) -> None:
+    """Make what is not there."""
+    small, large, plain = (folder / name for name in ("small", "large", "json"))
+    if not small.is_dir():
+        make_small(small)
+    if not large.is_dir():
+        make_large(small, large, round(COMMITS * scale))
+    if not plain.is_dir():
+        make_json(large / "store", plain, 100_000)
 
 
 def main() -> None:
@@ -181,18 +193,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--make", action="store_true", help="make the stores, and measure nothing")
     given = parser.parse_args()
-    small, large, plain = (given.folder / name for name in ("small", "large", "json"))
-    if not small.is_dir():
-        make_small(small)
-    if not large.is_dir():
-        make_large(small, large, round(COMMITS * given.scale))
-    print(f"{len(Commits(StoreFiles(small / 'store')).by_address):,} commits, not compacted")
+    if given.make:
+        make(given.folder, given.scale)
+        return
+    # In a process of its own: what this one used would count as its children's.
+    command("-m", "benchmarks.answers", "--make", "--folder", str(given.folder),
+            "--scale", str(given.scale))  # fmt: skip
+    measure(*(given.folder / name for name in ("small", "large", "json")))
+
+
+def measure(small: Path, large: Path, plain: Path) -> None:
+    """Print all figures."""
+    print(f"{len(list((small / 'store/commits').iterdir())):,} commits, not compacted")
     _queries(small / "store")
-    manifest = StoreFiles(large / "store").compacted
-    assert manifest is not None
-    counts = ", ".join(f"{n:,} rows of {t}" for t, n in manifest.manifest["rows"].items())
-    print(f"compacted: {manifest.manifest['markers']:,} markers, {counts}")
+    compacted = StoreFiles(large / "store").compacted
+    assert compacted is not None
+    total = compacted.manifest["rows"]
+    counts = ", ".join(f"{count:,} rows of {table}" for table, count in total.items())
+    print(f"compacted: {compacted.manifest['markers']:,} markers, {counts}")
     _queries(large / "store")
     kept = next((large / "store/compacted").glob("*/answers/*.json"))
     kept.rename(kept.with_suffix(".away"))
@@ -200,11 +220,9 @@ def main() -> None:
     _queries(large / "store")
     kept.with_suffix(".away").rename(kept)
     print(f"bootstrap of a column, 10,000 draws {measured_bootstrap():7.2f} s")
-    if not plain.is_dir():
-        make_json(large / "store", plain, 100_000)
-    rows = min(100_000, manifest.manifest["rows"]["scores"])
+    rows = min(100_000, total["scores"])
     seconds = pandas_from_json(plain)
-    whole = seconds * manifest.manifest["rows"]["scores"] / rows
+    whole = seconds * total["scores"] / rows
     print(f"pandas over JSON: {seconds:.1f} s for {rows:,} score rows, so {whole:.0f} s for all")
     print(f"load {' '.join(f'{load:.1f}' for load in os.getloadavg())}")
 
