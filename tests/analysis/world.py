@@ -241,18 +241,15 @@ class World:
         """What a trial was trained with; after its best epoch comes one a point worse."""
         if job.kind != "tune" or not selections:
             return {}
-        search = self.plan.searches[job.declared["search"]]
-        assert job.trial is not None
         last = {n: {**one, "value": one["value"] - 1.0} for n, one in selections.items()}
         best = next(iter(selections.values()))["epoch"]
         curve = [
             {"epoch": best, "selections": selections},
             {"epoch": best + 1, "selections": last},
         ]
-        grid = search.space.grid if search.space.sampler == "grid" else []
-        point = dict(grid[job.trial]) if grid else {}
+        asked = self.progress.addressing.parameters(job) or {}
         return {
-            "parameters": json.dumps({"learning_rate": 1e-4} | point),
+            "parameters": json.dumps({"learning_rate": 1e-4} | asked),
             "selections": json.dumps(selections),
             "curve": json.dumps(curve),
         }

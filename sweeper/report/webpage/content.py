@@ -16,7 +16,7 @@ from sweeper.analysis.matrix import TransferMatrix
 from sweeper.analysis.view import View
 from sweeper.progress import DONE
 from sweeper.report.cells import notes, title
-from sweeper.report.export import FOR_MACHINES, export
+from sweeper.report.export import export, for_people
 from sweeper.report.webpage import figures, sweeps
 from sweeper.report.webpage.heatmap import heat_map
 
@@ -181,4 +181,4 @@ def _only(matrix: TransferMatrix, target: str) -> TransferMatrix:
 
 def _read(frame: pd.DataFrame) -> pd.DataFrame:
     """A table without the columns that no person reads; hashes do not compress."""
-    return frame.drop(columns=[name for name in (*FOR_MACHINES, "made_from") if name in frame])
+    return for_people(frame).drop(columns="made_from", errors="ignore")
