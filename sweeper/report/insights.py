@@ -21,18 +21,17 @@ _SAID = {
 
 _SHOWN = {
     "rank": {
-        "intermediate": "intermediate", "mean_gain": "mean", "iqm_gain": "IQM", "iqm_low": "low",
+        "intermediate": "row", "mean_gain": "mean", "iqm_gain": "IQM", "iqm_low": "low",
         "iqm_high": "high", "probability_of_improvement": "P(better)", "seeds": "seeds",
     },
     "cost": {
-        "intermediate": "intermediate", "train_hours": "train", "tune_hours": "tune",
-        "score_hours": "score", "hours": "hours", "gain": "gain", "targets": "targets",
-        "hours_per_point": "per point", "device": "device",
+        "intermediate": "row", "train_hours": "train", "tune_hours": "tune",
+        "score_hours": "score", "hours": "hours", "gain": "gain", "hours_per_point": "per point",
+        "device": "device",
     },
     "rates": {
-        "training_task": "task", "intermediate": "row", "metric": "metric",
-        "learning_rate": "rate", "dev": "dev", "low": "low", "high": "high", "trials": "trials",
-        "diverged": "diverged",
+        "training_task": "task", "intermediate": "row", "learning_rate": "rate", "dev": "dev",
+        "low": "low", "high": "high", "trials": "trials", "diverged": "diverged",
     },
     "dev": {
         "target": "target", "language": "language", "runs": "runs", "pearson": "Pearson",

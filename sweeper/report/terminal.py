@@ -206,7 +206,7 @@ def _told(value: Any) -> str:
         return "-"
     if not isinstance(value, float):
         return str(value)
-    return f"{value:.4g}" if value == 0 or abs(value) >= 0.001 else f"{value:.1e}"
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:
