@@ -96,12 +96,13 @@ def _mark(cell: MatrixCell) -> str:
 
 
 def _inside(matrix: TransferMatrix, row: str, column: Column) -> str:
-    """A cell's number and marks; beside it the error, where a column is no part of a target."""
+    """A cell's number and marks; its interval or error, where a column is no part of a target."""
     found = shown(matrix, row, column)
     if not found.value:
         return ""
-    error = f" ± {found.error}" if found.error and column.group is None else ""
-    return f"{found.value}{error}{_marks(found)}"
+    error = found.interval or (f"± {found.error}" if found.error else "")
+    beside = f" {error}" if error and column.group is None else ""
+    return f"{found.value}{beside}{_marks(found)}"
 
 
 def _text(matrix: TransferMatrix, row: str, column: Column) -> str:
