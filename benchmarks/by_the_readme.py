@@ -67,7 +67,8 @@ class Shell:
     def type(self, command: str) -> str:
         """What a command says; ends this program if the command fails."""
         assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(f'{command}\necho "ended with $?"\n')
+        # What is typed next is for the shell, not for what it has started.
+        self.process.stdin.write(f'{{ {command}\n}} < /dev/null\necho "ended with $?"\n')
         self.process.stdin.flush()
         said = []
         for line in self.process.stdout:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sweeper.errors import StoreError
-from sweeper.losers import losers as losers_of
+from sweeper.losers import losers
 from sweeper.progress import Progress
 from sweeper.resolving import open_study
 from sweeper.store import leases
@@ -183,15 +183,15 @@ def _dropped(files: StoreFiles, commits: Commits, at_work: set[str]) -> Iterator
 
 def _lost(files: StoreFiles, commits: Commits, plans: list[Progress]) -> Iterator[Garbage]:
     """Losers of searches that are scored, unless another study has a use for them."""
-    losers: set[str] = set()
+    droppable: set[str] = set()
     kept: set[str] = set()
     for progress in plans:
-        lost = set(losers_of(progress))
+        lost = set(losers(progress))
         trials = {trial for search in progress.plan.searches.values() for trial in search.trials}
         found = {commit.address for key in trials if (commit := progress.addressing.commit(key))}
-        losers |= lost
+        droppable |= lost
         kept |= found - lost
-    for address in sorted(losers - kept):
+    for address in sorted(droppable - kept):
         yield from _garbage(files, LOSERS, commits.by_address[address].folder, address)
 
 

@@ -21,6 +21,7 @@ from sweeper.collecting import (
     remove,
 )
 from sweeper.errors import StoreError
+from sweeper.losers import drop, losers
 from sweeper.progress import Progress
 from sweeper.store.commits import Commits
 from sweeper.store.drivers import Drivers
@@ -59,13 +60,13 @@ def whole(files: StoreFiles) -> bool:
 
 
 def losers_of(progress: Progress) -> set[str]:
-    return {progress.commits.by_address[address].folder for address in progress.losers()}
+    return {progress.commits.by_address[address].folder for address in losers(progress)}
 
 
 def test_a_store_after_a_sweep_is_clean(files: StoreFiles) -> None:
     progress = progress_of(small_study(), files)
     finish(progress)
-    progress.drop(list(progress.losers()))
+    drop(progress, list(losers(progress)))
     assert found(files).garbage == []
 
 

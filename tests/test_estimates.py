@@ -43,6 +43,11 @@ class Measuring(World):
         row["committed"] = row["started"] + self.work + self.around
         return {**row, "parameters": json.dumps(job.declared.get("training", {}))}
 
+    def _training(self, job: Job, selections: dict[str, Any]) -> dict[str, Any]:
+        row = super()._training(job, selections)
+        settings = json.dumps(job.declared.get("training", {}))
+        return {**row, "parameters": settings} if row else {}
+
 
 def estimated(of: Study, slots: Sequence[int] = (), **options: Any) -> Estimate:
     options = {"gpu": None, "cores": 2, **options}

@@ -219,6 +219,8 @@ def _why_trial(view: View, won: Winner) -> list[str]:
     others = [f"{pruned} more were stopped early."] if pruned else []
     trials = len(won.ranking)
     said = f"Trial {won.job.trial}, epoch {won.best['epoch']}"
+    if search.follows:
+        return [f"{said}: its parameters are those that won in the search {search.follows}."]
     if trials == 1:
         return [f"{said}: the only trial that finished.", *others]
     second_job, second = won.ranking[1]

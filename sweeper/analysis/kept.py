@@ -39,12 +39,17 @@ class Answers:
     Args:
         files: The store.
         study: The study's name; default: the only one.
+        view: The study as it is now, where that is at hand.
     """
 
-    def __init__(self, files: StoreFiles, study: str | None = None) -> None:
+    def __init__(
+        self, files: StoreFiles, study: str | None = None, view: View | None = None
+    ) -> None:
         self.files = files
         self.study = study
         self._kept = _kept(files, study)
+        if view is not None:
+            self.view = view
 
     @cached_property
     def view(self) -> View:

@@ -17,6 +17,7 @@ from sweeper.cli.words import (
     StudyOption,
     Value,
     What,
+    answers_of,
     app,
     check_aggregate,
     view_of,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from sweeper.analysis.kept import Answers
     from sweeper.analysis.matrix import TransferMatrix
     from sweeper.analysis.view import View
 
@@ -119,14 +121,14 @@ def export(
         raise StoreError(
             f"`export` takes one of {', '.join(What)} and a store, not {' '.join(words or [])!r}."
         )
-    view = view_of(rest[0] if rest else None, study)
+    answers = answers_of(rest[0] if rest else None, study)
     format = _format(chosen, format, output)
     if chosen is What.predictions:
-        _predictions(view, output, target, intermediate, seed)
+        _predictions(answers.view, output, target, intermediate, seed)
     elif chosen is What.searches:
-        _searches(view, output, format)
+        _searches(answers.view, output, format)
     else:
-        _write(_content(view, chosen, format, value, by, aggregate, width), format, output)
+        _write(_content(answers, chosen, format, value, by, aggregate, width), format, output)
 
 
 def _what(words: list[str], what: What | None) -> tuple[What, list[str]]:
@@ -161,7 +163,7 @@ def _format(what: What, format: Format | None, output: Path | None) -> Format:
 
 
 def _content(
-    view: View,
+    answers: Answers,
     what: What,
     format: Format,
     value: Value,
@@ -176,28 +178,26 @@ def _content(
             )
         from sweeper.report.export import export as exported
 
-        return exported(_table(view, what, value, by, benchmark), format)
+        return exported(_table(answers, what, value, by, benchmark), format)
     if benchmark is not None:
         raise StoreError("Figures are of the matrix alone. Leave `--aggregate` or the format out.")
-    from sweeper.analysis.averaging import transfer
     from sweeper.report.figures import WIDTH, figure
 
-    return figure(transfer(view, value, by), format, width or WIDTH)
+    return figure(answers.matrix(value, by), format, width or WIDTH)
 
 
 def _table(
-    view: View, what: What, value: Value, by: Axis, benchmark: Benchmark | None
+    answers: Answers, what: What, value: Value, by: Axis, benchmark: Benchmark | None
 ) -> TransferMatrix | pd.DataFrame:
     from sweeper.analysis.aggregates import aggregate
-    from sweeper.analysis.averaging import transfer
 
     if benchmark is not None:
-        return aggregate(view, benchmark).to_frame()
+        return aggregate(answers.view, benchmark).to_frame()
     tables: dict[What, Callable[[], TransferMatrix | pd.DataFrame]] = {
-        What.matrix: lambda: transfer(view, value, by),
-        What.scores: lambda: view.scores(metric="all"),
-        What.examples: view.examples,
-        What.trials: view.trials,
+        What.matrix: lambda: answers.matrix(value, by),
+        What.scores: lambda: answers.view.scores(metric="all"),
+        What.examples: lambda: answers.view.examples(),
+        What.trials: lambda: answers.view.trials(),
     }
     return tables[what]()
 

@@ -16,11 +16,10 @@ from sweeper.report.markdown import markdown, markdown_table
 if TYPE_CHECKING:
     import pandas as pd
 
-FOR_MACHINES = (
-    *("job", "unit", "address", "attempt", "checkpoint", "representation", "parameters", "main"),
+_FOR_MACHINES = (
+    *("job", "unit", "address", "attempt", "checkpoint", "representation", "main"),
     *("parents", "versions", "curve", "selections", "ranking"),
 )
-"""Columns that only CSV and Parquet have: nobody reads them in a text."""
 
 _NESTED = (
     *("parameters", "selections", "curve", "parents", "made_from", "versions"),
@@ -57,9 +56,16 @@ def export(data: TransferMatrix | pd.DataFrame, format: str) -> bytes:
     if isinstance(data, TransferMatrix):
         text = markdown(data) if format == "markdown" else latex(data)
     else:
-        read = data.drop(columns=[name for name in FOR_MACHINES if name in data.columns])
+        read = for_people(data)
         text = markdown_table(read) if format == "markdown" else latex_table(read)
     return text.encode()
+
+
+def for_people(frame: pd.DataFrame) -> pd.DataFrame:
+    """Without the columns that only files for machines have: nobody reads them in a text."""
+    # Those of a trial are what it is about; in a table of scores they hide the scores.
+    of_scores = ("parameters",) if "metric" in frame else ()
+    return frame.drop(columns=[name for name in (*_FOR_MACHINES, *of_scores) if name in frame])
 
 
 def _frame(data: TransferMatrix | pd.DataFrame) -> pd.DataFrame:

@@ -32,7 +32,8 @@ class Base:
 class Step:
     """One training of the lineage, as its attempt recorded it.
 
-    ``training`` are its settings, searched ones included; ``steps``, ``examples``, ``device`` and
+    ``training`` are its settings, searched ones included, ``found`` those that a search of the
+    stage itself found; ``steps``, ``examples``, ``device`` and
     ``versions`` are empty for a store that kept none.
     """
 
@@ -43,6 +44,7 @@ class Step:
     tasks: tuple[str, ...]
     languages: dict[str, tuple[str, ...]]
     training: dict[str, Any]
+    found: dict[str, Any]
     steps: int | None = None
     examples: int | None = None
     device: str = ""
@@ -118,6 +120,7 @@ def _step(view: View, job: Job) -> Step:
         tasks=tuple(job.declared["tasks"]),
         languages={t: view.plan.training_languages(t) for t in job.declared["tasks"]},
         training=view.progress.addressing.training(job),
+        found=view.progress.addressing.found(job) or {},
         steps=row.get("steps"),
         examples=row.get("examples"),
         device=row.get("device") or "",
@@ -148,6 +151,10 @@ def _data(view: View, cell: Cell, jobs: Iterable[Job]) -> Iterator[Data]:
     for job in jobs:
         for task in job.declared["tasks"]:
             uses[task, "train", "trained on"] = plan.training_languages(task)
+        search = view.progress.addressing.stage_search(job)
+        for name in search.selections if search else ():
+            task, split, code = name.split("/")
+            uses[task, split, "selected on"] = (code,)
     if plan.targets[cell.target].selection is not None:
         task, split, code = plan.selection_of(cell.target).split("/")
         uses[task, split, "selected on"] = (code,)

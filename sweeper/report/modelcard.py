@@ -239,6 +239,8 @@ def _step(step: Step) -> str:
     settings = ", ".join(
         f"{name} {_setting(value)}" for name, value in step.training.items() if value is not None
     )
+    if step.found:
+        settings += f"; by a search of its own: {', '.join(step.found)}"
     done = f", {step.steps:,} steps, {step.examples:,} examples" if step.steps else ""
     on = f", on {step.device}" if step.device else ""
     job = f"`{step.job}`, address `{step.address}`, attempt `{step.attempt}`"

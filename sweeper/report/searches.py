@@ -110,6 +110,8 @@ def _write(view: View, search: Search, trials: _Trials, storage: BaseStorage) ->
         "training_task": search.training_task,
         "seed": search.seed,
         "sampler": search.space.sampler,
+        "follows": search.follows or None,
+        "stage": search.stage or None,
         "pruning": search.space.pruning and search.space.pruning.model_dump(),
     }
     for name, value in told.items():

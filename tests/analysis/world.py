@@ -239,19 +239,17 @@ class World:
 
     def _training(self, job: Job, selections: dict[str, Any]) -> dict[str, Any]:
         """What a trial was trained with; after its best epoch comes one a point worse."""
-        if job.kind != "tune":
+        if job.kind != "tune" or not selections:
             return {}
-        search = self.plan.searches[job.declared["search"]]
-        assert job.trial is not None
         last = {n: {**one, "value": one["value"] - 1.0} for n, one in selections.items()}
         best = next(iter(selections.values()))["epoch"]
         curve = [
             {"epoch": best, "selections": selections},
             {"epoch": best + 1, "selections": last},
         ]
-        point = dict(search.space.grid[job.trial]) if search.space.grid else {}
+        asked = self.progress.addressing.parameters(job) or {}
         return {
-            "parameters": json.dumps({"learning_rate": 1e-4} | point),
+            "parameters": json.dumps({"learning_rate": 1e-4} | asked),
             "selections": json.dumps(selections),
             "curve": json.dumps(curve),
         }

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from helpers import (
+    SPACE,
     Cluster,
     cards_like,
     commit_units,
@@ -137,6 +138,10 @@ STUDIES = {
         seeds=[0],
     ),
     "random": small_study(intermediates={"surface": None}, seeds=[0], spaces={"tagging": RANDOM}),
+    "taken over": small_study(
+        intermediates={"surface": {"space": SPACE}},
+        spaces={"tagging": {**SPACE, "tune_rows": "none", "tune_seeds": "first"}},
+    ),
 }
 
 

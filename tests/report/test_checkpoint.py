@@ -172,6 +172,8 @@ class Hub(BaseHTTPRequestHandler):
         content = json.dumps(said).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
+        if "error" in said:
+            self.send_header("X-Error-Message", said["error"])
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -212,4 +214,4 @@ def test_a_refusal_is_told_without_the_token(store: Store, tmp_path: Path, hub: 
     hub.refuse = True
     with pytest.raises(StoreError, match="could not be pushed to 'me/tagger': .*403") as error:
         push_to_hub(tmp_path, "me/tagger")
-    assert "sss" not in str(error.value)
+    assert "may not write" in str(error.value) and "sss" not in str(error.value)

@@ -9,9 +9,11 @@ from analysis.world import Dev, World, known_dev, known_score, study
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from report.checkpoints import Trained
 from sweeper import Store
 from sweeper.errors import StoreError
 from sweeper.graph import Job
+from sweeper.report.checkpoint import export_checkpoint
 from sweeper.report.searches import export_searches
 
 SPACE = {
@@ -114,3 +116,26 @@ def test_what_cannot_be_exported_is_said(store: Store, tmp_path: Path) -> None:
     world = World(tmp_path / "store", of)
     with pytest.raises(StoreError, match="has no searches"):
         export_searches(Store(world.files.address).view(), tmp_path / "s.db")
+
+
+def test_searches_of_stages_and_those_that_follow_are_there(tmp_path: Path) -> None:
+    own = {"space": {"search": {"learning_rate": [1e-4, 2e-4]}}}
+    grid = {"search": {"learning_rate": [1e-3, 3e-3]}, "tune_seeds": "first"}
+    of = study(intermediates={"supersense": own}, targets={"tagging": None}, seeds=[0, 1],
+               spaces={"tagging": grid})  # fmt: skip
+    world = Trained(tmp_path / "s", of)
+    world.run()
+    view = Store(world.files.address).view()
+    export_searches(view, tmp_path / "s.db")
+    storage = f"sqlite:///{tmp_path}/s.db"
+    found = {s.study_name: s for s in optuna.get_all_study_summaries(storage)}
+    assert set(found) == set(view.plan.searches)
+    assert found["supersense>tagging/seed=1"].user_attrs["follows"] == "supersense>tagging/seed=0"
+    follower = optuna.load_study(study_name="supersense>tagging/seed=1", storage=storage)
+    assert [t.state for t in follower.trials] == [TrialState.COMPLETE]
+    stage = next(s for s in found.values() if s.user_attrs.get("stage"))
+    assert stage.user_attrs["stage"] == "train/supersense/seed=0" and stage.n_trials == 2
+    export_checkpoint(view, "tagging", tmp_path / "out", intermediate="supersense")
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "by a search of its own: learning\\_rate. `train/supersense/" in card
+    assert "| Fine noun classes (demo) (supersense) | dev | selection | qaa |" in card

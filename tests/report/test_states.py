@@ -14,7 +14,6 @@ import openpyxl
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
@@ -130,17 +129,16 @@ def fills(of: Figure, panel: int = 0) -> dict[tuple[int, int], Rectangle]:
 
 
 def test_zero_is_white_and_the_scale_is_even(drawn: list[Figure]) -> None:
-    figure(matrix(), "svg")
-    cells = fills(drawn[0])
-    assert len(cells) == 12
-    zero, gain, loss = (to_rgb(cells[place].get_facecolor()) for place in ((1, 0), (0, 0), (0, 1)))
+    columns = tuple(column(name, "de") for name in "abc")
+    values = {("row", "a"): done(4.0), ("row", "b"): done(0.0), ("row", "c"): done(-1.0)}
+    figure(matrix(rows=("row",), columns=columns, cells=values), "svg")
+    gain, zero, loss = (fills(drawn[0])[place, 0].get_facecolor()[:3] for place in range(3))
     assert min(zero) > 0.96
-    assert (
-        gain[2] > gain[0] + 0.3 and loss[0] > loss[2] + 0.3
-    )  # blue and red, as far as each other
-    ends = mpl.colormaps["RdBu"]([0.1, 0.9])
-    assert loss == pytest.approx(ends[0][:3], abs=0.01)
-    assert gain == pytest.approx(ends[1][:3], abs=0.01)
+    assert gain[2] > gain[0] + 0.3 and loss[0] > loss[2] + 0.1  # blue and red
+    # The darkest tenths of the map are not used; a loss of 1 is a quarter of the way to the end.
+    ends = mpl.colormaps["RdBu"]([0.9, 0.5 - 0.4 / 4])
+    assert gain == pytest.approx(ends[0][:3], abs=0.01)
+    assert loss == pytest.approx(ends[1][:3], abs=0.01)
 
 
 def test_cells_that_lack_something_are_marked(drawn: list[Figure]) -> None:

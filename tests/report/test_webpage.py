@@ -19,9 +19,10 @@ from analysis.world import World, study
 
 from sweeper import Store
 from sweeper.analysis.averaging import transfer
+from sweeper.analysis.kept import Answers
 from sweeper.analysis.matrix import TransferMatrix
 from sweeper.report.export import export
-from sweeper.report.webpage import content, figures
+from sweeper.report.webpage import figures
 from sweeper.report.webpage.page import write
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -144,14 +145,14 @@ def test_markup_in_names_stays_text(
 ) -> None:
     """A study's names are plain words; the page does not rest on that."""
 
-    def renamed(*args: Any) -> TransferMatrix:
-        made = transfer(*args)
+    def renamed(answers: Answers, value: str, by: str) -> TransferMatrix:
+        made = transfer(answers.view, value, by)
         name = {"more": MARKUP}
         cells = {(name.get(row, row), column): one for (row, column), one in made.cells.items()}
         return replace(made, rows=tuple(name.get(row, row) for row in made.rows), cells=cells)
 
     styles = figures.styles
-    monkeypatch.setattr(content, "transfer", renamed)
+    monkeypatch.setattr(Answers, "matrix", renamed)
     monkeypatch.setattr(figures, "styles", lambda rows: styles([*rows, MARKUP]))
     write(Store(store).view(), tmp_path / "page.html")
     assert MARKUP not in (tmp_path / "page.html").read_text()

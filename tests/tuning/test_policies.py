@@ -295,6 +295,8 @@ def test_a_real_sweep_tuned_once(tmp_path: Path) -> None:
     assert won
     best = run.progress.addressing.training(won[0])["learning_rate"]
     assert all(found == [best] for key, found in rates.items() if key != source.key)
+    why = Store(tmp_path / "store").best("topic", intermediate="surface").why
+    assert "its parameters are those that won in the search none>topic/seed=0." in why
     scores = Store(tmp_path / "store").scores()
     assert len(scores)
     for said in scores["parameters"]:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.analysis.averaging import VALUES, transfer
 from sweeper.analysis.columns import AXES
+from sweeper.analysis.kept import Answers
 from sweeper.analysis.matrix import TransferMatrix
 from sweeper.analysis.view import View
 from sweeper.progress import DONE
 from sweeper.report.cells import notes, title
-from sweeper.report.export import FOR_MACHINES, export
+from sweeper.report.export import export, for_people
 from sweeper.report.webpage import figures, sweeps
 from sweeper.report.webpage.heatmap import heat_map
 
@@ -38,12 +39,18 @@ class Content:
 
     Args:
         view: The study.
+        quick: Leave out intervals and tests, for which all examples are read.
     """
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, *, quick: bool = False) -> None:
         self.view = view
         self.trials = view.trials()
-        self.matrices = {(v, by): transfer(view, v, by) for v in VALUES for by in AXES}
+        kept = Answers(view.files, view.plan.study.name, view)
+        self.matrices = {
+            (v, by): transfer(view, v, by, draws=0) if quick else kept.matrix(v, by)
+            for v in VALUES
+            for by in AXES
+        }
 
     # -- text ----------------------------------------------------------------------------------
 
@@ -181,4 +188,4 @@ def _only(matrix: TransferMatrix, target: str) -> TransferMatrix:
 
 def _read(frame: pd.DataFrame) -> pd.DataFrame:
     """A table without the columns that no person reads; hashes do not compress."""
-    return frame.drop(columns=[name for name in (*FOR_MACHINES, "made_from") if name in frame])
+    return for_people(frame).drop(columns="made_from", errors="ignore")

@@ -23,7 +23,8 @@ def write(view: View, path: Path, *, live: bool = False) -> None:
     Args:
         view: The study.
         path: The HTML file.
-        live: Whether the page is to reload itself, since another will take its place.
+        live: Whether the page is to reload itself, since another will take its place; it has no
+            intervals and tests.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
@@ -55,7 +56,7 @@ def render(view: View, *, live: bool = False) -> str:
     page = Environment(
         loader=PackageLoader("sweeper.report", "webpage"), autoescape=True, trim_blocks=True
     )
-    content = Content(view)
+    content = Content(view, quick=live)
     return page.get_template("page.html").render(
         **content.said(),
         plotly=get_plotlyjs(),
