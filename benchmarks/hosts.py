@@ -43,28 +43,34 @@ def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True)
 
 
+def space(host: str) -> str:
+    """The network namespace of a host: this process's own, so that two runs do not meet."""
+    return f"{host}-{os.getpid()}"
+
+
 @contextmanager
 def network() -> Iterator[None]:
     """Three hosts and the bridge between them, for as long as the block lasts."""
     with ExitStack() as made:
         for name in (SWITCH, *HOSTS):
-            ip("netns", "add", name)
-            made.callback(ip, "netns", "delete", name)
-            ip("-n", name, "link", "set", "lo", "up")
-        ip("-n", SWITCH, "link", "add", "bridge", "type", "bridge")
-        ip("-n", SWITCH, "link", "set", "bridge", "up")
-        for number, name in enumerate(HOSTS, 1):
-            plug = ("peer", "name", f"port{number}", "netns", SWITCH)
-            ip("link", "add", "eth0", "netns", name, "type", "veth", *plug)
-            ip("-n", SWITCH, "link", "set", f"port{number}", "master", "bridge", "up")
-            ip("-n", name, "address", "add", f"{ADDRESS.format(number)}/24", "dev", "eth0")
-            ip("-n", name, "link", "set", "eth0", "up")
+            ip("netns", "add", space(name))
+            made.callback(ip, "netns", "delete", space(name))
+            ip("-n", space(name), "link", "set", "lo", "up")
+        switch = space(SWITCH)
+        ip("-n", switch, "link", "add", "bridge", "type", "bridge")
+        ip("-n", switch, "link", "set", "bridge", "up")
+        for number, host in enumerate(map(space, HOSTS), 1):
+            plug = ("peer", "name", f"port{number}", "netns", switch)
+            ip("link", "add", "eth0", "netns", host, "type", "veth", *plug)
+            ip("-n", switch, "link", "set", f"port{number}", "master", "bridge", "up")
+            ip("-n", host, "address", "add", f"{ADDRESS.format(number)}/24", "dev", "eth0")
+            ip("-n", host, "link", "set", "eth0", "up")
         yield
 
 
 def cable(host: str, state: str) -> None:
     """Pull (``down``) or plug in (``up``) a host's cable, at the switch."""
-    ip("-n", SWITCH, "link", "set", f"port{HOSTS.index(host) + 1}", state)
+    ip("-n", space(SWITCH), "link", "set", f"port{HOSTS.index(host) + 1}", state)
 
 
 def on(host: str, command: Sequence[str], env: dict[str, str], log: Path) -> subprocess.Popen:
@@ -72,7 +78,7 @@ def on(host: str, command: Sequence[str], env: dict[str, str], log: Path) -> sub
     named = ["unshare", "--uts", "sh", "-c", f'hostname {host}; exec "$@"', "sh", *command]
     with log.open("ab") as output:
         return subprocess.Popen(
-            ["ip", "netns", "exec", host, *named],
+            ["ip", "netns", "exec", space(host), *named],
             env=env,
             stdout=output,
             stderr=output,

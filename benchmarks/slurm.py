@@ -25,7 +25,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks.compare import commits
-from benchmarks.hosts import ADDRESS, CLUSTER, HOSTS, network, on, wait
+from benchmarks.hosts import ADDRESS, CLUSTER, HOSTS, network, on, space, wait
 from sweeper import Store
 
 NEEDED = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch", "ip")
@@ -80,7 +80,7 @@ class Slurm:
 
     def said(self, *command: str) -> str:
         """What a command says on the host of the controller."""
-        inside = ["ip", "netns", "exec", HOSTS[0], *command]
+        inside = ["ip", "netns", "exec", space(HOSTS[0]), *command]
         done = subprocess.run(
             inside, env=self.env, cwd=CLUSTER.parent, capture_output=True, text=True, check=False
         )
@@ -134,7 +134,7 @@ def slurm() -> Iterator[Slurm]:
 def idle(cluster: Slurm) -> int:
     """How many nodes are ready for a job."""
     asked = subprocess.run(
-        ["ip", "netns", "exec", HOSTS[0], "sinfo", "--noheader", "--Node", "--format=%T"],
+        ["ip", "netns", "exec", space(HOSTS[0]), "sinfo", "--noheader", "--Node", "--format=%T"],
         env=cluster.env, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return asked.stdout.split().count("idle")
