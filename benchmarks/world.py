@@ -27,6 +27,7 @@ from sweeper.store.drivers import Driver, Drivers
 from sweeper.store.files import StoreFiles
 from sweeper.store.leases import Leases
 from sweeper.study import Study
+from sweeper.tasks import hub
 
 _NOT_ON_THE_HUB = ("ccg", "bucc2018")
 _COMMIT = "0123456789abcdef" * 2 + "01234567"
@@ -71,8 +72,11 @@ def _hub_of_one_commit() -> Iterator[None]:
 
         model_info = dataset_info
 
-    with mock.patch("huggingface_hub.HfApi", Hub):
-        yield
+    try:
+        with mock.patch("huggingface_hub.HfApi", Hub):
+            yield
+    finally:
+        hub.look_up.cache_clear()  # asked once per process, and the answers were made up
 
 
 def work(files: StoreFiles, spec: JobSpec, *, rows: bool = False) -> None:
