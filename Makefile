@@ -28,7 +28,7 @@ demo: $(VENV)/installed ## A complete small sweep on this machine; prints the tr
 	$(BIN)/sweeper run demo
 	$(BIN)/sweeper report runs/demo
 
-test: $(VENV)/installed ## The whole test suite
+test: $(VENV)/installed ## The test suite
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 real: $(VENV)/installed ## The study local_files on the files in SWEEPER_DATA (FULL=1: all rows)

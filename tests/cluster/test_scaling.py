@@ -87,7 +87,7 @@ def cluster() -> Iterator[dict[str, str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_sweep_from_no_hosts_and_back(cluster: dict[str, str], tmp_path: Path) -> None:
     store, address = tmp_path / "store", cluster["RAY_ADDRESS"]
     sweep = [sys.executable, "-m", "sweeper", "run", TINY, "--store", store, "--address", address]

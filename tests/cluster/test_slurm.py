@@ -31,7 +31,7 @@ def test_slurm_takes_the_script_and_refuses_more_than_there_is(cluster: Slurm) -
         cluster.said("sbatch", "--test-only", "--nodes=3", SCRIPT, "demo")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_sweep_whose_time_is_over_queues_again_and_ends(cluster: Slurm, tmp_path: Path) -> None:
     store = tmp_path / "store"
     state, said = submit(cluster, store, 8, str(TINY), "--store", str(store))
