@@ -22,7 +22,7 @@ from sweeper.scope import needed
 from sweeper.sizes import Encoder, encoder
 from sweeper.workload import Seconds, seconds, work_of
 
-MODEL_ERROR = 2.0
+MODEL_ERROR = 3.5
 """The factor by which the model alone may be off, either way; see `benchmarks.estimates`."""
 _ERRORS = (1.2, 1.35, 1.6, MODEL_ERROR)
 """The same where it is corrected: by the same work, the same kind of task, job, or any job."""

@@ -23,6 +23,9 @@ _GAINS = [
 CELL_WIDTH, CELL_HEIGHT, LETTER = 56, 34, 8
 """Pixels of a cell that has room for its number, and of a letter of a column's name."""
 
+MOST_SEEDS = 4
+"""Seeds of which a cell's box says what their searches chose."""
+
 
 def heat_map(matrix: TransferMatrix, chosen: Mapping[tuple[str, str], Sequence[str]]) -> Figure:
     """A matrix as a heat map; gains centred at 0, cells without a value marked by their state.
@@ -126,14 +129,15 @@ def _told(matrix: TransferMatrix, row: str, column: Column, chosen: Sequence[str
     found = shown(matrix, row, column)
     error = f" ± {found.error}" if found.error else ""
     number = f"{found.value}{error} {plain(column.unit)}" if found.value else "none"
-    seeds = " ".join(map(str, cell.seeds)) or "none"
+    seeds = _few([str(seed) for seed in cell.seeds]) or "none"
     lines = [
         f"<b>{plain(row)}</b> on <b>{plain(column.label)}</b>",
         f"{matrix.value}: {number} ({plain(column.metric)})",
         *_certainty(cell, found),
         f"state: {plain(cell.state)}; seeds: {seeds} (of {len(matrix.seeds)})",
         f"examples: {cell.n or 0:,}; languages: {_few(column.languages)}",
-        *(f"chosen, {plain(one)}" for one in chosen),
+        *(f"chosen, {plain(one)}" for one in chosen[:MOST_SEEDS]),
+        *([f"and {left} more seeds"] if (left := len(chosen) - MOST_SEEDS) > 0 else []),
         *(["every seed is the same computation"] if cell.deterministic else []),
         *(f"† {plain(flag)}" for flag in cell.overlap),
     ]
