@@ -6,8 +6,8 @@ The store is that of the study of `benchmarks.world`, filled without training; t
 in Chromium (Debian's package `chromium`) until the matrix is drawn, five times, each in a new
 context of one browser.
 
-Wanted: below 15 MB, and open in under 2 s, with 100,000 scores. Measured on two idle cores (39 seeds,
-10,133 jobs; the store compacted by `sweeper store compact`, which took 80 s)::
+Wanted: below 15 MB, and open in under 2 s, with 100,000 scores. Measured on two idle cores (39
+seeds, 10,133 jobs; the store compacted by `sweeper store compact`, which took 80 s)::
 
     59,820 scores: 10.1 MB, written in 2.7 s
     open in 1.10 s (median of 5; 1.03 to 1.15)
