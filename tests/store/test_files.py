@@ -261,3 +261,9 @@ def test_a_digest_knows_no_order_of_keys(data: dict[str, object], chance: object
 def test_addresses_refuse_what_has_no_one_text() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         digest({"x": float("nan")})
+
+
+def test_a_store_below_a_file_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(StoreError, match="must be a folder that can be made"):
+        StoreFiles(tmp_path / "file" / "store", create=True)
