@@ -113,9 +113,8 @@ def _cell(cell: Shown) -> Text:
         made.append(f" ± {cell.error}", style="not bold dim")
     if cell.seeds:
         made.append(f" ({cell.seeds})", style="not bold yellow")
-    if cell.flagged or cell.collapsed:
-        marks = ("†" if cell.flagged else "") + ("‡" if cell.collapsed else "")
-        made.append(f" {marks}", style="not bold")
+    if cell.marks:
+        made.append(f" {cell.marks}", style="not bold")
     return made
 
 

@@ -39,9 +39,13 @@ def heat_map(matrix: TransferMatrix, chosen: Mapping[tuple[str, str], Sequence[s
     rows = [plain(row) for row in matrix.rows]
     cells = [[matrix.cell(row, column) for column in columns] for row in matrix.rows]
     values = [[cell.value for cell in line] for line in cells]
+    found = [[shown(matrix, row, column) for column in columns] for row in matrix.rows]
     told = [
-        [_told(matrix, row, column, chosen.get((row, column.target), ())) for column in columns]
-        for row in matrix.rows
+        [
+            _told(matrix, row, column, one, chosen.get((row, column.target), ()))
+            for column, one in zip(columns, line, strict=True)
+        ]
+        for row, line in zip(matrix.rows, found, strict=True)
     ]
     trace: dict[str, Any] = {
         "type": "heatmap",
@@ -49,7 +53,10 @@ def heat_map(matrix: TransferMatrix, chosen: Mapping[tuple[str, str], Sequence[s
         "y": rows,
         "z": values,
         "customdata": told,
-        "text": [[_inside(matrix, row, column) for column in columns] for row in matrix.rows],
+        "text": [
+            [_inside(one, column) for one, column in zip(line, columns, strict=True)]
+            for line in found
+        ],
         "texttemplate": "%{text}",
         "hoverongaps": True,
         "xgap": 1,
@@ -82,7 +89,7 @@ def heat_map(matrix: TransferMatrix, chosen: Mapping[tuple[str, str], Sequence[s
     return {
         "rows": list(matrix.rows),
         "columns": [column.group or column.target for column in columns],
-        "texts": [[_text(matrix, row, column) for column in columns] for row in matrix.rows],
+        "texts": [list(map(_text, *lines)) for lines in zip(found, cells, strict=True)],
         "data": [trace],
         "layout": {
             "annotations": lacking,
@@ -98,21 +105,18 @@ def _mark(cell: MatrixCell) -> str:
     return cell.state if cell.state != DONE else "-"
 
 
-def _inside(matrix: TransferMatrix, row: str, column: Column) -> str:
+def _inside(found: Shown, column: Column) -> str:
     """A cell's number and marks; its interval or error, where a column is no part of a target."""
-    found = shown(matrix, row, column)
     if not found.value:
         return ""
-    error = found.interval or (f"± {found.error}" if found.error else "")
-    beside = f" {error}" if error and column.group is None else ""
+    beside = f" {found.spread}" if found.spread and column.group is None else ""
     return f"{found.value}{beside}{_marks(found)}"
 
 
-def _text(matrix: TransferMatrix, row: str, column: Column) -> str:
+def _text(found: Shown, cell: MatrixCell) -> str:
     """A cell of the table below the map."""
-    found = shown(matrix, row, column)
     if not found.value:
-        return _mark(matrix.cell(row, column))
+        return _mark(cell)
     error = f" ± {found.error}" if found.error else ""
     interval = f" {found.interval}" if found.interval else ""
     return f"{found.value}{error}{interval}{_marks(found)}"
@@ -120,13 +124,14 @@ def _text(matrix: TransferMatrix, row: str, column: Column) -> str:
 
 def _marks(found: Shown) -> str:
     seeds = f" ({found.seeds})" if found.seeds else ""
-    return f"{found.stars}{'†' if found.flagged else ''}{'‡' if found.collapsed else ''}{seeds}"
+    return f"{found.stars}{found.marks}{seeds}"
 
 
-def _told(matrix: TransferMatrix, row: str, column: Column, chosen: Sequence[str]) -> str:
+def _told(
+    matrix: TransferMatrix, row: str, column: Column, found: Shown, chosen: Sequence[str]
+) -> str:
     """All that is known of a cell, line by line."""
     cell = matrix.cell(row, column)
-    found = shown(matrix, row, column)
     error = f" ± {found.error}" if found.error else ""
     number = f"{found.value}{error} {plain(column.unit)}" if found.value else "none"
     seeds = _few([str(seed) for seed in cell.seeds]) or "none"
