@@ -26,7 +26,7 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 
 demo: $(VENV)/installed ## A complete small sweep on this machine; prints the transfer matrix, writes the report
 	$(BIN)/sweeper run demo
-	$(BIN)/sweeper report runs/demo
+	$(BIN)/sweeper report --store runs/demo
 
 test: $(VENV)/installed ## The test suite
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder

@@ -172,7 +172,7 @@ def pandas_from_json(folder: Path) -> float:
 
 def _queries(store: Path) -> None:
     for words in (["matrix"], ["matrix", "--value", "gain"], ["best", "--target", "xnli"]):
-        seconds, cpu, memory = command("-m", "sweeper", words[0], str(store), *words[1:])
+        seconds, cpu, memory = command("-m", "sweeper", *words, "--store", str(store))
         told = f"{seconds:7.2f} s ({cpu:.2f} s of CPU), the largest so far {memory:.2f} GB"
         print(f"  sweeper {' '.join(words):<24} {told}", flush=True)
 

@@ -81,7 +81,7 @@ def first_job(folder: Path, progress: Progress) -> float:
 def command(folder: Path, *words: str) -> float:
     """Seconds that a command takes, as a whole process."""
     began = time.perf_counter()
-    said = [sys.executable, "-m", "sweeper", *words, "store"]
+    said = [sys.executable, "-m", "sweeper", *words, "--store", "store"]
     subprocess.run(said, cwd=folder, check=True, capture_output=True)
     return time.perf_counter() - began
 

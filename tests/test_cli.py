@@ -64,7 +64,7 @@ def test_a_finished_store_answers_every_command(folder: Path, capsys: Capture) -
         ("matrix", "--by", "language"): "(qaa)",
         ("best",): "demo_retrieval: none, seed 0",
         ("best", "--target", "tagging"): "why       supersense",
-        ("best", "runs/tiny", "--language", "qaa"): "scores    qaa 103.0",
+        ("best", "--store", "runs/tiny", "--language", "qaa"): "scores    qaa 103.0",
         ("export", "--format", "csv"): "tiny,supersense,tagging,,score,f1,percent,58.0",
         ("export", "--format", "latex", "--value", "gain"): r"\toprule",
         ("export", "--what", "examples"): ",qab,",
@@ -73,7 +73,12 @@ def test_a_finished_store_answers_every_command(folder: Path, capsys: Capture) -
         ("logs", "score/none>demo_retrieval/seed=2"): "the log of score/none>demo_retrieval",
         ("tasks",): "XNLI: classification; target (from mnli); 15 languages",
         ("tasks", "check", "topic"): "all as their cards say",
-        ("export", "matrix", "runs/tiny"): "tiny,supersense,tagging,,score,f1,percent,58.0",
+        (
+            "export",
+            "matrix",
+            "--store",
+            "runs/tiny",
+        ): "tiny,supersense,tagging,,score,f1,percent,58.0",
         ("export", "trials"): "train/base",
     }.items():
         assert sweeper(*words) == 0, words
@@ -94,7 +99,11 @@ def test_a_sweep_is_watched_by_its_store(folder: Path, capsys: Capture) -> None:
     world = World(Path("runs/tiny")).run(leave=lambda key: key.startswith("score/"))
     driver = Driver(world.files, "tiny")
     driver.end()
-    for words in (("--watch",), ("runs/tiny", "--watch"), ("tiny", "--store", "runs/tiny")):
+    for words in (
+        ("--watch",),
+        ("--store", "runs/tiny", "--watch"),
+        ("tiny", "--store", "runs/tiny"),
+    ):
         assert sweeper("status", *words) == 0
         said = capsys.readouterr().out
         assert ("nobody at work on it" in said) == ("--watch" in words), words
@@ -158,14 +167,19 @@ def test_predictions_are_exported_and_scored(folder: Path, capsys: Capture) -> N
     said = capsys.readouterr().out
     assert "fi " in said and "not scored: tatoeba/test-de.tsv: The task 'tatoeba' needs a" in said
     words = ("--intermediate", "mnli", "--seed", "0", "--target", "xnli", "-o", "named")
-    assert sweeper("export", "predictions", "runs/made", *words) == 0
+    assert sweeper("export", "predictions", "--store", "runs/made", *words) == 0
     assert json.loads(Path("named/predictions.json").read_text())["targets"]["xnli"]["seed"] == 0
     for wrong, why in {
         ("export", "predictions"): "Give `--output FOLDER`",
         ("export", "predictions", "--format", "csv", "-o", "x"): "exported as xtreme; you",
         ("export", "scores", "--format", "xtreme"): "scores is exported as csv, parquet, json,",
         ("export", "scores", "--target", "xnli"): "goes with `sweeper export predictions`",
-        ("export", "scores", "one", "two"): "and a store, not",
+        (
+            "export",
+            "scores",
+            "one",
+            "two",
+        ): "not 'scores one two'. A store is named by an option: `--store two`",
         ("score", "nowhere"): "no folder of predictions",
     }.items():
         assert sweeper(*wrong) == 1, wrong
@@ -187,7 +201,14 @@ def test_searches_figures_and_checkpoints_are_exported(folder: Path, capsys: Cap
         ): "s.db: 2 searches; look at them: optuna-dashboard sqlite:///s.d",
         ("searches", "-o", "s.log"): "optuna-dashboard s.log",
         ("checkpoint", "tagging", "out"): "out: supersense, seed 0, for tagging",
-        ("checkpoint", "tagging", "runs/tiny", "-o", "again"): "again: supersense, seed 0",
+        (
+            "checkpoint",
+            "tagging",
+            "--store",
+            "runs/tiny",
+            "-o",
+            "again",
+        ): "again: supersense, seed 0",
     }.items():
         assert sweeper("export", *words) == 0, words
         assert said in capsys.readouterr().err, words
@@ -197,7 +218,7 @@ def test_searches_figures_and_checkpoints_are_exported(folder: Path, capsys: Cap
     assert len(json.loads(Path("scores.json").read_text())) == 4 * 5
     assert (Path("out") / "model.safetensors").is_file()
     for wrong, why in {
-        ("checkpoint", "tagging"): "`sweeper export checkpoint TARGET FOLDER [STORE]`",
+        ("checkpoint", "tagging"): "`sweeper export checkpoint TARGET FOLDER`",
         ("checkpoint", "tagging", "new", "--public"): "give `--push-to-hub OWNER/NAME` with it",
         ("scores", "--push-to-hub", "me/x"): "goes with `sweeper export checkpoint`",
         ("searches",): "Give `--output FILE.db`",
@@ -224,7 +245,7 @@ def test_averages_of_a_benchmark(folder: Path, capsys: Capture) -> None:
         assert sweeper(*words, "--aggregate", "xtreme") == 1
         assert "The averages of xtreme are of scores" in capsys.readouterr().err
     World(Path("runs/tiny")).run()
-    assert sweeper("matrix", "runs/tiny", "--aggregate", "xtreme") == 1
+    assert sweeper("matrix", "--store", "runs/tiny", "--aggregate", "xtreme") == 1
     assert "has no target of xtreme" in capsys.readouterr().err
     assert sweeper("matrix", "--aggregate", "xtrem") == 2
 
@@ -268,7 +289,7 @@ def test_own_cards_are_listed_checked_and_planned(folder: Path, capsys: Capture)
 def test_errors_are_one_sentence_and_exit_with_1(folder: Path, capsys: Capture) -> None:
     World(Path("runs/tiny")).run(leave=lambda key: key.startswith("tune"))
     for words, said in {
-        ("matrix", "elsewhere"): "There is no store in",
+        ("matrix", "--store", "elsewhere"): "There is no store in",
         ("matrix", "--study", "tny"): "Did you mean 'tiny'?",
         ("best", "--target", "taging"): "Did you mean 'tagging'?",
         ("best", "--target", "tagging"): "Nothing is selected yet",
@@ -305,7 +326,34 @@ def test_the_store_is_the_only_one_below_runs(folder: Path, capsys: Capture) -> 
     assert sweeper("matrix") == 0
     World(Path("runs/two"))
     assert sweeper("matrix") == 1
-    assert "runs/one, runs/two" in capsys.readouterr().err
+    assert "name one by `--store`: runs/one, runs/two" in capsys.readouterr().err
+    # A study's own store goes before the question which.
+    World(Path("runs/tiny"))
+    assert sweeper("matrix", "--study", "tiny") == 0
+    assert sweeper("status", "tiny") == 0
+
+
+def test_a_store_without_its_option_is_refused_with_the_option(
+    folder: Path, capsys: Capture
+) -> None:
+    World(Path("runs/tiny"))
+    for words in (
+        ("matrix",), ("best", "--target", "tagging"), ("show", "rank"), ("sql", "select 1"),
+        ("gc", "--yes"), ("report",), ("store", "verify"), ("why", "train/base"),
+        ("export",), ("export", "matrix"), ("export", "checkpoint", "tagging", "out"),
+        ("status",), ("stop",),
+    ):  # fmt: skip
+        assert sweeper(*words, "s3://b/x") in (1, 2)
+        said = " ".join(capsys.readouterr().err.split())
+        assert "A store is named by an option: `--store s3://b/x`." in said, words
+
+
+def test_words_too_many_of_a_command_without_a_store_are_refused(
+    folder: Path, capsys: Capture
+) -> None:
+    assert sweeper("score", "one", "two", "three") == 2
+    said = capsys.readouterr().err
+    assert "Words too many: two three." in said and "--store" not in said
 
 
 def test_plan_before_and_after(folder: Path, capsys: Capture) -> None:
@@ -394,7 +442,7 @@ def test_a_task_that_is_left_out_is_told_in_plan_run_and_matrix(
     made = capsys.readouterr()
     assert f"tiny-without-supersense: {told}\n" in made.err
     assert "- more: trained on surface. " in made.out
-    assert sweeper("export", str(store)) == 0
+    assert sweeper("export", "--store", str(store)) == 0
     assert capsys.readouterr().out.splitlines()[2].startswith("tiny-without-supersense,more,")
 
     assert sweeper("plan", str(file), "--without", "supersens") == 1
@@ -435,7 +483,7 @@ def test_a_run_of_which_every_job_failed_was_not_all_done_before(
     said = " ".join(capsys.readouterr().out.split())
     assert "all done left failed blocked" in said
     assert "runs/tiny has 0 of 50 jobs; 1 failed and 49 blocked by that." in said
-    assert "`sweeper status runs/tiny` says why; mend that, and run again." in said
+    assert "`sweeper status --store runs/tiny` says why; mend that, and run again." in said
     assert "checkpoints need about" in said
 
 

@@ -232,7 +232,7 @@ def test_the_command_removes_nothing_unless_told(
     told = json.loads(capsys.readouterr().out)
     assert told["bytes"][DEAD] == 5 and told["removed"] is None
     assert files.sizes(f"attempts/{A}")
-    assert sweeper("gc", "runs/small", "--yes") == 0
+    assert sweeper("gc", "--store", "runs/small", "--yes") == 0
     assert "removed." in capsys.readouterr().out and not files.sizes(f"attempts/{A}")
     assert sweeper("gc") == 0
     assert "can go." in " ".join(capsys.readouterr().out.split())

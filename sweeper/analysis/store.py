@@ -228,16 +228,24 @@ class Store:
         return aggregate(self.view(study), benchmark)
 
 
-def only_store(given: str | None) -> str:
-    """The address of the store that is named, or of the only one below ``runs``."""
+def store_address(given: str | None, study: str | None = None) -> str:
+    """The address of the store that is named; else that of a study, or the only one in ``runs``.
+
+    Raises:
+        StoreError: None is named, and there is none in ``runs``, or several.
+    """
     if given is not None:
         return given
+    if study is not None and Path("runs", study, "store.json").is_file():
+        return f"runs/{study}"
     found = sorted(path.parent for path in Path("runs").glob("*/store.json"))
     if len(found) == 1:
         return str(found[0])
     if not found:
         raise StoreError(
-            f"There is no store below {Path('runs').absolute()}. Give a store's address, or make "
+            f"There is no store below {Path('runs').absolute()}. Name one by `--store`, or make "
             "one: `sweeper run demo`."
         )
-    raise StoreError(f"There are several stores; give one of them: {', '.join(map(str, found))}.")
+    raise StoreError(
+        f"There are several stores; name one by `--store`: {', '.join(map(str, found))}."
+    )

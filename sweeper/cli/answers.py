@@ -12,7 +12,7 @@ from sweeper.cli.words import (
     Axis,
     DataOption,
     JsonOption,
-    StoreArgument,
+    StoreOption,
     StudyOption,
     TasksOption,
     Value,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def best(
-    store: StoreArgument = None,
+    store: StoreOption = None,
     target: Annotated[str | None, typer.Option(help="Default: every target.")] = None,
     intermediate: Annotated[str | None, typer.Option(help="Default: the best row.")] = None,
     language: Annotated[str | None, typer.Option(help="Show this language's score only.")] = None,
@@ -74,7 +74,7 @@ def _asked(
 
 @app.command()
 def matrix(
-    store: StoreArgument = None,
+    store: StoreOption = None,
     value: Annotated[Value, typer.Option(help="Scores, or gains over none.")] = Value.score,
     by: Annotated[Axis, typer.Option(help="What a column is.")] = Axis.task,
     aggregate: AggregateOption = None,

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.words import JsonOption, StoreArgument, app, print_json
+from sweeper.cli.words import JsonOption, StoreOption, app, print_json
 
 
 @app.command()
 def gc(
-    store: StoreArgument = None,
+    store: StoreOption = None,
     unneeded: Annotated[
         bool,
         typer.Option("--unneeded", help="Also what was made and no study of the store needs now."),
@@ -23,13 +23,13 @@ def gc(
 
     Scores and tables always stay, and whatever a sweep that runs may use.
     """
-    from sweeper.analysis.store import only_store
+    from sweeper.analysis.store import store_address
     from sweeper.collecting import collect, remove
     from sweeper.report.collected import data_of, print_collected
     from sweeper.report.terminal import console
     from sweeper.store.files import StoreFiles
 
-    files = StoreFiles(only_store(store))
+    files = StoreFiles(store_address(store))
     found = collect(files, unneeded=unneeded)
     removed = remove(files, found) if yes else None
     if as_json:

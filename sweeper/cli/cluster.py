@@ -50,8 +50,7 @@ def there(
 
         name = Study.load(study).name
     named = [name] if name else []
-    where = ["--store", store] if named or command != "status" else [store]
-    elsewhere(address, [command, *named, *where, *more], store)
+    elsewhere(address, [command, *named, "--store", store, *more], store)
 
 
 def elsewhere(

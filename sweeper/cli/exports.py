@@ -14,12 +14,14 @@ from sweeper.cli.words import (
     Axis,
     Benchmark,
     Format,
+    StoreOption,
     StudyOption,
     Value,
     What,
     answers_of,
     app,
     check_aggregate,
+    named_by_option,
     view_of,
 )
 from sweeper.errors import StoreError
@@ -61,9 +63,9 @@ def export(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[WHAT] [STORE]",
-            help="matrix, scores, examples, trials, predictions or searches, then the store; or "
-            "checkpoint TARGET FOLDER [STORE].",
+            metavar="[WHAT]",
+            help="matrix, scores, examples, trials, predictions or searches; or checkpoint TARGET "
+            "FOLDER.",
         ),
     ] = None,
     format: Annotated[
@@ -71,6 +73,7 @@ def export(
         typer.Option(help="Default: what the name of the output ends in, else csv."),
     ] = None,
     what: Annotated[What | None, typer.Option(help="The same as WHAT.")] = None,
+    store: StoreOption = None,
     value: Annotated[Value, typer.Option(help="For a matrix.")] = Value.score,
     by: Annotated[Axis, typer.Option(help="For a matrix.")] = Axis.task,
     aggregate: AggregateOption = None,
@@ -115,13 +118,14 @@ def export(
     )
     check_aggregate(aggregate, value, by, chosen)
     if chosen is What.checkpoint:
-        _checkpoint(rest, output, study, intermediate, push_to_hub, public)
+        _checkpoint(rest, output, store, study, intermediate, push_to_hub, public)
         return
-    if len(rest) > 1:
+    if rest:
         raise StoreError(
-            f"`export` takes one of {', '.join(What)} and a store, not {' '.join(words or [])!r}."
+            f"`export` takes one of {', '.join(What)}, not {' '.join(words or [])!r}. "
+            + named_by_option(rest[-1])
         )
-    answers = answers_of(rest[0] if rest else None, study)
+    answers = answers_of(store, study)
     format = _format(chosen, format, output)
     if chosen is What.predictions:
         _predictions(answers.view, output, target, intermediate, seed)
@@ -132,9 +136,9 @@ def export(
 
 
 def _what(words: list[str], what: What | None) -> tuple[What, list[str]]:
-    """What to export, the first word unless it is a folder's name, and the words after it."""
+    """What to export, and the words after it."""
     left = list(words)
-    if left and what is None and left[0] in What.__members__ and not Path(left[0]).is_dir():
+    if left and what is None and left[0] in What.__members__:
         what = What(left.pop(0))
     return what or What.matrix, left
 
@@ -248,6 +252,7 @@ def _searches(view: View, output: Path | None, format: Format) -> None:
 def _checkpoint(
     words: list[str],
     output: Path | None,
+    store: str | None,
     study: str | None,
     intermediate: str | None,
     repository: str | None,
@@ -257,15 +262,16 @@ def _checkpoint(
 
     if output is not None:
         words = [*words[:1], str(output), *words[1:]]
-    if len(words) not in (2, 3):
+    if len(words) != 2:
+        mend = f" {named_by_option(words[-1])}" if len(words) > 2 else ""
         raise StoreError(
-            "A checkpoint is exported by `sweeper export checkpoint TARGET FOLDER [STORE]`; you "
-            f"gave {' '.join(words) or 'neither'}."
+            "A checkpoint is exported by `sweeper export checkpoint TARGET FOLDER`; you gave "
+            f"{' '.join(words) or 'neither'}.{mend}"
         )
     if public and repository is None:
         raise StoreError("`--public` is of a repository: give `--push-to-hub OWNER/NAME` with it.")
     folder = Path(words[1])
-    view = view_of(words[2] if len(words) == 3 else None, study)
+    view = view_of(store, study)
     found = export_checkpoint(view, words[0], folder, intermediate=intermediate)
     typer.echo(f"{folder}: {found.intermediate}, seed {found.seed}, for {found.target}", err=True)
     if repository is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli.words import JsonOption, StoreArgument, StudyOption, app, print_json
+from sweeper.cli.words import JsonOption, StoreOption, StudyOption, app, print_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,15 +34,15 @@ def show(
             "scores."
         ),
     ],
-    store: StoreArgument = None,
+    store: StoreOption = None,
     study: StudyOption = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, with all columns.")] = False,
 ) -> None:
     """Show what else a store says of its rows."""
-    from sweeper.analysis.store import Store, only_store
+    from sweeper.analysis.store import Store, store_address
     from sweeper.report import insights
 
-    opened = Store(only_store(store))
+    opened = Store(store_address(store, study))
     tables = {
         Insight.rank: lambda: opened.over_tasks(study).to_frame(),
         Insight.cost: lambda: opened.costs(study),
@@ -70,16 +70,16 @@ def sql(
             help="DuckDB's SQL over scores, examples, trials, gain, best and languages."
         ),
     ],
-    store: StoreArgument = None,
+    store: StoreOption = None,
     study: StudyOption = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, whole.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Answer a query in SQL, over all studies of a store or one."""
-    from sweeper.analysis.store import Store, only_store
+    from sweeper.analysis.store import Store, store_address
     from sweeper.report.terminal import console, print_rows
 
-    found = Store(only_store(store)).sql(query, study)
+    found = Store(store_address(store, study)).sql(query, study)
     if as_csv:
         _print_csv(found)
     elif as_json:

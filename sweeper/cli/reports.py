@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.words import StoreArgument, StudyOption, app, view_of
+from sweeper.cli.words import StoreOption, StudyOption, app, view_of
 
 
 @app.command()
 def report(
-    store: StoreArgument = None,
+    store: StoreOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="The HTML file. Default: reports/STUDY.html."),

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.words import JsonOption, app, print_json
+from sweeper.cli.words import App, JsonOption, StoreOption, app, print_json
 
-store_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+store_app = App(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(store_app, name="store", help="Look after a store.")
 
 
@@ -20,10 +20,7 @@ def store() -> None:
 
 @store_app.command()
 def verify(
-    store: Annotated[
-        str | None,
-        typer.Option(help="The store's folder or address; default: the only one in ./runs."),
-    ] = None,
+    store: StoreOption = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Make damaged commits count as not there.")
     ] = False,
@@ -34,13 +31,13 @@ def verify(
     Exits with 1 if something is damaged and not repaired. A repair deletes nothing: the next run
     does again what was lost.
     """
-    from sweeper.analysis.store import only_store
+    from sweeper.analysis.store import store_address
     from sweeper.report import verify as report
     from sweeper.report.terminal import console
     from sweeper.store import verify as checks
     from sweeper.store.files import StoreFiles
 
-    files = StoreFiles(only_store(store))
+    files = StoreFiles(store_address(store))
     with report.progress(console(sys.stderr)) as listener:
         verified = checks.verify(files, listener)
     again = report.consequences(files, verified)
@@ -55,21 +52,18 @@ def verify(
 
 @store_app.command()
 def compact(
-    store: Annotated[
-        str | None,
-        typer.Option(help="The store's folder or address; default: the only one in ./runs."),
-    ] = None,
+    store: StoreOption = None,
 ) -> None:
     """Write all rows and markers into a few large files, and work out the usual answers.
 
     Queries then read these, and what came later beside them. Nothing is deleted or changed.
     """
     from sweeper.analysis.kept import keep
-    from sweeper.analysis.store import only_store
+    from sweeper.analysis.store import store_address
     from sweeper.store.compacting import compact as compacted
     from sweeper.store.files import StoreFiles
 
-    address = only_store(store)
+    address = store_address(store)
     manifest = compacted(StoreFiles(address))
     studies = keep(StoreFiles(address))
     rows = ", ".join(f"{count:,} rows of {table}" for table, count in manifest["rows"].items())

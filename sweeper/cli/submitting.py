@@ -21,6 +21,7 @@ from sweeper.cli.limits import (
 from sweeper.cli.words import (
     KeepGoingOption,
     NoLimitsOption,
+    StoreOption,
     StudyArgument,
     TasksOption,
     WithoutOption,
@@ -36,9 +37,7 @@ if TYPE_CHECKING:
 @app.command()
 def submit(
     study: StudyArgument,
-    store: Annotated[
-        str, typer.Option("--store", help="The store, as every host of the cluster reaches it.")
-    ],
+    store: StoreOption = None,
     address: ServerOption = None,
     follow: Annotated[
         bool, typer.Option("--follow", help="Show what the sweep prints until it has ended.")
@@ -59,12 +58,13 @@ def submit(
     from sweeper.planning import plan
 
     loaded = load(study, no_limits, tasks, without, keep_going)
-    check_everywhere(store)
+    place = store or f"runs/{loaded.name}"
+    check_everywhere(place)
     # What is wrong with a study, a part of it or a budget is said here, before anything travels.
     budget, scope = budget_of(max_gpu_hours, until, max_gpus), scope_of(only, rows, columns)
     scope.ends(plan(loaded))
     server = server_at(address)
-    job = hand_over(server, loaded, store, [*_scope(scope), *_budget(budget)], typer.echo)
+    job = hand_over(server, loaded, place, [*_scope(scope), *_budget(budget)], typer.echo)
     if follow:
         end_with(server, job)
 

@@ -31,7 +31,6 @@ from sweeper.cli.words import (
     JsonOption,
     KeepGoingOption,
     NoLimitsOption,
-    StoreArgument,
     StoreOption,
     StudyArgument,
     StudyOption,
@@ -191,11 +190,15 @@ def _failed(failed: dict[str, str], blocked: dict[str, str], store: str) -> None
         typer.echo(f"  its log: sweeper logs '{key}' --store {store}", err=True)
 
 
+StudiesArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="[STUDY]", help="A study of the store, or its file; default: all."),
+]
+
+
 @app.command()
 def stop(
-    study: Annotated[
-        str | None, typer.Argument(help="A study of the store, or its file; default: all.")
-    ] = None,
+    study: StudiesArgument = None,
     store: StoreOption = None,
     address: ServerOption = None,
 ) -> None:
@@ -212,10 +215,8 @@ def stop(
 
 @app.command()
 def status(
-    store: StoreArgument = None,
-    given: Annotated[
-        str | None, typer.Option("--store", help="The store's address; then name the study first.")
-    ] = None,
+    named: StudiesArgument = None,
+    store: StoreOption = None,
     study: StudyOption = None,
     where: Annotated[
         bool, typer.Option("--where", help="Show where the wall time went, and how busy it was.")
@@ -228,18 +229,16 @@ def status(
 ) -> None:
     """Show how far the studies of a store are, and what failed."""
     if address is not None:
-        named, shown = (study or store, given) if given is not None else (study, store)
         asked = {"--where": where, "--watch": watch, "--json": as_json}
         more = [option for option, wanted in asked.items() if wanted]
-        there(address, "status", named, shown, *more)
-    from sweeper.analysis.store import Store, only_store
+        there(address, "status", named or study, store, *more)
+    from sweeper.analysis.store import Store
     from sweeper.report.data import status_data, where_data
     from sweeper.report.overview import print_status, print_where
     from sweeper.report.terminal import console
 
-    if given is not None and store is not None:  # as `run` and `stop` have it
-        given, study = store_of(store, given)
-    opened = Store(only_store(given or store))
+    folder, study = store_of(named or study, store)
+    opened = Store(folder)
     out = console()
     if watch and as_json:
         raise StoreError("`--watch` shows a sweep as it runs; for programs ask `--json` again.")

@@ -5,20 +5,45 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperCommand
 
 from sweeper.errors import DataError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sweeper.analysis.kept import Answers
     from sweeper.analysis.view import View
     from sweeper.study import Study
+F = TypeVar("F", bound="Callable[..., Any]")
 
-app = typer.Typer(
+
+class Command(TyperCommand):
+    """A command that says of a word too many how a store is named."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line. Wrong usage where a word is left over."""
+        ctx.allow_extra_args = True  # refused here, with a sentence that helps
+        left = super().parse_args(ctx, args)
+        if left and not ctx.resilient_parsing:
+            of_store = any(parameter.name == "store" for parameter in self.params)
+            mend = f" {named_by_option(left[0])}" if of_store else ""
+            ctx.fail(f"Words too many: {' '.join(left)}.{mend}")
+        return left
+
+
+class App(typer.Typer):
+    """Commands as `Command` has them."""
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[F], F]:
+        """Take a function as a command."""
+        return super().command(name, **{"cls": Command, **settings})
+
+
+app = App(
     name="sweeper",
     help="Which intermediate training helps which target, in which language: sweep and see.",
     no_args_is_help=True,
@@ -84,13 +109,12 @@ class What(StrEnum):
 StudyArgument = Annotated[
     str, typer.Argument(help="A study file, or a shipped one's name: demo, local_files.")
 ]
-StoreArgument = Annotated[
-    str | None,
-    typer.Argument(help="The store's folder, or s3:// address; default: the only one in ./runs."),
-]
 StoreOption = Annotated[
     str | None,
-    typer.Option("--store", help="The store's folder, or s3:// address; default: runs/STUDY."),
+    typer.Option(
+        "--store",
+        help="The store: a folder, s3:// or gs://. Default: runs/STUDY, or the only one in runs.",
+    ),
 ]
 NoLimitsOption = Annotated[
     bool, typer.Option("--no-limits", help="Use every example: the study's limits do not count.")
@@ -170,30 +194,35 @@ def data_folder(data: str | None) -> Path | None:
 
 def view_of(store: str | None, study: str | None) -> View:
     """A study of a store, as both are named or left out."""
-    from sweeper.analysis.store import Store, only_store
+    from sweeper.analysis.store import Store, store_address
 
-    return Store(only_store(store)).view(study)
+    return Store(store_address(store, study)).view(study)
 
 
 def answers_of(store: str | None, study: str | None) -> Answers:
     """The usual answers of a study, as store and study are named or left out."""
-    from sweeper.analysis.store import Store, only_store
+    from sweeper.analysis.store import Store, store_address
 
-    return Store(only_store(store)).answers(study)
+    return Store(store_address(store, study)).answers(study)
 
 
 def store_of(study: str | None, store: str | None) -> tuple[str, str | None]:
     """The store and the name of a study, named as for `run`: by its name or its file."""
-    from sweeper.analysis.store import only_store
+    from sweeper.analysis.store import store_address
 
-    if study is None:
-        return only_store(store), None
     name = study
-    if study.endswith((".yaml", ".yml")):
+    if study is not None and study.endswith((".yaml", ".yml")):
         from sweeper.study import Study
 
         name = Study.load(study).name
-    return store or f"runs/{name}", name
+    elif study is not None and "/" in study:
+        raise StoreError(f"{study!r} is no name of a study. {named_by_option(study)}")
+    return store_address(store, name), name
+
+
+def named_by_option(store: str) -> str:
+    """What to do instead of giving a store as a word of its own."""
+    return f"A store is named by an option: `--store {store}`."
 
 
 def check_aggregate(

@@ -115,8 +115,8 @@ def _left(planned: Plan, progress: Progress | None, store: str | Path) -> str:
         below = f" and {blocked} blocked by that" if blocked else ""
         rest = f"; {some}" if left else ""
         return (
-            f"{said}{failed} failed{below}{rest}. `sweeper status {store}` says why; mend that, "
-            "and run again."
+            f"{said}{failed} failed{below}{rest}. `sweeper status --store {store}` says why; mend "
+            "that, and run again."
         )
     if left:
         return f"{said}{some}."

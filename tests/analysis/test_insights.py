@@ -98,7 +98,7 @@ def test_published_scores_stand_beside_the_control(
 
 @pytest.mark.parametrize("what", ["rank", "cost", "rates", "dev", "checkpoints", "published"])
 def test_every_table_is_shown(store: Store, what: str) -> None:
-    shown = CliRunner().invoke(app, ["show", what, store.files.address])
+    shown = CliRunner().invoke(app, ["show", what, "--store", store.files.address])
     assert shown.exit_code == 0, shown.output
-    told = CliRunner().invoke(app, ["show", what, store.files.address, "--csv"])
+    told = CliRunner().invoke(app, ["show", what, "--store", store.files.address, "--csv"])
     assert told.exit_code == 0 and "," in told.output

@@ -77,11 +77,11 @@ def test_only_what_a_store_is_made_of_is_there_and_no_secret(store: str) -> None
 def test_every_command_reads_it(store: str, study: Path) -> None:
     plan = sweeper("plan", study, "--store", store)
     assert "18 of 18 jobs" in plan.stdout
-    assert "Complete" in sweeper("status", store).stdout
-    assert "mixture" in sweeper("status", "--watch", store).stdout
+    assert "Complete" in sweeper("status", "--store", store).stdout
+    assert "mixture" in sweeper("status", "--watch", "--store", store).stdout
     assert "Nothing runs" in sweeper("stop", "tiny", "--store", store).stdout
-    assert "mixture" in sweeper("matrix", store).stdout
-    assert "demo_retrieval" in sweeper("export", "scores", store).stdout
+    assert "mixture" in sweeper("matrix", "--store", store).stdout
+    assert "demo_retrieval" in sweeper("export", "scores", "--store", store).stdout
     job = "train/mixture/seed=0"
     logs = sweeper("logs", job, "--store", store)
     assert f"{job} done" in logs.stdout

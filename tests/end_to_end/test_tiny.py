@@ -28,7 +28,7 @@ def test_every_job_is_committed_once_and_the_matrix_is_full(tiny_store: Path) ->
 
 def test_a_second_run_trains_nothing_and_prints_the_same_matrix(tiny_store: Path) -> None:
     before = commits(tiny_store)
-    first = sweeper("matrix", tiny_store)
+    first = sweeper("matrix", "--store", tiny_store)
     again = sweeper("run", TINY, "--store", tiny_store)
     assert again.returncode == 0, again.stderr
     assert commits(tiny_store) == before

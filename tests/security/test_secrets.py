@@ -64,12 +64,12 @@ def answers(store: Path) -> str:
     folder, said = str(store), ""
     log = next(iter(Run(small(), store).progress.plan.jobs))
     for command in (
-        ["status", folder],
-        ["status", folder, "--where"],
-        ["export", "trials", folder],
-        ["export", "trials", folder, "--format", "markdown"],
-        ["export", "scores", folder],
-        ["matrix", folder],
+        ["status", "--store", folder],
+        ["status", "--store", folder, "--where"],
+        ["export", "trials", "--store", folder],
+        ["export", "trials", "--store", folder, "--format", "markdown"],
+        ["export", "scores", "--store", folder],
+        ["matrix", "--store", folder],
         ["logs", log, "--store", folder],
         ["store", "verify", "--store", folder, "--json"],
     ):
