@@ -20,20 +20,19 @@ from sweeper.store import leases
 from sweeper.store.commits import Commits
 from sweeper.store.drivers import Drivers, Seen
 from sweeper.store.files import StoreFiles
+from sweeper.store.leftovers import DRAFTS, leftovers
 from sweeper.store.records import Records
-from sweeper.store.verify import leftovers
 
-DEAD = "attempts that died"
-RESUME = "resume points of jobs that are done"
 LOSERS = "checkpoints that lost their search"
-DRAFTS = "drafts"
 DRIVERS = "leases and heartbeats of drivers that ended"
 UNNEEDED = "checkpoints and data that no study needs"
 
 
 @dataclass(frozen=True)
 class Garbage:
-    """Something to remove: a file or folder of the store, of one of the sorts above.
+    """Something to remove: a file or folder of the store, of a sort.
+
+    The sorts are those above, and those of `sweeper.store.leftovers`.
 
     ``address`` is that of the commit whose checkpoint it is; "" for what no marker names.
     """
@@ -82,9 +81,9 @@ def collect(
         )
     at_work = _at_work(files, seen, living)
     found = [
-        Garbage(_what(one.name), one.name, one.files, one.bytes)
+        Garbage(one.what, one.name, one.files, one.bytes)
         for one in left
-        if at_work.isdisjoint(_words(one.name)) and not (living and _what(one.name) == DRAFTS)
+        if at_work.isdisjoint(_words(one.name)) and not (living and one.what == DRAFTS)
     ]
     commits = Commits(files)
     found += _dropped(files, commits, at_work)
@@ -116,7 +115,7 @@ def remove(files: StoreFiles, collected: Collected) -> list[Garbage]:
     folders = {commit.folder for commit in commits.by_address.values()}
     removed = []
     for one in collected.garbage:
-        if one.what == DEAD and (one.name in named or one.name in folders):
+        if not one.address and (one.name in named or one.name in folders):
             continue
         if one.address:
             commits.drop(one.address)
@@ -154,12 +153,6 @@ def _words(name: str) -> set[str]:
     parts = name.split("/")
     address, _, attempt = parts[-1].removesuffix(".parquet").partition("-")
     return {*parts, address, attempt}
-
-
-def _what(name: str) -> str:
-    if name.startswith("resume/"):
-        return RESUME
-    return DRAFTS if name.split("/")[-1].startswith(".") else DEAD
 
 
 # ---- what can go ------------------------------------------------------------------------------

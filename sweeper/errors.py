@@ -49,6 +49,22 @@ class EngineError(SweeperError):
     """The sweep could not be started or finished."""
 
 
+def nearest(name: str, known: Iterable[str], *, most: int = 5) -> str:
+    """The tail of an unknown-name message where there are too many names for a menu.
+
+    >>> nearest("train/xnil", ["train/xnli", "score/xnli", "tune/panx"], most=2)
+    " Did you mean 'train/xnli'? Of 3 the nearest: train/xnli, score/xnli."
+    """
+    matcher = difflib.SequenceMatcher(b=name)
+    ranked = []
+    for one in set(known):
+        matcher.set_seq1(one)
+        ranked.append((-matcher.ratio(), one))
+    near = sorted(ranked)[:most]
+    guess = f" Did you mean {near[0][1]!r}?" if near and near[0][0] <= -0.5 else ""
+    return f"{guess} Of {len(ranked)} the nearest: {', '.join(one for _, one in near) or 'none'}."
+
+
 def suggest(name: str, known: Iterable[str], *, most: int = 20) -> str:
     """The tail of an unknown-name message: the nearest known name, then the menu.
 

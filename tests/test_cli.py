@@ -92,7 +92,11 @@ def test_a_job_s_state_is_explained(folder: Path, capsys: Capture) -> None:
     assert "train/supersense/seed=1 is ready" in said
     assert "The nearest done job is train/supersense/seed=" in said
     assert sweeper("why", "train/supersens/seed=1") == 1
-    assert "Did you mean 'train/supersense/seed=1'?" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Did you mean 'train/supersense/seed=1'? Of 50 the nearest: train/supersense" in said
+    assert sweeper("why", "xnli") == 1
+    named = capsys.readouterr().err.partition("nearest: ")[2]
+    assert len({key.split("/")[0] for key in named.split(", ")}) > 1, "not of one kind alone"
 
 
 def test_a_sweep_is_watched_by_its_store(folder: Path, capsys: Capture) -> None:

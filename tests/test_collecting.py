@@ -10,11 +10,8 @@ from helpers import Clock, commit_job, driven, finish, progress_of, put, small_s
 from test_cli import Capture, sweeper
 
 from sweeper.collecting import (
-    DEAD,
-    DRAFTS,
     DRIVERS,
     LOSERS,
-    RESUME,
     UNNEEDED,
     Collected,
     collect,
@@ -26,6 +23,7 @@ from sweeper.progress import Progress
 from sweeper.store.commits import Commits
 from sweeper.store.drivers import Drivers
 from sweeper.store.files import StoreFiles
+from sweeper.store.leftovers import DEAD, DRAFTS, RESUME
 
 A = unrelated("a")
 
@@ -227,7 +225,7 @@ def test_the_command_removes_nothing_unless_told(
     put(files, f"attempts/{A}/0001-dead/job.json", "12345")
     assert sweeper("gc") == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "attempts that died 1 1 5 B" in said and "nothing was removed" in said
+    assert f"{DEAD} 1 1 5 B" in said and "nothing was removed" in said
     assert sweeper("gc", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["bytes"][DEAD] == 5 and told["removed"] is None

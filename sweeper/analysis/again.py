@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from sweeper.progress import Progress
 from sweeper.resolving import open_study
@@ -11,7 +11,10 @@ from sweeper.store.files import StoreFiles
 
 
 def done_again(
-    files: StoreFiles, lost: Collection[str], unread: Collection[str] = ()
+    files: StoreFiles,
+    lost: Mapping[str, str],
+    unread: Collection[str] = (),
+    unmarked: Mapping[str, str] | None = None,
 ) -> dict[str, list[str]]:
     """Study -> the jobs that its next run does again, of those that were done.
 
@@ -20,14 +23,17 @@ def done_again(
 
     Args:
         files: The store.
-        lost: The markers that would not count.
+        lost: The markers that would not count, each with its job ("" if that is unknown).
         unread: Those of them that cannot be read, and so do not count today either.
+        unmarked: Addresses whose marker is gone, so that they do not count today either, and jobs.
 
     Raises:
         StoreError: a study's snapshot, or another marker, cannot be read.
     """
     found = {}
-    addresses = {name.rpartition(".")[0] for name in unread}
+    gone = unmarked or {}
+    addresses = {name.rpartition(".")[0] for name in unread} | set(gone)
+    jobs = {*lost.values(), *gone.values()}
     for study in files.names("studies"):
         planned, resolved = open_study(files, study)
         today, then = (
@@ -37,10 +43,15 @@ def done_again(
         again = [
             key
             for key in planned.jobs
-            if key in then.left
-            and then.addressing.units(key) is not None
-            and (key not in today.left or then.attempt_address(key) in addresses)
+            if key in then.left and _did(key, today, then, addresses, jobs)
         ]
         if again:
             found[study] = again
     return found
+
+
+def _did(key: str, today: Progress, then: Progress, addresses: set[str], jobs: set[str]) -> bool:
+    """Whether a job that would be left was done, by a commit that is lost or would not count."""
+    if then.addressing.units(key) is None:  # what it is made from is lost, too
+        return key in jobs
+    return key not in today.left or then.attempt_address(key) in addresses

@@ -42,7 +42,7 @@ from sweeper.cli.words import (
     store_of,
     view_of,
 )
-from sweeper.errors import StoreError, suggest
+from sweeper.errors import StoreError, nearest
 
 if TYPE_CHECKING:
     from sweeper.analysis.view import View
@@ -288,7 +288,7 @@ def why(
 def _key(view: View, job: str) -> str:
     key = job.strip("/")
     if key not in view.plan.jobs:
-        raise StoreError(f"There is no job {job!r}.{suggest(job, view.plan.jobs, most=8)}")
+        raise StoreError(f"There is no job {job!r}.{nearest(job, view.plan.jobs)}")
     return key
 
 

@@ -57,7 +57,7 @@ def consequences(files: StoreFiles, verified: Verified) -> dict[str, list[str]] 
         if fault.withdraws and fault.name == f"commits/{fault.withdraws}"
     }
     try:
-        return done_again(files, verified.withdrawing, unread)
+        return done_again(files, verified.jobs, unread, verified.unmarked)
     except StoreError as error:
         return str(error)
 
@@ -92,13 +92,16 @@ def print_verified(
     if withdrawing:
         out.print()
         _print_damage(out, withdrawing, verified.rests_on)
-        _print_meaning(out, len(verified.withdrawing), again, repaired)
+        _print_repair(out, len(verified.withdrawing), repaired)
     if others:
         out.print()
         say(out, f"{_count(len(others), 'fault')} that no repair mends", "bold red")
         for fault in _first(out, others):
             _line(out, f"  {fault.name}: {fault.problem.rstrip('.')}. {fault.remedy}")
     _print_leftovers(out, verified)
+    if withdrawing or verified.unmarked:
+        out.print()
+        _print_again(out, again)
     out.print()
     if not verified.faults:
         say(out, "The store is whole.", "bold")
@@ -131,9 +134,7 @@ def _print_damage(out: Console, faults: Sequence[Fault], rests_on: Mapping[str, 
             say(out, f"    {resting:,} {stay if resting == 1 else several}")
 
 
-def _print_meaning(
-    out: Console, count: int, again: dict[str, list[str]] | str, repaired: int
-) -> None:
+def _print_repair(out: Console, count: int, repaired: int) -> None:
     out.print()
     if repaired:
         say(out, f"{_count(repaired, 'commit')} no longer counted; nothing was deleted.")
@@ -142,6 +143,9 @@ def _print_meaning(
             out,
             f"--repair makes {_count(count, 'commit')} count as not there; it deletes nothing.",
         )
+
+
+def _print_again(out: Console, again: dict[str, list[str]] | str) -> None:
     if isinstance(again, str):
         say(out, f"What the next run does again cannot be told: {again}")
     elif not again:
@@ -155,17 +159,17 @@ def _print_meaning(
 
 def _print_leftovers(out: Console, verified: Verified) -> None:
     found = verified.leftovers
-    if not found:
-        return
-    count, total = sum(one.files for one in found), sum(one.bytes for one in found)
-    out.print()
-    say(
-        out,
-        f"{_count(count, 'file')} ({size(total)}) that no marker names, of attempts that died. "
-        "They can be deleted while no sweep runs:",
-    )
-    for one in _first(out, found):
-        _line(out, f"  {one.name} ({_count(one.files, 'file')}, {size(one.bytes)})")
+    for what in sorted({one.what for one in found}):
+        own = [one for one in found if one.what == what]
+        count, total = sum(one.files for one in own), sum(one.bytes for one in own)
+        out.print()
+        say(out, f"{_count(count, 'file')} ({size(total)}) that no marker names: {what}")
+        for one in _first(out, own):
+            job = f"{one.job}: " if one.job else ""
+            _line(out, f"  {job}{one.name} ({_count(one.files, 'file')}, {size(one.bytes)})")
+    if found:
+        out.print()
+        say(out, "`sweeper gc --yes` removes them; a study that needs them makes them again.")
 
 
 def _line(out: Console, text: str) -> None:

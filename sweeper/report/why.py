@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -19,7 +20,7 @@ from sweeper.report.inputs import words
 from sweeper.report.live import step
 from sweeper.report.terminal import STATE_STYLES, duration
 from sweeper.store import leases
-from sweeper.store.commits import Commit
+from sweeper.store.commits import Commit, Withdrawal, withdrawals
 from sweeper.store.drivers import Drivers, Seen
 
 _SHOWN = 5
@@ -44,7 +45,7 @@ def print_why(out: Console, view: View, key: str, drivers: Drivers | None = None
 def lines(view: View, key: str, drivers: Drivers | None = None) -> list[str]:
     """What `print_why` says, line by line."""
     why = _Why(view, key, drivers or Drivers(view.files))
-    return [*why.state(), *why.attempts(), *why.difference()]
+    return [*why.state(), *why.withdrawn(), *why.attempts(), *why.difference()]
 
 
 def why_data(view: View, key: str) -> dict[str, Any]:
@@ -193,6 +194,33 @@ class _Why:
         gone = "its checkpoints were deleted (it lost)" if dropped else "its files are gone"
         yield f"  It was done, but {gone}; they are needed again."
 
+    def withdrawn(self) -> Iterator[str]:
+        """Of a job that was done: whose outcome no longer counts, and why."""
+        for one in self._withdrawals:
+            by = f" by attempt {one.commit.attempt}" if one.commit else ""
+            when = f" ({_when(one.commit.committed)})" if one.commit else ""
+            yield f"  It was committed{by}{when}, and withdrawn ({_when(one.withdrawn)}):"
+            yield f"  {one.why}"
+        if self._withdrawals:
+            state = self.progress.state(self.key)
+            when = "when something needs it" if state == UNNEEDED else "by the next run"
+            yield f"  It is made again {when}; until then nothing of it counts."
+
+    @cached_property
+    def _withdrawals(self) -> list[Withdrawal]:
+        """The withdrawn markers of what the store lacks of a job."""
+        there = self.progress.commits.by_unit
+        lacking = {unit for unit in (self.units or {}).values() if unit not in there}
+        if not lacking:
+            return []
+        address = self.progress.attempt_address(self.key)  # of a marker that cannot be read
+        return [
+            one
+            for one in withdrawals(self.view.files)
+            if one.marker.rpartition(".")[0] == address
+            or (one.commit and not lacking.isdisjoint(one.commit.units.values()))
+        ]
+
     # -- who is at it --------------------------------------------------------------------------
 
     def _running(self) -> list[str]:
@@ -270,7 +298,7 @@ class _Why:
 
     def difference(self) -> Iterator[str]:
         """The nearest done job, and the inputs that tell it from this one."""
-        if self.progress.state(self.key) in (DONE, PRUNED, UNNEEDED):
+        if self._withdrawals or self.progress.state(self.key) in (DONE, PRUNED, UNNEEDED):
             return
         found = nearest(self.view, self.key)
         if found is None:

@@ -86,6 +86,38 @@ def commit(
     )
 
 
+@dataclass(frozen=True)
+class Withdrawal:
+    """A marker that counts as not there: which, why, and since when (seconds since 1970).
+
+    ``commit`` is what it says; None where it cannot be read, or is gone.
+    """
+
+    marker: str
+    why: str
+    withdrawn: float
+    commit: Commit | None
+
+
+def withdrawals(files: StoreFiles) -> list[Withdrawal]:
+    """Every marker that was withdrawn, in order of time."""
+    names = files.names("withdrawn")
+    records = files.read_all(f"withdrawn/{name}" for name in names)
+    markers = files.contents(f"commits/{name}" for name in names)
+    found = [
+        Withdrawal(name, str(said["why"]), said["withdrawn"], _readable(files, name, content))
+        for name, said, content in zip(names, records, markers, strict=True)
+    ]
+    return sorted(found, key=lambda one: one.withdrawn)
+
+
+def _readable(files: StoreFiles, name: str, content: bytes | None) -> Commit | None:
+    try:
+        return None if content is None else parsed(name, files.parsed(f"commits/{name}", content))
+    except StoreError:  # for which it was withdrawn
+        return None
+
+
 def withdraw(files: StoreFiles, name: str, why: str) -> bool:
     """Make a marker (``<address>.<generation>``) count as not there; False if it did already.
 

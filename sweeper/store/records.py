@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections import Counter
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sweeper.errors import StoreError
+from sweeper.store import tables
 from sweeper.store.commits import Commit, parsed
 from sweeper.store.files import StoreFiles, digest
 
@@ -44,6 +46,7 @@ class Records:
             that it was withdrawn.
         asks: Search key and trial -> the parameters asked for, in each of its spaces.
         failed_tables: The tables of failed attempts -> the file that names them.
+        deaths: ``<address>/<attempt>`` of a failed or pruned attempt -> what was recorded of it.
         faults: What is wrong with these files themselves.
     """
 
@@ -60,6 +63,7 @@ class Records:
             self.named.setdefault(name, None)
             if not _NAME.fullmatch(name):
                 self._add(f"withdrawn/{name}", "it bears no marker's name", MOVE)
+        self.deaths: dict[str, dict[str, Any]] = {}
         self.asks = self._asks()
         self.failed_tables = dict(self._failures())
         self._snapshots()
@@ -70,6 +74,11 @@ class Records:
     def addresses(self) -> set[str]:
         """Every address that has or had a marker."""
         return {name.rpartition(".")[0] for name in self.named}
+
+    def job_of(self, marker: str) -> str:
+        """Whose a marker is, be it damaged or gone; "" if nothing says so."""
+        commit = self.named.get(marker)
+        return commit.job if commit else job_of_address(self.files, marker.rpartition(".")[0])
 
     def counting(self) -> list[Commit]:
         """The commits that readers see, dropped ones marked: the newest whole one per address."""
@@ -124,6 +133,7 @@ class Records:
         for path in self._below("failures"):
             data = self._json(path, {"table": str, "job": str, "message": str})
             if data:
+                self.deaths[path.removeprefix("failures/").removesuffix(".json")] = data
                 yield data["table"], path
         for path in self._below("failed"):
             self._json(path, {"job": str, "message": str})
@@ -157,6 +167,27 @@ class Records:
                 return None
         found: dict[str, Any] = data
         return found
+
+
+def job_of_attempt(files: StoreFiles, address: str, attempt: str) -> str:
+    """The job that an attempt was made for, by its orders or its row; "" if neither is there."""
+    with contextlib.suppress(StoreError):
+        orders = files.find(f"attempts/{address}/{attempt}/job.json")
+        if orders and isinstance(orders.get("key"), str):
+            return str(orders["key"])
+    with contextlib.suppress(StoreError):
+        rows = tables.read(files, "trials", [f"tables/trials/{address}-{attempt}.parquet"])
+        return str(rows["job"][0]) if rows.num_rows else ""
+    return ""
+
+
+def job_of_address(files: StoreFiles, address: str) -> str:
+    """The job that some attempt at an address was made for; "" if no attempt is left."""
+    attempts = files.names(f"attempts/{address}")
+    if not attempts:  # its files may be gone, and its rows there
+        rows = [name for name in files.names("tables/trials") if name.startswith(f"{address}-")]
+        attempts = [name.removesuffix(".parquet").partition("-")[2] for name in rows]
+    return next((job for a in attempts if (job := job_of_attempt(files, address, a))), "")
 
 
 def _problem(commit: Commit) -> str:

@@ -157,7 +157,9 @@ def faults(
         for parent in found.parents:
             if parent not in known:
                 # The commit is none the worse: that its parent is lost is what is to be told.
-                yield Fault(table, f"its parent {parent} has no marker", f"{parent}.0", commit.job)
+                job = records.job_of(f"{parent}.0")
+                problem = f"its parent {f'{job} ({parent})' if job else parent} has no marker"
+                yield Fault(table, problem, f"{parent}.0", commit.job)
         for checkpoint in found.checkpoints:
             match = _CHECKPOINT.match(checkpoint)
             if match and match.groups() not in attempts and match[1] not in unread:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
@@ -18,9 +18,8 @@ from typing import Any
 from sweeper.errors import StoreError
 from sweeper.store import intact, relations
 from sweeper.store.commits import Commit, withdraw
-from sweeper.store.drivers import Drivers
 from sweeper.store.files import StoreFiles
-from sweeper.store.folder import DRAFT
+from sweeper.store.leftovers import UNMARKED, Leftover, leftovers
 from sweeper.store.records import MEND, Fault, Records
 from sweeper.store.relations import Rows
 
@@ -31,27 +30,20 @@ _THREADS = min(4, os.cpu_count() or 1)
 """Hashing leaves Python's lock; a disk seldom feeds more."""
 
 
-@dataclass(frozen=True)
-class Leftover:
-    """Files that no marker names: of an attempt that died, or a draft."""
-
-    name: str
-    files: int
-    bytes: int
-
-
 @dataclass
 class Verified:
     """What was looked at, and what was found.
 
     ``rests_on`` says of each commit to be withdrawn how many others were made from its
-    checkpoint, directly or not: those stay as they are.
+    checkpoint, directly or not: those stay as they are. ``jobs`` says whose each marker is that
+    is to be withdrawn, as far as that is known.
     """
 
     counts: Counter[str]
     faults: list[Fault]
     leftovers: list[Leftover]
     rests_on: dict[str, int] = field(default_factory=dict)
+    jobs: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -62,6 +54,11 @@ class Verified:
             if fault.withdraws:
                 found.setdefault(fault.withdraws, f"{fault.name}: {fault.problem}")
         return found
+
+    @property
+    def unmarked(self) -> dict[str, str]:
+        """Addresses of which an attempt ended and no marker can be read -> the job, if known."""
+        return {one.address: one.job for one in self.leftovers if one.what == UNMARKED}
 
 
 def verify(files: StoreFiles, listener: Listener = lambda done, total: None) -> Verified:
@@ -89,6 +86,7 @@ def verify(files: StoreFiles, listener: Listener = lambda done, total: None) -> 
         leftovers=list(leftovers(files, records)),
     )
     found.rests_on = relations.resting(rows, counting, found.withdrawing)
+    found.jobs = {name: records.job_of(name) for name in found.withdrawing}
     found.seconds = time.monotonic() - began
     return found
 
@@ -149,33 +147,3 @@ class _Look:
 def _expected(commit: Commit, name: str) -> bool:
     """Whether a file of a commit is to be there: that of a dropped checkpoint is not."""
     return not (commit.dropped and name.startswith("attempts/"))
-
-
-def leftovers(files: StoreFiles, records: Records) -> Iterator[Leftover]:
-    """Files that no marker names, but those of attempts that a living driver says it runs."""
-    commits = [commit for commit in records.named.values() if commit]
-    known = {name for commit in commits for name in commit.files} | set(records.failed_tables)
-    known |= {f"{commit.folder}/job.json" for commit in commits}
-    attempts = {commit.folder for commit in commits}
-    done = {commit.address for commit in records.counting()}
-    living = Drivers(files).living()
-    running = [seen.heartbeat.get("running", {}) for seen in living]
-    working = {one["attempt"] for said in running for one in said.values()}
-    groups: dict[str, list[int]] = {}
-    for name, size in {**files.sizes(""), **files.drafts()}.items():
-        group = "" if name in known else _group(name, attempts, done)
-        if group and working.isdisjoint(group.split("/")):
-            groups.setdefault(group, []).append(size)
-    for group, sizes in sorted(groups.items()):
-        yield Leftover(group, len(sizes), sum(sizes))
-
-
-def _group(name: str, attempts: set[str], done: set[str]) -> str:
-    """Under which name a file that no marker names is listed; "" if it is no leftover."""
-    top, *parts = name.split("/")
-    if top == "attempts":
-        attempt = "/".join([top, *parts[:2]])
-        return name if attempt in attempts else attempt
-    if top == "resume":
-        return f"resume/{parts[0]}" if parts[0] in done else ""
-    return name if top == "tables" or name.split("/")[-1].startswith(DRAFT) else ""

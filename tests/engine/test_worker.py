@@ -18,11 +18,13 @@ from real_work import Run, smallest
 from safetensors.torch import load_file
 
 from sweeper.analysis.store import Store
+from sweeper.collecting import collect, remove
 from sweeper.engine import notice, worker
 from sweeper.errors import UnreachableError
 from sweeper.graph import BASE, Job
 from sweeper.jobs import JobSpec
 from sweeper.store.files import StoreFiles
+from sweeper.store.leftovers import PRUNED
 from sweeper.study import Study
 from sweeper.training import jobs
 from sweeper.training.loop import Pace
@@ -273,6 +275,13 @@ def test_a_pruned_trial_stops_after_its_epoch_and_goes_on_where_nothing_prunes(
     assert [epoch["selections"]["topic/dev/qaa"]["value"] for epoch in curve] == [*heard[1]]
     assert row["steps"] == 2 * 3 and row["message"] == "not good enough"
     assert driver.next() and driver.specs[-1].key == second, "its search goes on"
+
+    # What it goes on from is no garbage, though its attempt is.
+    collected = collect(driver.files)
+    made = f"attempts/{given[1].address}/{given[1].attempt}"
+    assert [one.name for one in collected.garbage if one.what == PRUNED] == [made]
+    remove(driver.files, collected)
+    assert driver.files.sizes(f"resume/{given[1].address}")
 
     later = Run(tuned(None), tmp_path / "store")
     again = later.give(first)

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from analysis.world import TINY, World, study
-from helpers import Clock
+from helpers import Clock, put
 from rich.console import Console
 
 from report.submission_world import study as study_of_files
 from sweeper.analysis.store import Store
 from sweeper.losers import drop
 from sweeper.report.why import print_why
-from sweeper.store.commits import commit
+from sweeper.store.commits import commit, withdraw
 from sweeper.store.drivers import Drivers, machine
 from sweeper.study import Study
 
@@ -130,6 +130,30 @@ def test_a_job_that_nothing_lacks_is_unneeded(place: Path) -> None:
         "  tune/supersense>tagging/seed=0/trial=0",
         f"  {TRIAL}",
     ]
+
+
+def test_a_withdrawn_job_says_so_and_why(place: Path) -> None:
+    world = World(place, small()).run()
+    (marker,) = [one for one in world.progress.commits.by_address.values() if one.job == SCORE]
+    withdraw(world.files, marker.name, "tables/x: its content has changed")
+    lines = said(world, SCORE)
+    assert lines[0] == f"{SCORE} is ready: all that it needs is there."
+    assert lines[2].startswith(f"  It was committed by attempt {marker.attempt} (")
+    assert lines[2].endswith("):") and ", and withdrawn (" in lines[2]
+    assert lines[3:] == [
+        "  tables/x: its content has changed",
+        "  It is made again by the next run; until then nothing of it counts.",
+    ]
+    # Of a marker that cannot be read its name says whose it is.
+    put(world.files, f"commits/{marker.name}", "{")
+    assert "  It was committed, and withdrawn (" in "\n".join(said(world, SCORE))
+    # A stage of a finished study is not made again.
+    stage = world.progress.addressing.commit(STAGE)
+    assert stage
+    withdraw(world.files, stage.name, "gone")
+    assert "  It is made again when something needs it; until then nothing of it counts." in (
+        said(world, STAGE)
+    )
 
 
 def _lease(world: World, name: str, key: str, **more: Any) -> None:

@@ -25,10 +25,12 @@ from sweeper.errors import UnreachableError
 from sweeper.report import verify as report
 from sweeper.report.terminal import console
 from sweeper.report.verify import consequences
+from sweeper.store import tables
 from sweeper.store.commits import Commit, Commits, withdraw
 from sweeper.store.drivers import Driver
 from sweeper.store.files import StoreFiles
 from sweeper.store.folder import file_digest
+from sweeper.store.leftovers import DEAD, PRUNED, UNMARKED
 from sweeper.store.schema import TABLES
 from sweeper.store.verify import Verified, repair, verify
 
@@ -203,6 +205,8 @@ def test_a_lost_parent_is_told_and_its_children_stay(broken: Broken) -> None:
     broken.marker(STAGE).unlink()
     found = broken.verify()
     assert {fault.job for fault in found.faults} == set(TRIALS)
+    problem = f"its parent {STAGE} ({address}) has no marker"
+    assert {fault.problem for fault in found.faults} == {problem}
     assert set(found.withdrawing) == {f"{address}.0"}
     assert found.rests_on == {f"{address}.0": 3}
     repair(broken.files, found)
@@ -223,9 +227,47 @@ def test_a_score_of_an_attempt_that_nobody_knows_is_made_again(broken: Broken) -
     assert set(found.withdrawing) == {f"{address}.0", score}
     assert any("no marker names the attempt that made its checkpoint" in fault.problem
                for fault in found.faults)  # fmt: skip
+    assert consequences(broken.files, found) == {"small": [trial, SCORE]}
     repair(broken.files, found)
     assert Run(small(), broken.root).go().ran == [trial, SCORE]
     assert broken.verify().faults == []
+
+
+def test_a_lost_marker_that_nothing_refers_to_is_told_with_its_job(broken: Broken) -> None:
+    address, folder = broken.commit(SCORE).address, broken.commit(SCORE).folder
+    marker = broken.marker(SCORE)
+    marker.unlink()
+    found = broken.verify()
+    assert found.faults == [], "a person may delete one, and a worker die before it writes one"
+    assert {(one.what, one.job, one.address) for one in found.leftovers} == {
+        (UNMARKED, SCORE, address)
+    }
+    assert folder in {one.name for one in found.leftovers}
+    assert consequences(broken.files, found) == {"small": [SCORE]}
+    code, said = run(broken.root)
+    assert code == 0 and f"names: {UNMARKED} {SCORE}: attempts/" in " ".join(said.split())
+    assert f"The next run of small does 1 job again:\n  {SCORE}\n" in said
+    assert Run(small(), broken.root).go().ran == [SCORE]
+    assert {one.what for one in broken.verify().leftovers} == {DEAD}, "another one is the outcome"
+
+
+def test_the_attempt_of_a_damaged_marker_did_not_die(broken: Broken) -> None:
+    cut(broken.marker(SCORE))
+    found = broken.verify()
+    assert {(one.what, one.job) for one in found.leftovers} == {(UNMARKED, SCORE)}
+    assert consequences(broken.files, found) == {"small": [SCORE]}
+
+
+def test_attempts_at_pruned_trials_are_called_so(broken: Broken) -> None:
+    for attempt, error in (("1-a", "pruned"), ("1-b", "infrastructure")):
+        table = tables.write(broken.files, "trials", f"{A}-{attempt}", [{"job": TRIALS[0]}]).name
+        said = {"job": TRIALS[0], "error": error, "message": "m", "table": table}
+        broken.files.create(f"failures/{A}/{attempt}.json", said)
+        broken.files.create(f"attempts/{A}/{attempt}/job.json", {})
+    found = {one.name: (one.what, one.job) for one in broken.verify().leftovers}
+    assert found == {
+        f"attempts/{A}/1-a": (PRUNED, TRIALS[0]), f"attempts/{A}/1-b": (DEAD, TRIALS[0]),
+    }  # fmt: skip
 
 
 def test_a_withdrawn_parent_is_no_fault_of_its_children(broken: Broken) -> None:
