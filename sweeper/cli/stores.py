@@ -9,6 +9,10 @@ import typer
 
 from sweeper.cli.words import App, JsonOption, StoreOption, app, print_json
 
+SourceArgument = Annotated[
+    str, typer.Argument(metavar="FROM", help="A store: a folder, s3:// or gs:// address.")
+]
+
 store_app = App(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(store_app, name="store", help="Look after a store.")
 
@@ -33,12 +37,13 @@ def verify(
     """
     from sweeper.analysis.store import store_address
     from sweeper.report import verify as report
+    from sweeper.report.bytebar import bytebar
     from sweeper.report.terminal import console
     from sweeper.store import verify as checks
     from sweeper.store.files import StoreFiles
 
     files = StoreFiles(store_address(store))
-    with report.progress(console(sys.stderr)) as listener:
+    with bytebar(console(sys.stderr), "read") as listener:
         verified = checks.verify(files, listener)
     again = report.consequences(files, verified)
     repaired = checks.repair(files, verified) if repair else 0
@@ -68,3 +73,33 @@ def compact(
     studies = keep(StoreFiles(address))
     rows = ", ".join(f"{count:,} rows of {table}" for table, count in manifest["rows"].items())
     typer.echo(f"{manifest['markers']:,} markers, {rows}; answers of {', '.join(studies)}")
+
+
+@store_app.command()
+def copy(
+    source: SourceArgument,
+    target: Annotated[
+        str,
+        typer.Argument(metavar="TO", help="Where to: empty, or an earlier copy of the store."),
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Copy a store to a folder or bucket; again: copy what the copy lacks.
+
+    The copy is whole at every moment, and a sweep may write to the store meanwhile. Exits with 1
+    if something of the store is damaged, which is not copied.
+    """
+    from sweeper.report.bytebar import bytebar
+    from sweeper.report.copied import copied_data, print_copied
+    from sweeper.report.terminal import console
+    from sweeper.store import copying
+    from sweeper.store.files import StoreFiles
+
+    with bytebar(console(sys.stderr), "copied") as listener:
+        copied = copying.copy(StoreFiles(source), target, listener)
+    if as_json:
+        print_json(copied_data(copied))
+    else:
+        print_copied(console(), copied)
+    if copied.faults:
+        raise typer.Exit(1)

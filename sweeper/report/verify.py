@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 from rich.text import Text
 
 from sweeper.analysis.again import done_again
@@ -23,30 +20,8 @@ from sweeper.store.verify import Verified
 
 _SHOWN = 20
 """Lines of one sort that people are shown; `--json` has all."""
-_QUIET = 5.0
-"""Seconds between two lines of progress where there is no terminal."""
 
 Item = TypeVar("Item")
-
-
-@contextlib.contextmanager
-def progress(out: Console) -> Iterator[Callable[[int, int], None]]:
-    """A bar of the bytes read, on a terminal; elsewhere a line every few seconds."""
-    if out.is_terminal:
-        columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=out, transient=True) as bar:
-            task = bar.add_task("", total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-        return
-    last = time.monotonic()
-
-    def plain(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _QUIET:
-            last = time.monotonic()
-            say(out, f"{size(done)} of {size(total)} read")
-
-    yield plain
 
 
 def consequences(files: StoreFiles, verified: Verified) -> dict[str, list[str]] | str:

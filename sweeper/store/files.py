@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from sweeper.store.compacted import Compacted
 
 SCHEMA_VERSION = 1
-"""Rises when an older sweeper could no longer read what this one writes."""
+"""Rises when an older sweeper could no longer read what this one writes. Each sweeper reads the
+stores of all earlier schemas."""
 
 
 class StoreFiles:
@@ -54,6 +55,8 @@ class StoreFiles:
     Args:
         address: A folder, or where in a bucket: ``s3://bucket/path``, ``gs://bucket/path``.
         create: Make the store, with its `store.json`, if it is not there.
+        identity: What that `store.json` is to say, if it is made: that of another store, which
+            this one then is a copy of. By default a new one.
 
     Attributes:
         address: The same in full, for people and for other processes.
@@ -66,18 +69,24 @@ class StoreFiles:
             pass it is an `UnreachableError`.
     """
 
-    def __init__(self, address: str | Path, *, create: bool = False) -> None:
+    def __init__(
+        self,
+        address: str | Path,
+        *,
+        create: bool = False,
+        identity: dict[str, Any] | None = None,
+    ) -> None:
         self._place = _place_of(address)
         self.address = self._place.address
         self.look_every = self._place.look_every
-        self._check(create)
+        self._check(create, identity)
 
-    def _check(self, create: bool) -> None:
+    def _check(self, create: bool, identity: dict[str, Any] | None) -> None:
         content = self._place.content("store.json")
         if content is None and create:
             _refuse_foreign_files(self._place)
             made = {"sweeper_store": SCHEMA_VERSION, "created": time.time()}
-            self.create("store.json", {**made, "id": uuid.uuid4().hex})
+            self.create("store.json", identity or {**made, "id": uuid.uuid4().hex})
             content = self._place.content("store.json")
         if content is None:
             raise StoreError(
@@ -85,16 +94,17 @@ class StoreFiles:
                 f"--store {self.address}`), or give the address of an existing store."
             )
         try:
-            version = json.loads(content)["sweeper_store"]
+            version = int(json.loads(content)["sweeper_store"])
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 f"{self.where('store.json')} is not a readable store.json ({error}). Restore the "
                 "file, or use another folder."
             ) from None
-        if version != SCHEMA_VERSION:
+        if version > SCHEMA_VERSION:
             raise StoreError(
-                f"The store in {self.address} has schema {version}; this sweeper reads and writes "
-                f"schema {SCHEMA_VERSION}. Use the sweeper that wrote it, or another folder."
+                f"The store in {self.address} has schema {version}, made by a newer sweeper; this "
+                f"one knows schemas up to {SCHEMA_VERSION}. Upgrade sweeper, on every host that "
+                "works on the store, or use another folder."
             )
         self._place.opened(content, create)
 
@@ -117,7 +127,11 @@ class StoreFiles:
         Of many processes that try, one is told True. In a bucket those are all told True that
         wrote the very same: where an answer was lost on its way, nothing else tells whose it is.
         """
-        return self._place.create(relative, canonical(data))
+        return self.put(relative, canonical(data))
+
+    def put(self, relative: str, content: bytes) -> bool:
+        """The same with content as it is to be."""
+        return self._place.create(relative, content)
 
     def replace(self, relative: str, data: dict[str, Any]) -> None:
         """Write JSON over what is there, whole: for what is no record, such as a heartbeat."""

@@ -22,7 +22,8 @@ from typer.testing import CliRunner
 from sweeper import Store
 from sweeper.engine.judging import LIMITS
 from sweeper.errors import UnreachableError
-from sweeper.report import verify as report
+from sweeper.report import bytebar as bytebar_module
+from sweeper.report.bytebar import bytebar
 from sweeper.report.terminal import console
 from sweeper.report.verify import consequences
 from sweeper.store import tables
@@ -476,12 +477,14 @@ def test_half_a_heartbeat_is_in_nobodys_way(broken: Broken) -> None:
 
 def test_progress_is_told_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 100, 2))
-    monkeypatch.setattr(report.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(bytebar_module.time, "monotonic", lambda: next(clock))
     stream = io.StringIO()
-    with report.progress(console(stream)) as listener:
+    with bytebar(console(stream), "read") as listener:
         for done in range(1, 8):
             listener(done * 1000, 7000)
-    assert stream.getvalue() == "3.0 kB of 7.0 kB read\n6.0 kB of 7.0 kB read\n"
+    assert stream.getvalue() == (
+        "3.0 kB of 7.0 kB read; 8 s left\n6.0 kB of 7.0 kB read; 2 s left\n"
+    )
 
 
 def test_a_table_of_examples_is_read_in_pieces(broken: Broken) -> None:
