@@ -37,7 +37,7 @@ def measured(
     if found is None:
         return {}
     plans = dict(_plans(files, found))
-    markers = (commits or Commits(files)).by_address.values()
+    markers = (commits or Commits(files, tolerant=True)).by_address.values()
     newest = sorted(markers, key=lambda commit: commit.committed)[-_NEWEST:]
     names = [name for commit in newest if (name := commit.table("trials"))]
     samples: dict[str, list[Sample]] = {}

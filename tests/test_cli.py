@@ -99,6 +99,36 @@ def test_a_job_s_state_is_explained(folder: Path, capsys: Capture) -> None:
     assert len({key.split("/")[0] for key in named.split(", ")}) > 1, "not of one kind alone"
 
 
+def test_a_damaged_marker_is_named_and_the_rest_is_told(
+    folder: Path, capsys: Capture, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(Path("runs/tiny"), study(seeds=[0])).run()
+    key = "score/none>tagging/seed=0"
+    (marker,) = [one for one in world.progress.commits.by_address.values() if one.job == key]
+    Path("runs/tiny/commits", marker.name).write_text("{")
+    file = write_study(folder / "tiny.yaml", seeds=[0])
+    for words, said in {
+        ("status",): "1 jobs are left",
+        ("status", "--watch"): "21/22 jobs",
+        ("matrix",): "supersense",
+        ("best", "--target", "tagging"): "supersense, seed 0",
+        ("sql", "select count(*) as n from scores"): "n",
+        ("plan", str(file)): "has 21 of 22 jobs; 1 is left.",
+        ("why", key): f"It was committed, but {Path('runs/tiny').absolute()}/commits",
+    }.items():
+        caplog.clear()
+        assert sweeper(*words) == 0, words
+        assert said in " ".join(capsys.readouterr().out.split()), words
+        (told,) = {record.getMessage() for record in caplog.records}
+        assert f"commits/{marker.name}" in told and "sweeper store verify --repair" in told
+    assert sweeper("status", "--json") == 0
+    assert set(json.loads(capsys.readouterr().out)["studies"][0]["damaged_markers"]) == {
+        marker.name
+    }
+    assert sweeper("run", str(file)) == 1, "which would do it again under another name"
+    assert marker.name in capsys.readouterr().err
+
+
 def test_a_sweep_is_watched_by_its_store(folder: Path, capsys: Capture) -> None:
     world = World(Path("runs/tiny")).run(leave=lambda key: key.startswith("score/"))
     driver = Driver(world.files, "tiny")

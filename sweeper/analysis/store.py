@@ -215,7 +215,7 @@ class Store:
         """The same as an Arrow table: for what is too large for pandas."""
         from sweeper.analysis.sql import query as answer
 
-        commits = Commits(self.files)
+        commits = Commits(self.files, tolerant=True)
         names = self.studies() if study is None else [study]
         return answer(self.files, [View(self.files, name, commits) for name in names], query)
 

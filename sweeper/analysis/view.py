@@ -60,7 +60,7 @@ class View:
     Args:
         files: The store.
         study: The study's name; default: the only one.
-        commits: The store's markers, where they are read already.
+        commits: The store's markers, where they are read already; else damaged ones are left out.
 
     Raises:
         StoreError: no such study, or several and none was named.
@@ -72,7 +72,9 @@ class View:
         planned, resolved = open_study(files, study)
         self.files = files
         self.plan: Plan = planned
-        self.progress = Progress(planned, resolved, files, commits=commits)
+        self.progress = Progress(
+            planned, resolved, files, commits=commits or Commits(files, tolerant=True)
+        )
         self._overlaps: dict[tuple[str, str, str], str] = {}
 
     def again(self) -> View:

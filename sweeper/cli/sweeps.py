@@ -77,6 +77,7 @@ def plan(
     from sweeper.report.overview import print_plan
     from sweeper.report.terminal import console, say
     from sweeper.resolving import kept_going, resolved_offline
+    from sweeper.store.commits import Commits
     from sweeper.store.files import StoreFiles, has_store
 
     planned = make_plan(load(study, no_limits, tasks, without, keep_going))
@@ -87,7 +88,10 @@ def plan(
     files = StoreFiles(address) if has_store(address) else None
     if files is not None:
         resolved = resolved_offline(planned, files)
-        progress = Progress(planned, resolved, files, ends=ends) if resolved else None
+        there = Commits(files, tolerant=True)
+        progress = (
+            Progress(planned, resolved, files, commits=there, ends=ends) if resolved else None
+        )
         other = kept_going(files, planned.study.name) and not planned.study.keep_going
     cost = estimated(planned, progress, files, gpu=gpu, gpus=gpus, prices=prices, ends=ends)
     if as_json:
@@ -233,9 +237,11 @@ def status(
         more = [option for option, wanted in asked.items() if wanted]
         there(address, "status", named or study, store, *more)
     from sweeper.analysis.store import Store
+    from sweeper.analysis.view import View
     from sweeper.report.data import status_data, where_data
     from sweeper.report.overview import print_status, print_where
     from sweeper.report.terminal import console
+    from sweeper.store.commits import Commits
 
     folder, study = store_of(named or study, store)
     opened = Store(folder)
@@ -255,7 +261,9 @@ def status(
         found = account(rows)
         print_json(where_data(found)) if as_json else print_where(out, found)
         return
-    views = map(opened.view, [study] if study else opened.studies())
+    commits = Commits(opened.files, tolerant=True)
+    names = [study] if study else opened.studies()
+    views = [View(opened.files, name, commits) for name in names]
     if as_json:
         print_json({"store": opened.files.address, "studies": list(map(status_data, views))})
         return

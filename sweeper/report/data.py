@@ -73,6 +73,7 @@ def status_data(view: View) -> dict[str, Any]:
         "complete": not left and not progress.failures,
         "failed": progress.failures,
         "blocked": progress.blocked(),
+        "damaged_markers": progress.commits.damaged,
         "broken_rows_left_out": view.skipped(),
     }
 

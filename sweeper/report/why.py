@@ -196,6 +196,8 @@ class _Why:
 
     def withdrawn(self) -> Iterator[str]:
         """Of a job that was done: whose outcome no longer counts, and why."""
+        for why in self._damaged:
+            yield f"  It was committed, but {why[0].lower()}{why[1:]}"
         for one in self._withdrawals:
             by = f" by attempt {one.commit.attempt}" if one.commit else ""
             when = f" ({_when(one.commit.committed)})" if one.commit else ""
@@ -205,6 +207,13 @@ class _Why:
             state = self.progress.state(self.key)
             when = "when something needs it" if state == UNNEEDED else "by the next run"
             yield f"  It is made again {when}; until then nothing of it counts."
+
+    @cached_property
+    def _damaged(self) -> list[str]:
+        """What is wrong with markers of what the store lacks of a job."""
+        found = self.progress.commits.damaged
+        address = self.progress.attempt_address(self.key) if found and self.units else ""
+        return [why for name, why in found.items() if name.rpartition(".")[0] == address]
 
     @cached_property
     def _withdrawals(self) -> list[Withdrawal]:
@@ -298,7 +307,8 @@ class _Why:
 
     def difference(self) -> Iterator[str]:
         """The nearest done job, and the inputs that tell it from this one."""
-        if self._withdrawals or self.progress.state(self.key) in (DONE, PRUNED, UNNEEDED):
+        told = self._withdrawals or self._damaged
+        if told or self.progress.state(self.key) in (DONE, PRUNED, UNNEEDED):
             return
         found = nearest(self.view, self.key)
         if found is None:

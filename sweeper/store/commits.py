@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Iterable
@@ -11,6 +12,8 @@ from typing import Any
 from sweeper.errors import StoreError
 from sweeper.store.files import StoreFiles
 from sweeper.store.folder import Stored
+
+log = logging.getLogger("sweeper")
 
 
 @dataclass(frozen=True)
@@ -167,14 +170,21 @@ class Commits:
         by_address: The newest commit of each job.
         by_unit: The same, by the addresses of their parts.
         scored: Addresses of the checkpoints that some commit has scores of, of whatever study.
+        damaged: Names of markers that were left out, if ``tolerant`` -> what is wrong with each.
 
     Args:
         files: The store.
         without: Names of markers that are to count as withdrawn, too.
+        tolerant: Leave a damaged marker out, with a warning, for who only looks: answers then lack
+            what it stands for. Else `StoreError`, for who would do its job again.
     """
 
-    def __init__(self, files: StoreFiles, without: Iterable[str] = ()) -> None:
+    def __init__(
+        self, files: StoreFiles, without: Iterable[str] = (), *, tolerant: bool = False
+    ) -> None:
         self.files = files
+        self.damaged: dict[str, str] = {}
+        self._tolerant = tolerant
         self.by_address: dict[str, Commit] = {}
         self.by_unit: dict[str, Commit] = {}
         self.scored: set[str] = set()
@@ -188,12 +198,36 @@ class Commits:
     def refresh(self) -> list[Commit]:
         """Read what is new since last time; returns the commits of new markers."""
         self._look_at_records()
-        new = [n for n in self.files.names("commits") if _place(n) not in self._read_ones]
+        new = [n for n in self._names("commits") if _place(n) not in self._read_ones]
         for name in new:
             self._take(*_place(name))
         # A later generation replaces an earlier one: read them in that order.
         places = sorted(_place(name) for name in new if name not in self._withdrawn)
-        return [self._parse(*found) for found in zip(places, self._contents(places), strict=True)]
+        commits = []
+        for place, content in zip(places, self._contents(places), strict=True):
+            try:
+                commits.append(self._parse(place, content))
+            except StoreError as error:
+                self._leave_out("{1}.{0}".format(*place), error)
+        return commits
+
+    def _names(self, folder: str) -> list[str]:
+        """The markers, or the records about them."""
+        found = []
+        for name in self.files.names(folder):
+            try:
+                _place(name, folder)
+                found.append(name)
+            except StoreError as error:
+                self._leave_out(name, error)
+        return found
+
+    def _leave_out(self, name: str, error: StoreError) -> None:
+        if not self._tolerant:
+            raise error
+        if name not in self.damaged:
+            log.warning("Left out: %s", error)
+        self.damaged[name] = str(error)
 
     def _contents(self, places: list[tuple[int, str]]) -> list[bytes | None]:
         """What the markers say: from the compacted files what these have."""
@@ -234,8 +268,9 @@ class Commits:
 
     def _look_at_records(self) -> None:
         """Take note of what others dropped or withdrew, of markers that were read before, too."""
-        withdrawn = self._without | set(self.files.names("withdrawn"))
+        withdrawn = self._without | set(self._names("withdrawn"))
         dropped = set(self.files.names("dropped"))
+        self.damaged = {name: why for name, why in self.damaged.items() if name not in withdrawn}
         for name in withdrawn - self._withdrawn:
             self._take(*_place(name, "withdrawn"))
         changed = (withdrawn ^ self._withdrawn) | (dropped ^ self._dropped)

@@ -197,6 +197,25 @@ def test_a_damaged_marker_is_named_and_can_be_withdrawn(files: StoreFiles, text:
     assert commits.next_generation(A) == 1
 
 
+def test_who_only_looks_leaves_a_damaged_marker_out(
+    files: StoreFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    _commit(files, A, [U])
+    put(files, f"commits/{B}.0", "{")
+    put(files, "commits/notes.txt", "hello")
+    commits = Commits(files, tolerant=True)
+    assert set(commits.by_unit) == {U} and set(commits.damaged) == {f"{B}.0", "notes.txt"}
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Left out: {why}" for why in commits.damaged.values()
+    ]
+    assert "sweeper store verify --repair" in commits.damaged[f"{B}.0"]
+    assert "Move the file away" in commits.damaged["notes.txt"]
+    assert commits.refresh() == [] and len(caplog.records) == 2, "each is told once"
+    withdraw(files, f"{B}.0", "damaged")
+    commits.refresh()
+    assert set(commits.damaged) == {"notes.txt"}
+
+
 def test_a_whole_marker_is_none_of_the_damaged_ones(files: StoreFiles) -> None:
     put(files, f"commits/{A}.0", _marker())
     assert set(Commits(files).by_unit) == {A}
