@@ -168,7 +168,7 @@ def test_a_sweep_is_stopped_from_elsewhere(folder: Path, capsys: Capture) -> Non
     assert sweeper("stop", str(study), "--store", "runs/tiny") == 0
     thread.join()
     said = capsys.readouterr().out
-    assert "to save and stop; jobs at work or next: 0." in said
+    assert "to save and stop. By its last beat it was between two jobs" in said
     assert re.search(r"Ended: driver \w{8} of tiny .*\(stopped by `sweeper stop` on ", said)
     assert sweeper("stop") == 0
     assert "Nothing runs: no driver" in capsys.readouterr().out

@@ -69,11 +69,11 @@ class View:
     def __init__(
         self, files: StoreFiles, study: str | None = None, commits: Commits | None = None
     ) -> None:
-        planned, resolved = open_study(files, study)
+        planned, self._resolved = open_study(files, study)
         self.files = files
         self.plan: Plan = planned
         self.progress = Progress(
-            planned, resolved, files, commits=commits or Commits(files, tolerant=True)
+            planned, self._resolved, files, commits=commits or Commits(files, tolerant=True)
         )
         self._overlaps: dict[tuple[str, str, str], str] = {}
 
@@ -82,6 +82,11 @@ class View:
         commits = self.progress.commits
         commits.refresh()
         return View(self.files, self.plan.study.name, commits)
+
+    def towards(self, ends: Iterable[str]) -> Progress:
+        """The study's progress towards some of its jobs (see `sweeper.scope`)."""
+        commits = self.progress.commits
+        return Progress(self.plan, self._resolved, self.files, commits=commits, ends=ends)
 
     # -- what there is -------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,8 @@ def run(
     ends = (scope or Scope()).ends(planned)
     meter = Meter(budget or Budget())
     files = StoreFiles(store or f"runs/{study.name}", create=True)
-    driver = Driver(files, study.name, digest(study.model_dump_json(exclude_unset=True)))
+    said = digest(study.model_dump_json(exclude_unset=True))
+    driver = Driver(files, study.name, said, asdict(scope or Scope()))
     leases = Leases(driver, Drivers(files))
     resolved = resolve(planned, files)
     progress = Progress(planned, resolved, files, failures=False, leases=leases, ends=ends)

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from sweeper.disk import checkpoints_needed, free_bytes
 from sweeper.graph import Plan
 from sweeper.progress import BLOCKED, FAILED, PRUNED, Progress
+from sweeper.report.atwork import AtWork
 from sweeper.report.costs import data_of
 from sweeper.report.datalist import data_of_tasks
+from sweeper.store.drivers import Drivers
 from sweeper.store.files import has_store
 
 if TYPE_CHECKING:
@@ -74,8 +76,19 @@ def status_data(view: View) -> dict[str, Any]:
         "failed": progress.failures,
         "blocked": progress.blocked(),
         "damaged_markers": progress.commits.damaged,
+        "drivers": _drivers(view),
         "broken_rows_left_out": view.skipped(),
     }
+
+
+def _drivers(view: View) -> list[dict[str, Any]]:
+    """The study's drivers that live, or the last one; ``part`` is what it was asked for alone."""
+    at_work = AtWork(Drivers(view.files), view.plan.study.name)
+    kept = ("driver", "host", "pid", "started", "ended", "why", "part")
+    return [
+        {name: seen.heartbeat.get(name) for name in kept} | {"lives": seen in at_work.living}
+        for seen in at_work.shown
+    ]
 
 
 def where_data(found: Where) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from sweeper.disk import checkpoints_needed, free_bytes, size
 from sweeper.errors import StoreError
 from sweeper.graph import Plan
 from sweeper.progress import BLOCKED, DONE, FAILED, PRUNED, UNNEEDED, Progress
+from sweeper.report.atwork import AtWork
 from sweeper.report.data import jobs_by_kind
 from sweeper.report.terminal import (
     duration,
@@ -25,6 +26,7 @@ from sweeper.report.terminal import (
     say,
     table,
 )
+from sweeper.store.drivers import Drivers
 from sweeper.store.files import has_store
 
 if TYPE_CHECKING:
@@ -136,17 +138,33 @@ def _room(planned: Plan, progress: Progress | None, store: str | Path) -> str:
     return f"Disk: checkpoints need about {size(needed)}; {free}."
 
 
-def print_status(out: Console, view: View) -> None:
-    """A study's jobs by kind and state, what failed, and which broken rows were left out."""
+def print_status(out: Console, view: View, drivers: Drivers | None = None) -> None:
+    """A study's jobs by kind and state, who is at work, what failed and what was left out."""
     print_states(out, view)
     left = view.progress.left
     if not left and not view.progress.failures:
         say(out, "Complete: every cell of the matrix is scored.")
     elif left:
-        say(out, f"{len(left)} jobs are left; `sweeper run` goes on with them.")
+        _print_left(out, view, drivers or Drivers(view.files))
     print_failures(out, view)
     print_skipped(out, view.skipped())
     out.print()
+
+
+def _print_left(out: Console, view: View, drivers: Drivers) -> None:
+    """How many jobs are left, and whether somebody is at work on them."""
+    at_work = AtWork(drivers, view.plan.study.name)
+    count = len(view.progress.left)
+    some = "1 job is" if count == 1 else f"{count} jobs are"
+    on = "it" if count == 1 else "them"
+    if at_work.living:
+        say(out, f"{some} left.")
+    else:
+        say(out, f"{some} left, and nobody is at work on {on}; `sweeper run` goes on with {on}.")
+    for line in [at_work.told(seen, once=True) for seen in at_work.shown]:
+        say(out, line)
+    for line in at_work.parts(view):
+        say(out, line)
 
 
 def print_states(out: Console, view: View) -> None:

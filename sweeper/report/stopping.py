@@ -42,12 +42,22 @@ def stop(
     for seen in asked:
         why = f"stopped by `sweeper stop` on {platform.node()}"
         drivers.files.create(stop_marker(seen.driver), {"why": why})
-        jobs = len(seen.heartbeat.get("running", {}))
-        tell(f"Asked {_name(seen)} to save and stop; jobs at work or next: {jobs}.")
+        tell(f"Asked {_name(seen)} to save and stop. {_at_work(seen)}")
     while asked:
         asked = [seen for seen in asked if not _is_over(drivers, seen, tell)]
         if asked:
             wait(_LOOK_SECONDS)
+
+
+def _at_work(seen: Seen) -> str:
+    """What it was at when it last showed itself, some seconds ago."""
+    jobs = seen.heartbeat.get("running", {})
+    begun = sum(bool(said["phase"]) for said in jobs.values())
+    if not jobs:
+        return "By its last beat it was between two jobs, or waiting for one."
+    waiting = len(jobs) - begun
+    more = f", and {waiting} that waited for a worker" if waiting else ""
+    return f"By its last beat it ran {begun} job{'' if begun == 1 else 's'}{more}."
 
 
 def _is_over(drivers: Drivers, seen: Seen, tell: Callable[[str], object]) -> bool:

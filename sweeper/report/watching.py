@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from sweeper.analysis.view import View
+from sweeper.report.atwork import AtWork
 from sweeper.report.live import about, bar, running_table, step
 from sweeper.report.overview import print_failures, print_states
 from sweeper.report.terminal import duration, print_matrix, say
@@ -87,12 +88,8 @@ class Watched:
         self._take_in()
 
     def _take_in(self) -> None:
-        all_drivers = self.drivers.all()
-        ours = [seen for seen in all_drivers if self._study(seen) == self.view.plan.study.name]
-        self.living = [seen for seen in ours if self.drivers.lives(seen)]
-        # Of those that are no more the last one matters, if nobody has followed it.
-        self.seen = self.living or ours[:1]
-        self.strangers = sum(self.drivers.lives(s) for s in all_drivers if s not in ours)
+        self.at_work = AtWork(self.drivers, self.view.plan.study.name)
+        self.wanted = self.at_work.wanted(self.view)
         known = (self.view.progress.done, self.view.progress.failures)
         if self._known != known:
             from sweeper.analysis.averaging import transfer
@@ -100,26 +97,29 @@ class Watched:
             self._known = known
             self._rates, self._matrix = measured(self.view), transfer(self.view)
 
-    def _study(self, seen: Seen) -> str:
-        return str(seen.heartbeat.get("study", ""))
-
     @property
     def over(self) -> bool:
         """Whether nothing more is to be seen: it is complete, or nobody is at work on it."""
-        return not self.living
+        return not self.at_work.living
 
     @property
     def state(self) -> Any:
         """What is shown, less the steps and times of what runs: equal if nothing happened."""
         progress = self.view.progress
-        drivers = [(seen.driver, self.drivers.lives(seen)) for seen in self.seen]
-        return (progress.done, progress.failures, {*self._running()}, drivers, self.strangers)
+        drivers = [(seen.driver, self.drivers.lives(seen)) for seen in self.at_work.shown]
+        return (
+            progress.done,
+            progress.failures,
+            {*self._running()},
+            drivers,
+            self.at_work.strangers,
+        )
 
     def _running(self) -> dict[str, tuple[Seen, dict[str, Any]]]:
         """Job key -> the living driver that runs it, and what that says of it."""
         return {
             key: (seen, said)
-            for seen in self.living
+            for seen in self.at_work.living
             for key, said in seen.heartbeat.get("running", {}).items()
             # One without a phase waits for a worker; one that is done was so after the beat.
             if said["phase"] and key not in self.view.progress.done
@@ -135,12 +135,15 @@ class Watched:
         left, failed = len(progress.left), len(progress.failures)
         total = len(progress.done) + left + failed + len(progress.blocked())
         out.print(bar(len(progress.done), total, self._outlook(), failed))
-        for seen in self.seen:
-            say(out, f"  {self._driver(seen)}")
-        if left and not self.living:
+        for seen in self.at_work.shown:
+            say(out, f"  {self.at_work.told(seen)}")
+        for part in self.at_work.parts(self.view):
+            say(out, f"  {part}")
+        if left and not self.at_work.living:
             say(out, f"  Left: {left} jobs; `sweeper run` goes on with them.")
-        if self.strangers:
-            say(out, f"  Drivers of other studies at work on this store: {self.strangers}.")
+        strangers = self.at_work.strangers
+        if strangers:
+            say(out, f"  Drivers of other studies at work on this store: {strangers}.")
         rows = [self._row(key, *running) for key, running in self._running().items()]
         if rows:
             out.print(running_table(rows))
@@ -153,7 +156,7 @@ class Watched:
         progress = self.view.progress
         if not progress.left:
             return "nothing is left" if progress.failures else "complete"
-        if not self.living:
+        if not self.at_work.living:
             return "nobody at work on it"
         running = self._running()
         shares = {
@@ -161,24 +164,9 @@ class Watched:
             for key, (_, said) in running.items()
             if (done := share(said["phase"], said["step"], said["steps"])) is not None
         }
-        slots = sum(seen.heartbeat.get("slots", 0) for seen in self.living)
-        return about(time_left(progress, self._rates, shares, slots))
-
-    def _driver(self, seen: Seen) -> str:
-        """Who drives, and whether it lives, by this process's clock."""
-        said = seen.heartbeat
-        name = f"Driver {seen.driver[:8]} on {said['host']} (process {said['pid']})"
-        if seen.ended:
-            return f"{name} has ended{': ' if said['why'] else ''}{said['why']}."
-        if seen.gone:
-            return f"{name} is dead: there is no such process on this host any more."
-        still = duration(self.drivers.clock() - seen.changed)
-        if not self.drivers.lives(seen):
-            return f"{name} seems dead: its last beat has not changed for {still}."
-        up = duration(said["now"] - said["started"])
-        beat = f"last seen {still} ago" if seen.moved else f"no beat seen yet in {still}"
-        stopping = f"; stopping: {said['why']}" if said["why"] else ""
-        return f"{name}, up {up}: {beat}{stopping}."
+        slots = sum(seen.heartbeat.get("slots", 0) for seen in self.at_work.living)
+        said = about(time_left(self.wanted, self._rates, shares, slots))
+        return said if self.wanted is progress else f"{said} of the part asked for"
 
     def _row(self, key: str, seen: Seen, said: dict[str, Any]) -> tuple[str, ...]:
         # Both times are of the driver's clock; what passed since it wrote them is of ours.

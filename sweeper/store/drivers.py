@@ -12,7 +12,7 @@ import os
 import platform
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class Driver:
         files: The store.
         study: The name of the study that it runs.
         plan: What tells this study from others of its name (one without limits, say).
+        part: The part of it that was asked for alone, as `sweeper.scope.Scope` has it.
 
     Attributes:
         id: Its name in ``drivers/``, in leases, and in that of its stop marker.
@@ -45,10 +46,17 @@ class Driver:
         why: Why it stops early, if it does.
     """
 
-    def __init__(self, files: StoreFiles, study: str, plan: str = "") -> None:
+    def __init__(
+        self,
+        files: StoreFiles,
+        study: str,
+        plan: str = "",
+        part: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self.files = files
         self.study = study
         self.plan = plan
+        self.part = {name: list(said) for name, said in (part or {}).items() if said}
         self.id = uuid.uuid4().hex
         self.running: dict[str, dict[str, Any]] = {}
         self.slots = 0
@@ -80,6 +88,7 @@ class Driver:
             "driver": self.id,
             "study": self.study,
             "plan": self.plan,
+            "part": self.part,
             "host": platform.node(),
             "machine": machine(),
             "pid": os.getpid(),

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import files_at
+from helpers import files_at, small_study
 
+from sweeper.engine import sweep
 from sweeper.engine.heartbeat import beating
 from sweeper.errors import StoreError
+from sweeper.progress import Progress
+from sweeper.scope import Scope
 from sweeper.store.drivers import Driver
 from sweeper.store.files import StoreFiles
 
@@ -105,3 +108,18 @@ def test_a_stop_marker_is_heard(files: StoreFiles) -> None:
         files.create(driver.stop_marker, {"why": "enough"})
         assert asked.wait(60)
     assert set(heard) == {"enough"}
+
+
+def test_a_run_shows_the_part_that_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def execute(progress: Progress, driver: Driver, *_: Any, **__: Any) -> tuple[str, int]:
+        driver.beat()
+        return "", 0
+
+    monkeypatch.setattr(sweep, "execute", execute)
+    for scope, part in ((Scope(columns=["tagging"]), {"columns": ["tagging"]}), (None, {})):
+        files = StoreFiles(tmp_path / f"store{len(part)}", create=True)
+        sweep.run(small_study(), files.address, scope=scope)
+        (name,) = files.names("drivers")
+        assert files.read(f"drivers/{name}")["part"] == part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from analysis.world import World, study
 from helpers import Clock
 from rich.console import Console
 
+from sweeper.analysis.view import View
 from sweeper.errors import StoreError
+from sweeper.report.overview import print_status
 from sweeper.report.stopping import stop
 from sweeper.report.timeleft import measured, time_left
 from sweeper.report.watching import Watched, watch
@@ -174,6 +177,65 @@ def test_a_process_that_is_gone_is_dead(world: World, clock: Clock) -> None:
     assert "is dead: there is no such process on this host" in _shown(_watched(world, clock))
 
 
+# -- plain status, which looks once ---------------------------------------------------------------
+
+
+def _status(world: World, clock: Clock) -> str:
+    out = Console(file=io.StringIO(), width=300, highlight=False)
+    drivers = Drivers(world.files, patience=30.0, clock=clock)
+    print_status(out, View(world.files), drivers)
+    assert isinstance(out.file, io.StringIO)
+    return out.file.getvalue()
+
+
+def test_status_says_whether_somebody_is_at_work(world: World, clock: Clock) -> None:
+    world.run(leave=lambda key: key in (TRIAL, SCORE))
+    nobody = "2 jobs are left, and nobody is at work on them; `sweeper run` goes on with them."
+    assert nobody in _status(world, clock)
+    _far(world, ended=True, why="stopped by SIGTERM")
+    said = _status(world, clock)
+    assert nobody in said and "process 4711) has ended: stopped by SIGTERM." in said
+    # One that lives on this host, and the same once its process is gone.
+    driver = Driver(world.files, "tiny")
+    driver.beat()
+    said = _status(world, clock)
+    assert "2 jobs are left.\n" in said and "up 1 s: at work." in said and "4711" not in said
+    own = world.files.read(f"drivers/{driver.id}.json")
+    world.files.replace(f"drivers/{driver.id}.json", own | {"pid_started": "1"})
+    said = _status(world, clock)
+    assert nobody in said and "is dead: there is no such process on this host" in said
+
+
+@pytest.mark.parametrize(("age", "said"), [
+    (-3600.0, "up 10 min: at work, by its last beat."),
+    (7200.0, "old, if its host's clock agrees with this one's"),
+])  # fmt: skip
+def test_of_a_driver_elsewhere_status_tells_what_can_be_told(
+    world: World, clock: Clock, age: float, said: str
+) -> None:
+    now = time.time() - age
+    _far(world, now=now, started=now - 600)
+    assert said in _status(world, clock)
+
+
+def test_what_part_was_asked_for_is_said(world: World, clock: Clock) -> None:
+    """By status and by who watches, while it runs and afterwards."""
+    world.run(leave=lambda key: key in (TRIAL, SCORE, "score/more>tagging/seed=0"))
+    part = {"only": ["score/more*"]}
+    told = "It was asked for a part alone: --only score/more* (1 of the 3 jobs left)."
+    _far(world, part=part)
+    watched = _watched(world, clock)
+    assert told in _status(world, clock) and told in _shown(watched)
+    assert "of the part asked for" in _shown(watched)
+    assert len(watched.wanted.left) == 1
+    _far(world, part=part, ended=True)
+    assert told in _status(world, clock) and "part asked for" not in _shown(_watched(world, clock))
+    _far(world, part={"rows": ["gone"]}, ended=True)
+    assert "a part alone: --rows gone.\n" in _status(world, clock), "the study has changed"
+    _far(world)
+    assert "a part alone" not in _status(world, clock)
+
+
 def test_a_terminal_is_kept_up_to_date(
     world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,7 +276,7 @@ def _stop(world: World, clock: Clock, name: str | None, *steps: Callable[[], obj
 
 
 def test_living_drivers_are_asked_and_awaited(world: World, clock: Clock) -> None:
-    _far(world, "a" * 32, running={TRIAL: _running("train", 1)})
+    _far(world, "a" * 32, running={TRIAL: _running("train", 1), SCORE: _running("", 0)})
     _far(world, "b" * 32, ended=True)
     _far(world, "c" * 32, study="another")
     told = _stop(
@@ -223,8 +285,8 @@ def test_living_drivers_are_asked_and_awaited(world: World, clock: Clock) -> Non
         lambda: _far(world, "a" * 32, beat=3, why="stopped by x", ended=True),
     )  # fmt: skip
     assert told == [
-        "Asked driver aaaaaaaa of tiny on far (process 4711) to save and stop; "
-        "jobs at work or next: 1.",
+        "Asked driver aaaaaaaa of tiny on far (process 4711) to save and stop. "
+        "By its last beat it ran 1 job, and 1 that waited for a worker.",
         "Ended: driver aaaaaaaa of tiny on far (process 4711) (stopped by x).",
     ]
     assert world.files.names("stops") == ["a" * 32 + ".json"]
