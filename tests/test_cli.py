@@ -108,7 +108,7 @@ def test_a_damaged_marker_is_named_and_the_rest_is_told(
     Path("runs/tiny/commits", marker.name).write_text("{")
     file = write_study(folder / "tiny.yaml", seeds=[0])
     for words, said in {
-        ("status",): "1 jobs are left",
+        ("status",): "1 job is left, and nobody is at work on it",
         ("status", "--watch"): "21/22 jobs",
         ("matrix",): "supersense",
         ("best", "--target", "tagging"): "supersense, seed 0",
