@@ -77,21 +77,20 @@ def where(trials: Iterable[Mapping[str, Any]]) -> Where:
     the time between them counts nowhere. A worker that died without a word left no name, and its
     time is counted as waiting.
     """
-    named = [_attempt(row) for row in trials if row["worker"]]
-    runs = [_Run(attempts) for attempts in _runs(named)]
+    found = [_Run(attempts) for attempts in runs(trials)]
     seconds = dict.fromkeys((*PHASES, OTHER, LOST, COLD, WAITING), 0.0)
-    for run in runs:
+    for run in found:
         for name, value in run.seconds().items():
             seconds[name] += value
-    work = sum(attempt.seconds for run in runs for attempt in run.attempts)
-    idle = sum(run.idle_while_ready() for run in runs)
+    work = sum(attempt.seconds for run in found for attempt in run.attempts)
+    idle = sum(run.idle_while_ready() for run in found)
     return Where(
-        runs=len(runs),
-        slots=max((run.slots for run in runs), default=0),
-        wall=sum(run.end - run.start for run in runs),
+        runs=len(found),
+        slots=max((run.slots for run in found), default=0),
+        wall=sum(run.end - run.start for run in found),
         seconds=seconds,
-        gaps=[gap for run in runs for gap in run.gaps()],
-        cold_starts=[cold for run in runs for cold in run.cold_starts()],
+        gaps=[gap for run in found for gap in run.gaps()],
+        cold_starts=[cold for run in found for cold in run.cold_starts()],
         busy=work / (work + idle) if work else None,
     )
 
@@ -118,11 +117,16 @@ def _attempt(row: Mapping[str, Any]) -> Attempt:
     )
 
 
-def _runs(attempts: list[Attempt]) -> Iterator[list[Attempt]]:
-    """The attempts of each run: within one, some job is always released or at work."""
+def runs(trials: Iterable[Mapping[str, Any]]) -> Iterator[list[Attempt]]:
+    """The attempts of each run: within one, some job is always released or at work.
+
+    Args:
+        trials: Rows of the ``trials`` table; those without a worker's name are left out.
+    """
+    named = [_attempt(row) for row in trials if row["worker"]]
     group: list[Attempt] = []
     end = -math.inf
-    for attempt in sorted(attempts, key=lambda a: a.released):
+    for attempt in sorted(named, key=lambda a: a.released):
         if group and attempt.released > end + _SAME_SWEEP:
             yield group
             group = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +31,7 @@ def report(
     out = console()
     if live:
         say(out, f"Writing {path} as the sweep goes on; Ctrl-C ends that.")
-        follow(view, path, wait=time.sleep)
+        follow(view, path)
     else:
         write(view, path)
     say(out, f"Report: {path.absolute()}")

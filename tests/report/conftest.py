@@ -1,4 +1,4 @@
-"""A store of XTREME's targets, and what is exported out of it, made once for all tests."""
+"""Stores, and what is exported out of them, made once for all tests."""
 
 from __future__ import annotations
 
@@ -6,10 +6,36 @@ import shutil
 from pathlib import Path
 
 import pytest
+from analysis.world import World
+from analysis.world import study as tiny
 
+from report.matrices import MARKUP
 from report.submission_world import Predicted, study, write_data
 from sweeper import Store
 from sweeper.report.submission import export_predictions
+from sweeper.report.webpage.page import write
+
+LEFT, FAILED = (
+    ("score/supersense>tagging/seed=2", "score/more>demo_retrieval"),
+    "train/more/seed=1",
+)
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep that is not complete: two cells lack scores, one training failed."""
+    folder = tmp_path_factory.mktemp("page") / "store"
+    made = World(folder, tiny(description=MARKUP))
+    made.run(leave=lambda key: key.startswith(LEFT), fail={FAILED})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def page_file(store: Path) -> Path:
+    """Its report."""
+    path = store.parent / "report.html"
+    write(Store(store).view(), path)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,9 @@ from sweeper.analysis.matrix import TransferMatrix
 
 SEEDS = (0, 1, 2)
 
+MARKUP = "<script>document.title = 'caught'</script><b>bold</b>"
+"""A name, or a description, that a page must show as it is."""
+
 
 def column(target: str, *languages: str, group: str | None = None, **changes: Any) -> Column:
     said: dict[str, Any] = {

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import csv
-import gzip
 import io
-import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -17,6 +14,7 @@ from typing import Any
 import pytest
 from analysis.world import World, study
 
+from report.matrices import MARKUP
 from sweeper import Store
 from sweeper.analysis.averaging import transfer
 from sweeper.analysis.kept import Answers
@@ -40,29 +38,6 @@ def browser() -> Iterator[Any]:
         opened = started.chromium.launch(executable_path=CHROMIUM, args=quiet)
         yield opened
         opened.close()
-
-
-LEFT, FAILED = (
-    ("score/supersense>tagging/seed=2", "score/more>demo_retrieval"),
-    "train/more/seed=1",
-)
-MARKUP = "<script>document.title = 'caught'</script><b>bold</b>"
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep that is not complete: two cells lack scores, one training failed."""
-    folder = tmp_path_factory.mktemp("page") / "store"
-    made = World(folder, study(description=MARKUP))
-    made.run(leave=lambda key: key.startswith(LEFT), fail={FAILED})
-    return folder
-
-
-@pytest.fixture(scope="module")
-def page_file(store: Path) -> Path:
-    path = store.parent / "report.html"
-    write(Store(store).view(), path)
-    return path
 
 
 @pytest.fixture
@@ -96,6 +71,13 @@ def table_of(page: Any) -> dict[tuple[str, str], str]:
     }
 
 
+def head(row: dict[str, str]) -> str:
+    """What stands above a column of the page: a trained language in brackets."""
+    if not row["language"]:
+        return row["target"]
+    return row["language"] if row["zero_shot"] == "True" else f"({row['language']})"
+
+
 @needs_browser
 @pytest.mark.parametrize("value", ["score", "gain"])
 def test_the_matrix_is_that_of_the_export_cell_for_cell(
@@ -111,7 +93,7 @@ def test_the_matrix_is_that_of_the_export_cell_for_cell(
             if target:
                 page.select_option("#target", target)
             wanted = {
-                (row["intermediate"], row["language"] or row["target"]): row["value"]
+                (row["intermediate"], head(row)): row["value"]
                 for row in rows
                 if target in ("", row["target"])
             }
@@ -130,12 +112,13 @@ def test_the_matrix_is_that_of_the_export_cell_for_cell(
 @needs_browser
 def test_what_lacks_is_marked_and_told(page: Any) -> None:
     said = page.inner_text("header")
-    assert "Incomplete" in said and "1 failed" in said and "cell" in said
+    assert "Incomplete: 42 of 50 jobs done; 3 of 6 cells incomplete: 1 blocked, 2 partial" in said
+    assert "1 job failed" in said
     page.select_option("#value", "score")
     marks = page.locator("#matrix-figure .annotation text.annotation-text").all_text_contents()
     texts = page.locator("#matrix-table td").all_text_contents()
     assert marks and marks == [text for text in texts if not text[0].isdigit()]
-    assert FAILED in page.inner_text("#failures")
+    assert "train/more/seed=1" in page.inner_text("#failures")
     assert "(2/3)" in " ".join(texts)
 
 
@@ -178,6 +161,42 @@ def test_it_is_used_by_keyboard(page: Any) -> None:
     assert page.evaluate("document.activeElement.value") == "language"
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "target"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "matrix-figure"
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#cell").startswith("none on tagging qaa\nscore: 91.0 ± 0.6 percent")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#cell").splitlines() == [
+        "supersense on tagging qab",
+        "score: 61.5 ± 1.5 percent (f1)",
+        "state: partial; seeds: 0 1 (of 3)",
+        "examples: 100; languages: qab",
+        "chosen, seed 0: learning_rate 0.003, epoch 3",
+        "chosen, seed 1: learning_rate 0.003, epoch 3",
+    ]
+
+
+@needs_browser
+def test_a_cell_is_told_to_the_pointer_and_kept_by_a_click(page: Any) -> None:
+    page.locator("#matrix-figure").scroll_into_view_if_needed()
+    map_ = page.locator("#matrix-figure .nsewdrag").bounding_box()
+    x, y = map_["x"] + 0.75 * map_["width"], map_["y"] + 0.25 * map_["height"]
+    page.mouse.move(x - 3, y)
+    page.mouse.move(x, y)
+    hover = page.wait_for_selector("#matrix-figure .hoverlayer .hovertext")
+    lines = ["supersense on demo_retrieval", "gain over none: +7.0 ± 0.6 points (accuracy)"]
+    told = " ".join(hover.text_content().split())
+    assert "".join(lines).replace(" ", "") in told.replace(" ", "")
+    page.mouse.click(x, y)
+    kept = page.inner_text("#cell").splitlines()
+    assert kept[:2] == lines
+    assert kept[2] == "95 % interval: 4.52 to 9.48, over seeds"
+    page.mouse.click(x, map_["y"] + 0.75 * map_["height"])
+    assert page.inner_text("#cell").splitlines()[:2] == [
+        "more on demo_retrieval",
+        "gain over none: blocked (accuracy)",
+    ]
 
 
 @needs_browser
@@ -214,51 +233,63 @@ def test_every_figure_is_drawn_on_a_phone_and_in_the_dark(
     page.close()
 
 
-# ---- without a browser ------------------------------------------------------------------------
+@needs_browser
+def test_a_finger_that_begins_on_a_figure_scrolls_the_page(browser: Any, page_file: Path) -> None:
+    phone = browser.new_context(
+        viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True
+    )
+    page = phone.new_page()
+    page.goto(page_file.as_uri())
+    page.locator("#languages-figure").evaluate("one => one.scrollIntoView({block: 'center'})")
+    page.wait_for_selector("#languages-figure .nsewdrag")
+    place = page.locator("#languages-figure .nsewdrag").bounding_box()
+    x, y, before = place["x"] + 80, place["y"] + 150, page.evaluate("scrollY")
+    finger = phone.new_cdp_session(page)
+
+    def touch(what: str, *points: dict[str, float]) -> None:
+        finger.send("Input.dispatchTouchEvent", {"type": what, "touchPoints": list(points)})
+
+    touch("touchStart", {"x": x, "y": y})
+    for step in range(1, 9):
+        touch("touchMove", {"x": x, "y": y - 15 * step})
+    touch("touchEnd")
+    page.wait_for_function(f"scrollY > {before + 20}")
+    phone.close()
 
 
-def part(text: str, name: str) -> Any:
-    """The JSON in one script element of the page."""
-    found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', text, re.S)
-    assert found
-    return json.loads(found[1])
+@needs_browser
+def test_a_study_of_which_nothing_is_done_yet(browser: Any, tmp_path: Path) -> None:
+    World(tmp_path / "store", study()).run(leave=lambda key: True)
+    write(Store(tmp_path / "store").view(), tmp_path / "page.html")
+    page = browser.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    marks = page.locator("#matrix-figure .annotation")
+    assert marks.all_text_contents() == ["not run"] * 4
+    boxes = [marks.nth(number).bounding_box() for number in range(4)]
+    assert len({(round(box["x"]), round(box["y"])) for box in boxes}) == 4
+    names = page.locator("#matrix-figure .ytick text").all_text_contents()
+    assert names == ["supersense", "more"]
+    for name in ("languages", "curves", "timeline", "cost"):
+        page.locator(f"#{name}-figure").evaluate("one => one.parentElement.scrollIntoView()")
+        page.wait_for_selector(f"#{name}-none")
+        assert not page.locator(f"#{name}-figure").is_visible()
+    assert not page.locator("#curves-choice").is_visible()
+    page.close()
 
 
-def test_nothing_of_it_comes_from_elsewhere(page_file: Path) -> None:
-    text = page_file.read_text()
-    assert not re.search(r"<(script|link|img)[^>]+(src|href)=.(https?:)?//", text)
-    assert MARKUP not in text, "names are escaped, in the data too"
-
-
-def test_the_scores_are_in_the_downloads(page_file: Path, store: Path) -> None:
-    packed = part(page_file.read_text(), "file-data")["scores.csv"]
-    rows = list(csv.DictReader(io.StringIO(gzip.decompress(base64.b64decode(packed)).decode())))
-    wanted = Store(store).scores()
-    assert [float(row["value"]) for row in rows] == wanted["value"].tolist()
-    assert [row["language"] for row in rows] == wanted["language"].tolist()
-
-
-def test_figures_of_the_sweep(page_file: Path) -> None:
-    drawn = part(page_file.read_text(), "data")
-    (sankey,) = drawn["flow"][""]["data"]
-    names = sankey["node"]["label"]
-    links = {
-        (names[a], names[b])
-        for a, b in zip(sankey["link"]["source"], sankey["link"]["target"], strict=True)
-    }
-    assert ("base model", "train supersense") in links
-    assert ("train supersense", "search tagging") in links
-    assert ("search tagging", "score tagging") in links
-    assert ("train supersense", "score demo_retrieval") in links
-    by_kind = {trace["name"]: len(trace["x"]) for trace in drawn["timeline"][""]["data"]}
-    assert by_kind["tune"] and by_kind["failed"] == 1
-    lines = [t for t in drawn["curves"]["tagging"]["data"] if t["mode"] == "lines"]
-    assert lines[0]["x"] == [1e-3, 3e-3]
-
-
-def test_a_page_of_a_running_sweep_reads_itself_again(store: Path, tmp_path: Path) -> None:
-    write(Store(store).view(), tmp_path / "live.html", live=True)
-    assert '<meta http-equiv="refresh"' in (tmp_path / "live.html").read_text()
-    write(Store(store).view(), tmp_path / "live.html")
-    assert '<meta http-equiv="refresh"' not in (tmp_path / "live.html").read_text()
-    assert [path.name for path in tmp_path.iterdir()] == ["live.html"]
+@needs_browser
+def test_a_page_that_reads_itself_again_keeps_what_was_chosen(
+    browser: Any, store: Path, tmp_path: Path
+) -> None:
+    write(Store(store).view(), tmp_path / "live.html", refresh=600.0)
+    page = browser.new_page()
+    page.goto((tmp_path / "live.html").as_uri())
+    page.select_option("#value", "score")
+    page.select_option("#languages-choice", "demo_retrieval")
+    page.evaluate("scrollTo(0, 700)")
+    page.reload()
+    page.wait_for_function("scrollY === 700")
+    assert page.input_value("#value") == "score"
+    assert page.inner_text("#heading").startswith("Zero-shot scores")
+    assert page.input_value("#languages-choice") == "demo_retrieval"
+    page.close()

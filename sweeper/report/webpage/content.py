@@ -6,20 +6,24 @@ import base64
 import gzip
 import json
 import time
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from sweeper.analysis.averaging import VALUES, transfer
+from sweeper.analysis.averaging import VALUES
+from sweeper.analysis.cell import NO_DATA
 from sweeper.analysis.columns import AXES
 from sweeper.analysis.kept import Answers
 from sweeper.analysis.matrix import TransferMatrix
 from sweeper.analysis.view import View
 from sweeper.progress import DONE
-from sweeper.report.cells import notes, title
+from sweeper.report.cells import BRACKETS, bold, notes, title
 from sweeper.report.export import export, for_people
 from sweeper.report.webpage import figures, sweeps
 from sweeper.report.webpage.heatmap import heat_map
+from sweeper.report.webpage.summary import certainty, findings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,18 +43,15 @@ class Content:
 
     Args:
         view: The study.
-        quick: Leave out intervals and tests, for which all examples are read.
     """
 
-    def __init__(self, view: View, *, quick: bool = False) -> None:
+    def __init__(self, view: View) -> None:
         self.view = view
         self.trials = view.trials()
+        self._rows: list[dict[str, Any]] = self.trials.to_dict("records")  # type: ignore[assignment]
+        self._line = sweeps.timeline(self._rows, view.plan)
         kept = Answers(view.files, view.plan.study.name, view)
-        self.matrices = {
-            (v, by): transfer(view, v, by, draws=0) if quick else kept.matrix(v, by)
-            for v in VALUES
-            for by in AXES
-        }
+        self.matrices = {(value, by): kept.matrix(value, by) for value in VALUES for by in AXES}
 
     # -- text ----------------------------------------------------------------------------------
 
@@ -58,18 +59,20 @@ class Content:
         """What the page says in words."""
         plan, progress = self.view.plan, self.view.progress
         matrix = self.matrices["score", "task"]
-        states: dict[str, int] = {}
-        for cell in matrix.cells.values():
-            states[cell.state] = states.get(cell.state, 0) + 1
+        states = Counter(cell.state for cell in matrix.cells.values())
         return {
             "study": plan.study.name,
             "description": plan.study.description or "",
             "made": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
             "done": len(progress.done),
             "jobs": len(plan.jobs),
-            "complete": matrix.complete and not progress.left,
-            "states": {state: count for state, count in sorted(states.items()) if state != DONE},
-            "notes": {value: notes(self.matrices[value, "task"]) for value in VALUES},
+            "complete": not progress.left and not progress.failures,
+            "cells": len(matrix.cells),
+            "states": {s: n for s, n in sorted(states.items()) if s not in (DONE, NO_DATA)},
+            "findings": findings(self.matrices["gain", "task"]),
+            "certainty": certainty(self.matrices["gain", "task"]),
+            "brackets": BRACKETS,
+            "chain": self._line.chain,
             "failures": [
                 {"job": job, "why": why} for job, why in sorted(progress.failures.items())
             ],
@@ -84,7 +87,7 @@ class Content:
         devices = sorted(set(self.trials["device"].dropna()))
         versions = [json.loads(one) for one in sorted(set(self.trials["versions"].dropna()))]
         return [
-            ("base encoder", json.dumps(base["ref"], sort_keys=True) if base else "of this study"),
+            ("base encoder", _words(base["ref"]) if base else "made from scratch by this study"),
             ("seeds", ", ".join(map(str, self.view.plan.study.seeds))),
             ("devices", ", ".join(devices) or "none yet"),
             *(("libraries", ", ".join(f"{k} {v}" for k, v in one.items())) for one in versions),
@@ -98,19 +101,21 @@ class Content:
         """Figure -> choice -> what Plotly draws."""
         plan = self.view.plan
         look = figures.styles(plan.rows)
-        trials: list[dict[str, Any]] = self.trials.to_dict("records")  # type: ignore[assignment]
-        line, note = sweeps.timeline(trials, plan)
-        bars, spent = sweeps.cost(trials, plan.rows)
+        bars, spent = sweeps.cost(self._rows, plan.rows)
         scores = self.matrices["score", "language"]
         return {
             "axes": [[by, _AXES[by]] for by in AXES],
             "matrix": self._heat_maps(),
+            "notes": {
+                f"{value}|{by}": [*notes(matrix), *bold(matrix)]
+                for (value, by), matrix in self.matrices.items()
+            },
             "languages": {t: figures.languages(_only(scores, t), look) for t in plan.columns},
             "curves": self._curves(look),
             "flow": {"": sweeps.flow(plan, self.view.progress)},
-            "timeline": {"": line},
+            "timeline": {"": self._line.figure},
             "cost": {"": bars},
-            "said": {"timeline": note, "cost": spent},
+            "said": {"timeline": self._line.said, "cost": spent},
         }
 
     def _heat_maps(self) -> dict[str, Any]:
@@ -118,17 +123,18 @@ class Content:
         chosen = self._chosen()
         found = {}
         for (value, by), matrix in self.matrices.items():
-            if not any(column.group is not None for column in matrix.columns):
-                found[f"{value}|{by}"] = heat_map(matrix, chosen)
-                continue
-            for target in self.view.plan.columns:
-                mine = _only(matrix, target)
-                if mine.columns:
-                    found[f"{value}|{by}|{target}"] = heat_map(mine, chosen)
-        return {
-            name: {**figure, "title": title(self.matrices[name.split("|")[0], name.split("|")[1]])}
-            for name, figure in found.items()
-        }
+            if not matrix.rows:
+                continue  # gains of a study that has the control alone
+            if all(column.group is None for column in matrix.columns):
+                parts = {f"{value}|{by}": matrix}
+            else:
+                targets = dict.fromkeys(column.target for column in matrix.columns)
+                parts = {f"{value}|{by}|{one}": _only(matrix, one) for one in targets}
+            for name, part in parts.items():
+                trained = any(c.group is not None and not c.zero_shot for c in part.columns)
+                said = f"{title(part)}.{f' {BRACKETS}' if trained else ''}"
+                found[name] = {**heat_map(part, chosen), "title": said}
+        return found
 
     def _chosen(self) -> dict[tuple[str, str], list[str]]:
         """(row, target) -> what each seed's search chose."""
@@ -155,7 +161,8 @@ class Content:
         for search in self.view.plan.searches.values():
             split = search.selections[0]
             for job, best in addressing.ranking(search, split):
-                metrics[search.training_task] = f"{best['metric']} on {split}"
+                unit = "nats" if best["metric"] == "loss" else "percent"
+                metrics[search.training_task] = f"{best['metric']} on {split} ({unit})"
                 points.setdefault(search.training_task, []).append(
                     {
                         "row": search.intermediate,
@@ -179,6 +186,11 @@ class Content:
             name: base64.b64encode(gzip.compress(export(one, "csv"), mtime=0)).decode()
             for name, one in made.items()
         }
+
+
+def _words(ref: Mapping[str, Any]) -> str:
+    """A reference to a model or a file, by name."""
+    return ", ".join(f"{name} {value}" for name, value in sorted(ref.items()))
 
 
 def _only(matrix: TransferMatrix, target: str) -> TransferMatrix:

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import html
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from sweeper.analysis.cell import MatrixCell
+from sweeper.analysis.cell import Column, MatrixCell
 from sweeper.analysis.matrix import TransferMatrix
+from sweeper.languages import LANGUAGES
+from sweeper.report.cells import head, shown
 from sweeper.study import CONTROL
 
 Figure: TypeAlias = dict[str, Any]
 
-# Okabe and Ito's colours, which colour-blind people tell apart; the control is grey.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A800")
-_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "hexagon")
+# After Okabe and Ito, whom colour-blind people tell apart; a little darker or lighter where that
+# lacks the contrast of 3 to 1 against the page, light or dark (WCAG 2, 1.4.11).
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#B5679A", "#B07D00", "#7B5CC4", "#8C564B")
+_SYMBOLS = (
+    *("circle", "square", "diamond", "triangle-up", "x", "cross", "star"),
+    *("triangle-down", "bowtie", "hourglass", "pentagon"),
+)
 _CONTROL = "#888888"
 
 MOST_TICKS = 8
@@ -45,7 +52,7 @@ def styles(rows: Sequence[str]) -> dict[str, dict[str, Any]]:
     for place, row in enumerate(others):
         found[row] = {
             "color": _COLOURS[place % len(_COLOURS)],
-            "symbol": _SYMBOLS[place // len(_COLOURS) % len(_SYMBOLS)],
+            "symbol": _SYMBOLS[place % len(_SYMBOLS)],
             "size": 8,
         }
     return found
@@ -54,23 +61,36 @@ def styles(rows: Sequence[str]) -> dict[str, dict[str, Any]]:
 # ---- scores per language ----------------------------------------------------------------------
 
 
-def languages(matrix: TransferMatrix, look: Mapping[str, dict[str, Any]]) -> Figure:
-    """The scores of one target's languages, a mark per row, hardest for the control first."""
+def languages(matrix: TransferMatrix, look: Mapping[str, dict[str, Any]]) -> Figure | None:
+    """The scores of one target's languages, a mark per row, hardest for the control first.
+
+    None where there is no score yet.
+    """
     columns = sorted(matrix.columns, key=lambda c: _height(matrix.cells.get((CONTROL, c.name))))
+    span = _range(matrix)
+    if span is None:
+        return None
     traces = []
     for row in matrix.rows:
         cells = [matrix.cell(row, column) for column in columns]
-        errors = [cell.standard_error for cell in cells]
         traces.append(
             {
                 "type": "scatter",
                 "mode": "markers",
                 "name": plain(row),
-                "x": [plain(column.group) for column in columns],
+                "x": [plain(head(column)) for column in columns],
                 "y": [cell.value for cell in cells],
-                "error_y": {"type": "data", "array": errors, "thickness": 1, "width": 2},
+                "error_y": {
+                    "type": "data",
+                    "array": [cell.standard_error for cell in cells],
+                    "thickness": 1,
+                    "width": 2,
+                },
                 "marker": look[row],
-                "hovertemplate": "%{x}: %{y:.1f}<extra>" + plain(row) + "</extra>",
+                "customdata": [
+                    f"{plain(_named(column))}: {_said(matrix, row, column)}" for column in columns
+                ],
+                "hovertemplate": "%{customdata}<extra>" + plain(row) + "</extra>",
             }
         )
     first = columns[0]
@@ -80,15 +100,26 @@ def languages(matrix: TransferMatrix, look: Mapping[str, dict[str, Any]]) -> Fig
             "height": 380,
             "scattermode": "group",
             "scattergap": 0.4,
-            "minwidth": 200 + (10 + 7 * len(matrix.rows)) * len(columns),
-            "xaxis": {"type": "category", "title": {"text": "language"}},
+            "minwidth": 90 + (10 + 7 * len(matrix.rows)) * len(columns),
+            "xaxis": {"type": "category", "title": {"text": "language"}, "tickangle": 0},
             # In groups Plotly would begin the axis at zero.
-            "yaxis": {
-                "title": {"text": plain(f"{first.metric} ({first.unit})")},
-                "range": _range(matrix),
-            },
+            "yaxis": {"title": {"text": plain(f"{first.metric} ({first.unit})")}, "range": span},
         },
     }
+
+
+def _named(column: Column) -> str:
+    """A language's code, and its name where the table of languages has it."""
+    code = str(column.group)
+    return f"{code} ({LANGUAGES[code].name.replace('_', ' ')})" if code in LANGUAGES else code
+
+
+def _said(matrix: TransferMatrix, row: str, column: Column) -> str:
+    cell, found = matrix.cell(row, column), shown(matrix, row, column)
+    if not found.value:
+        return plain(cell.state)
+    error = f" ± {found.error}" if found.error else ""
+    return f"{found.value}{error}, seeds {' '.join(map(str, cell.seeds))}"
 
 
 def _range(matrix: TransferMatrix) -> list[float] | None:
@@ -113,7 +144,7 @@ def _height(cell: MatrixCell | None) -> float:
 
 
 def curves(
-    points: Iterable[Mapping[str, Any]], metric: str, look: Mapping[str, dict[str, Any]]
+    points: Iterable[Mapping[str, Any]], measured: str, look: Mapping[str, dict[str, Any]]
 ) -> Figure:
     """Dev scores over learning rates of one training task: a mark per trial, means joined.
 
@@ -124,20 +155,18 @@ def curves(
         by_row.setdefault(point["row"], []).append(point)
     traces: list[dict[str, Any]] = []
     all_rates = sorted({point["rate"] for found in by_row.values() for point in found})
-    ticks = (
-        all_rates if len(all_rates) <= MOST_TICKS else all_rates[:: len(all_rates) // MOST_TICKS]
-    )
+    ticks = all_rates[:: math.ceil(len(all_rates) / MOST_TICKS)]
     for row, found in by_row.items():
         rates = sorted({point["rate"] for point in found})
         of_rate = [[p["value"] for p in found if p["rate"] == rate] for rate in rates]
-        name, colour = plain(row), look[row]["color"]
+        name, marker = plain(row), look[row]
         traces += [
             {
                 "type": "scatter",
                 "mode": "lines",
                 "x": rates,
-                "y": [sum(v) / len(v) for v in of_rate],
-                "line": {"color": colour},
+                "y": [statistics.fmean(values) for values in of_rate],
+                "line": {"color": marker["color"]},
                 "legendgroup": name,
                 "showlegend": False,
                 "hoverinfo": "skip",
@@ -149,7 +178,7 @@ def curves(
                 "legendgroup": name,
                 "x": [p["rate"] for p in found],
                 "y": [p["value"] for p in found],
-                "marker": {"color": colour, "size": 7},
+                "marker": marker,
                 "customdata": [f"seed {p['seed']}, epoch {p['epoch']}" for p in found],
                 "hovertemplate": "%{x:.1e}: %{y:.2f}<br>%{customdata}<extra>" + name + "</extra>",
             },
@@ -158,12 +187,13 @@ def curves(
         "data": traces,
         "layout": {
             "height": 380,
+            "minwidth": 90 + 48 * len(ticks),
             "xaxis": {
                 "type": "log",
                 "title": {"text": "learning rate"},
                 "tickvals": ticks,
                 "ticktext": [f"{rate:g}" for rate in ticks],
             },
-            "yaxis": {"title": {"text": plain(metric)}},
+            "yaxis": {"title": {"text": plain(measured)}},
         },
     }

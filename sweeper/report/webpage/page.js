@@ -1,78 +1,132 @@
 "use strict";
 // What Python drew is shown by Plotly; here stand the choices, the page's colours and the downloads.
-const drawn = JSON.parse(document.getElementById("data").textContent);
-const files = JSON.parse(document.getElementById("file-data").textContent);
 const at = (id) => document.getElementById(id);
+const drawn = JSON.parse(at("data").textContent);
+const files = JSON.parse(at("file-data").textContent);
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const touch = window.matchMedia("(hover: none)").matches;
 const shown = new Map(); // figure -> what is drawn in it now
 
+// A finger that moves over a figure scrolls the page; a mouse may zoom where there is something to zoom into.
 function themed(figure, width) {
   const css = getComputedStyle(document.documentElement);
-  const [ink, line] = ["--ink", "--line"].map((name) => css.getPropertyValue(name).trim());
-  const { minwidth, ...given } = figure.layout;
-  const axis = { gridcolor: line, zerolinecolor: line, linecolor: line, automargin: true };
+  const colour = (name) => css.getPropertyValue(name).trim();
+  const { minwidth, legend, ...given } = figure.layout;
+  const [ink, line] = [colour("--ink"), colour("--line")];
+  const axis = { gridcolor: line, zerolinecolor: line, linecolor: line, automargin: true, fixedrange: true };
+  const still = touch ? { fixedrange: true } : {};
   return {
+    margin: { l: 60, r: 20, t: 40, b: 40 },
     ...given,
+    dragmode: (!touch && given.dragmode) || false,
     width: Math.max(width, minwidth || 0),
     font: { color: ink, family: "system-ui, sans-serif", size: 13 },
     paper_bgcolor: "rgba(0,0,0,0)",
-    plot_bgcolor: "rgba(0,0,0,0)",
-    margin: { l: 60, r: 20, t: 40, b: 40 },
-    legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
+    plot_bgcolor: given.plot_bgcolor ? colour(given.plot_bgcolor) : "rgba(0,0,0,0)",
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", ...legend },
     hoverlabel: { align: "left" },
-    xaxis: { ...axis, ...given.xaxis },
+    xaxis: { ...axis, ...given.xaxis, ...still },
     yaxis: { ...axis, ...given.yaxis },
-    annotations: (given.annotations || []).map((one) => ({ ...one, font: { ...one.font, color: ink } })),
+    annotations: (figure.annotations || []).map((one) => ({ ...one, font: { color: ink, size: 12 } })),
   };
 }
 
 function draw(name, figure) {
-  const box = at(name + "-figure");
+  const [box, none] = [at(name + "-figure"), at(name + "-none")];
   shown.set(name, figure);
   box.hidden = !figure;
+  if (none) none.hidden = Boolean(figure);
   if (!figure) return;
-  const layout = themed(figure, box.clientWidth);
-  Plotly.react(box, figure.data, layout, { displayModeBar: false });
+  Plotly.react(box, figure.data, themed(figure, box.clientWidth), { displayModeBar: false });
 }
 
 function options(select, choices) {
   for (const [value, text] of choices) select.add(new Option(text, value));
 }
 
-// A figure is drawn when it comes near the screen: the page is there at once.
-const seen = new IntersectionObserver((entries) => {
-  for (const entry of entries.filter((one) => one.isIntersecting)) {
-    seen.unobserve(entry.target);
-    later.get(entry.target)();
-  }
-}, { rootMargin: "400px" });
-const later = new Map();
-function whenNear(name, make) {
-  const box = at(name + "-figure");
-  later.set(box, make);
-  seen.observe(box);
+if (!drawn.matrix["gain|task"]) at("value").querySelector("[value=gain]").remove(); // the control alone
+options(at("by"), drawn.axes);
+for (const [select, several] of [["target", "languages"], ["languages-choice", "languages"], ["curves-choice", "curves"]])
+  options(at(select), Object.keys(drawn[several]).map((name) => [name, name]));
+
+// ---- a page that reads itself again: what was chosen, and the place on the page, stay -------------
+
+if (document.querySelector("meta[http-equiv=refresh]")) {
+  const [name, selects] = ["sweeper " + location.pathname, [...document.querySelectorAll("select")]];
+  const before = JSON.parse(sessionStorage.getItem(name));
+  for (const one of before ? selects : [])
+    if ([...one.options].some((option) => option.value === before.chosen[one.id])) one.value = before.chosen[one.id];
+  if (before) window.addEventListener("load", () => window.scrollTo(0, before.place));
+  window.addEventListener("pagehide", () => {
+    const chosen = Object.fromEntries(selects.map((one) => [one.id, one.value]));
+    sessionStorage.setItem(name, JSON.stringify({ chosen, place: window.scrollY }));
+  });
 }
 
 // ---- the matrix --------------------------------------------------------------------------------
 
-const targets = Object.keys(drawn.languages);
-options(at("by"), drawn.axes);
-options(at("target"), targets.map((name) => [name, name]));
+const hint = at("cell").textContent;
+let place = null; // row and column of the cell that was clicked, or that the arrow keys are at
 
 function matrix() {
   const [value, by, target] = ["value", "by", "target"].map((id) => at(id).value);
   const whole = drawn.matrix[`${value}|${by}`];
-  at("target-label").hidden = Boolean(whole);
   const figure = whole || drawn.matrix[`${value}|${by}|${target}`];
-  for (const one of ["gain", "score"]) at("notes-" + one).hidden = one !== value;
-  at("heading").textContent = figure ? figure.title + "." : "Nothing of this target is zero-shot.";
-  draw("matrix", figure);
+  at("target-label").hidden = Boolean(whole);
+  at("colours").hidden = value !== "gain";
+  at("notes").replaceChildren(...drawn.notes[`${value}|${by}`].map((note) => {
+    const made = document.createElement("li");
+    made.textContent = note;
+    return made;
+  }));
+  at("heading").textContent = figure ? figure.title : "Nothing of this target is zero-shot.";
+  at("cell").textContent = hint;
+  place = null;
+  draw("matrix", figure && pointed(figure));
   table(figure);
 }
 
+// With what the box beside the pointer says, and what stands where there is no value.
+function pointed(figure) {
+  const box = (i, j) => escaped(figure.told[i][j]).replaceAll("\n", "<br>");
+  const annotations = [];
+  const data = figure.data.map((trace) => {
+    const customdata = trace.z.map((_, i) => trace.columns.map((j) => box(i, j)));
+    return { ...trace, customdata, ...(touch ? { hovertemplate: "", hoverinfo: "none" } : {}) };
+  });
+  for (const { columns, x, y, z } of figure.data)
+    z.forEach((values, i) => columns.forEach((j, k) => {
+      if (values[k] !== null) return;
+      const text = escaped(figure.texts[i][j]);
+      annotations.push({ x: x[k], y: y[i], text, showarrow: false, hovertext: touch ? "" : box(i, j), captureevents: true, cell: [i, j] });
+    }));
+  return { ...figure, data, annotations };
+}
+
+// Plotly reads some HTML in labels.
+function escaped(text) {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+function tell(i, j) {
+  place = [i, j];
+  at("cell").textContent = shown.get("matrix").told[i][j];
+  const line = { width: 3, color: getComputedStyle(document.documentElement).getPropertyValue("--link").trim() };
+  Plotly.relayout(at("matrix-figure"), { shapes: [{ x0: j - 0.5, x1: j + 0.5, y0: i - 0.5, y1: i + 0.5, line }] });
+}
+
+const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+at("matrix-figure").addEventListener("keydown", (event) => {
+  const [step, figure] = [steps[event.key], shown.get("matrix")];
+  if (!step || !figure) return;
+  event.preventDefault();
+  const most = [figure.rows.length - 1, figure.columns.length - 1];
+  tell(...(place ? [0, 1].map((k) => Math.min(Math.max(place[k] + step[k], 0), most[k])) : [0, 0]));
+  at("cell").scrollIntoView({ block: "nearest" });
+});
+
 function table(figure) {
   if (!figure) return at("matrix-table").replaceChildren();
-  const trace = figure.data[0];
   const made = document.createElement("table");
   const head = made.createTHead().insertRow();
   for (const name of ["", ...figure.columns]) cell(head, "th", name).scope = "col";
@@ -83,7 +137,7 @@ function table(figure) {
     figure.columns.forEach((_, j) => {
       const one = cell(row, "td", figure.texts[i][j]);
       one.className = "number";
-      one.dataset.value = trace.z[i][j] === null ? "" : String(trace.z[i][j]);
+      one.dataset.value = figure.values[i][j] ?? "";
     });
   });
   at("matrix-table").replaceChildren(made);
@@ -98,18 +152,31 @@ function cell(row, tag, text) {
 
 for (const id of ["value", "by", "target"]) at(id).addEventListener("change", matrix);
 matrix();
+at("matrix-figure").on("plotly_click", ({ points: [one] }) => tell(one.pointIndex[0], one.data.columns[one.pointIndex[1]]));
+at("matrix-figure").on("plotly_clickannotation", ({ annotation }) => tell(...annotation.cell));
 
 // ---- the other figures -------------------------------------------------------------------------
 
+// A figure is drawn when it comes near the screen: the page is there at once.
+const later = new Map();
+const seen = new IntersectionObserver((entries) => {
+  for (const { target } of entries.filter((one) => one.isIntersecting)) {
+    seen.unobserve(target);
+    later.get(target)();
+  }
+}, { rootMargin: "400px" });
+function whenNear(name, make) {
+  later.set(at(name + "-figure"), make);
+  seen.observe(at(name + "-figure"));
+}
+
 for (const name of ["languages", "curves"]) {
   const select = at(name + "-choice");
-  options(select, Object.keys(drawn[name]).map((choice) => [choice, choice]));
   const show = () => draw(name, drawn[name][select.value]);
   select.addEventListener("change", show);
   whenNear(name, show);
 }
-at("curves-none").hidden = Object.keys(drawn.curves).length > 0;
-at("curves-choice").closest("form").hidden = !at("curves-none").hidden;
+at("curves-choice").closest("form").hidden = !Object.keys(drawn.curves).length;
 for (const name of ["flow", "timeline", "cost"]) whenNear(name, () => draw(name, drawn[name][""]));
 for (const [name, text] of Object.entries(drawn.said)) at(name + "-said").textContent = text;
 
