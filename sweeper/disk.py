@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from sweeper.errors import EngineError
 from sweeper.graph import Plan
 from sweeper.progress import Progress
+from sweeper.scope import needed
 from sweeper.store.files import folder_of
 
 _AT_WORK = 8
 
 
-def checkpoints_needed(planned: Plan, progress: Progress | None = None) -> int | None:
+def yet_to_do(
+    planned: Plan, progress: Progress | None = None, ends: Sequence[str] | None = None
+) -> set[str]:
+    """The jobs that are yet to be done; without a ``progress``, all that ``ends`` need."""
+    if progress is not None:  # what failed is tried again
+        return {*progress.left, *progress.failures, *progress.blocked()}
+    return set(planned.jobs) if ends is None else needed(planned, ends)
+
+
+def checkpoints_needed(
+    planned: Plan, progress: Progress | None = None, ends: Sequence[str] | None = None
+) -> int | None:
     """Bytes that checkpoints yet to be made take; None if the size of one is not known.
 
     They are the stages, a winner per search, and the trials of the searches at work: of eight of
     them, since their scores, which let the losers go, are handed out first. Resume points are
-    not counted. Without a ``progress`` everything is yet to be made.
+    not counted. ``progress`` and ``ends`` are those of `yet_to_do`.
     """
     if planned.checkpoint_bytes is None:
         return None
-    left = set(planned.jobs)
-    if progress is not None:  # what failed is tried again
-        left = {*progress.left, *progress.failures, *progress.blocked()}
+    left = yet_to_do(planned, progress, ends)
     stages = sum(job.kind == "train" and job.key in left for job in planned.jobs.values())
     searches = [s for s in planned.searches.values() if not left.isdisjoint(s.trials)]
     largest = max((len(search.trials) for search in searches), default=0)
@@ -38,19 +49,25 @@ def free_bytes(store: str | Path) -> int | None:
     return None if folder is None else shutil.disk_usage(_existing(folder)).free
 
 
-def check_disk(planned: Plan, store: str | Path, progress: Progress | None = None) -> None:
+def check_disk(
+    planned: Plan,
+    store: str | Path,
+    progress: Progress | None = None,
+    ends: Sequence[str] | None = None,
+) -> None:
     """Refuse a plan whose checkpoints cannot fit on the store's disk, if it has one.
 
     Raises:
         EngineError: with the bytes needed and free.
     """
-    needed = checkpoints_needed(planned, progress)
+    room = checkpoints_needed(planned, progress, ends)
     free = free_bytes(store)
-    if needed is not None and free is not None and needed > free:
+    if room is not None and free is not None and room > free:
         raise EngineError(
-            f"The checkpoints of {planned.study.name} need {size(needed)}, and the disk of "
-            f"{store} has {size(free)} free. Free some space, give a store on "
-            "another disk, or take seeds, rows or targets out of the study."
+            f"The checkpoints of {planned.study.name} need {size(room)}, and the disk of "
+            f"{store} has {size(free)} free. Free some space, name the store that it will have "
+            "(`--store`: on another disk, or in a bucket), or take seeds, rows or targets out of "
+            "the study."
         )
 
 

@@ -12,13 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sweeper.disk import checkpoints_needed
+from sweeper.disk import checkpoints_needed, yet_to_do
 from sweeper.errors import StudyError
 from sweeper.graph import Job, Plan
 from sweeper.prices import CPU, Device, Prices
 from sweeper.progress import Progress
 from sweeper.scheduling import DATA, TRAINING, list_schedule, longest_chain, on_cores, on_gpus
-from sweeper.scope import needed
 from sweeper.sizes import Encoder, encoder
 from sweeper.workload import Seconds, seconds, work_of
 
@@ -36,6 +35,8 @@ SMALL = 20_000_000
 """Parameters below which a study is one for a CPU, unless something else is known."""
 USUAL = "a100-80gb"
 """The device that is taken else."""
+SETTINGS = ("batch", "epochs", "steps", "max_length", "examples", "frozen_layers")
+"""Of two trainings that differ in one of these, time or memory differ by more than a little."""
 _RESUME = 3
 """A resume point has the weights and two moments of each."""
 
@@ -85,7 +86,7 @@ def likeness(planned: Plan, job: Job) -> tuple[Any, ...]:
         same, kind = (job.target, said["length"], *said["units"]), planned.cards[job.target].kind
     else:
         settings = said["training"]
-        held = [settings[k] for k in ("batch", "epochs", "steps", "max_length", "examples")]
+        held = [settings[k] for k in SETTINGS]
         same = (tuple(said["tasks"]), *held, tuple(said.get("selections", ())))
         kind = planned.cards[said["tasks"][0]].kind
     computing = "prepare" if job.kind == "prepare" else "device"
@@ -174,7 +175,7 @@ def estimate(
     if found is None:
         return None
     measured = Measured(own)
-    left = _left(planned, progress, ends)
+    left = yet_to_do(planned, progress, ends)
     taken = {
         key: measured.corrected(
             likeness(planned, planned.jobs[key]),
@@ -196,14 +197,10 @@ def estimate(
         factor=_factor(taken.values()),
         measured=measured.jobs,
         chain=longest_chain(planned, spent),
-        schedules=[_schedule(planned, progress, spent, device, n, hours, cpu) for n in counts],
+        schedules=[
+            _schedule(planned, progress, ends, spent, device, n, hours, cpu) for n in counts
+        ],
     )
-
-
-def _left(planned: Plan, progress: Progress | None, ends: Sequence[str] | None) -> set[str]:
-    if progress is None:
-        return set(planned.jobs) if ends is None else needed(planned, ends)
-    return {*progress.left, *progress.failures, *progress.blocked()}  # what failed is tried again
 
 
 def _device(
@@ -222,12 +219,18 @@ def _device(
         return *prices.called(most), samples[most]
     small = found is not None and found.parameters < SMALL
     name = CPU if small else USUAL
+    if name not in prices.devices:
+        raise StudyError(
+            f"The price table has no {name!r}, which an estimate of this study is for where no "
+            f"device is named. Name one with `--gpu`: {', '.join(prices.devices)}."
+        )
     return name, prices.device(name), ()
 
 
 def _schedule(
     planned: Plan,
     progress: Progress | None,
+    ends: Sequence[str] | None,
     spent: Mapping[str, float],
     device: Device,
     slots: int,
@@ -240,7 +243,7 @@ def _schedule(
     chosen = on_cores if cpu else on_gpus
     wall = list_schedule(planned, priority, longer, pools, chosen) + COLD if spent else 0.0
     held = wall * slots / 3600
-    room = checkpoints_needed(planned, progress)
+    room = checkpoints_needed(planned, progress, ends)
     if room is not None and spent:
         room += min(slots, len(spent)) * _RESUME * (planned.checkpoint_bytes or 0)
     cost = None if device.price is None else held * device.price

@@ -24,7 +24,8 @@ CONTEXT = 1e9
 def jobs_per_gpu(progress: Progress, prices: Prices) -> int:
     """How many of the jobs that are left fit a GPU at once, by what the store measured."""
     planned = progress.plan
-    if any("batch" in search.space.search for search in planned.searches.values()):
+    searched = {name for one in planned.searches.values() for name in one.space.search}
+    if searched & {"batch", "frozen_layers"}:
         return 1  # a trial may take more than those that were measured
     samples = measured(progress.files, planned, prices, progress.commits)
     known = {name: own for name, own in samples.items() if name in _gpus(samples, prices)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date as Date
 from pathlib import Path
 from typing import Annotated
@@ -64,7 +65,7 @@ class Prices(BaseModel):
             len(part): key
             for key, device in self.devices.items()
             for part in device.names
-            if part.lower() in name.lower()
+            if re.search(rf"(?<!\w){re.escape(part)}(?!\w)", name, re.IGNORECASE)
         }
         if fits:
             key = fits[max(fits)]

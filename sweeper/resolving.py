@@ -177,16 +177,40 @@ def _resolve_base(study: Study, before: dict[str, Any] | None) -> dict[str, Any]
     known = _reusable_base(study, before)
     if known:
         return known
+    check_base(study)
     folder = _base_folder(study)
+    return _resolve_folder(model, folder) if folder else _resolve_hub(study, model)
+
+
+def check_base(study: Study) -> None:
+    """Look whether a base model that is named by a path is there.
+
+    Raises:
+        ModelError: it is not, or lacks files.
+    """
+    model, folder = study.base.model or "", _base_folder(study)
     if folder:
-        return _resolve_folder(model, folder)
-    if model.startswith((".", "/", "~")):
+        config = folder / "config.json"
+        if not config.is_file() or not _weights(folder) or not _tokenizer(folder):
+            raise ModelError(
+                f"A base model's folder holds config.json, *.safetensors and tokenizer.json; "
+                f"{folder} lacks some. Save it with save_pretrained, model and tokenizer."
+            )
+    elif model.startswith((".", "/", "~")):
         raise ModelError(
             f"{study.where('base', 'model')}: the base model must be a hub id or a folder; "
             f"{(study.folder / Path(model).expanduser()).resolve()} is no folder. Mend the path "
             "(it is relative to the study's file)."
         )
-    return _resolve_hub(study, model)
+
+
+def base_files(study: Study) -> tuple[Path, list[str]] | None:
+    """The folder of a base model that is one, and the names of the files that are read from it."""
+    folder = _base_folder(study)
+    if folder is None:
+        return None
+    files = [folder / "config.json", *_weights(folder), *_tokenizer(folder)]
+    return folder, [path.name for path in files]
 
 
 def _weights(folder: Path) -> list[Path]:
@@ -205,17 +229,11 @@ def _stamps(folder: Path) -> dict[str, list[int]]:
 
 
 def _resolve_folder(name: str, folder: Path) -> dict[str, Any]:
-    weights, tokenizer, config = _weights(folder), _tokenizer(folder), folder / "config.json"
-    if not config.is_file() or not weights or not tokenizer:
-        raise ModelError(
-            f"A base model's folder holds config.json, *.safetensors and tokenizer.json; "
-            f"{folder} lacks some. Save it with save_pretrained, model and tokenizer."
-        )
     return {
         "name": name,
         "ref": {"folder": str(folder)},
-        "weights": {p.name: file_digest(p) for p in [config, *weights]},
-        "tokenizer": {p.name: file_digest(p) for p in tokenizer},
+        "weights": {p.name: file_digest(p) for p in [folder / "config.json", *_weights(folder)]},
+        "tokenizer": {p.name: file_digest(p) for p in _tokenizer(folder)},
         "stamps": _stamps(folder),
     }
 

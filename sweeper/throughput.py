@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sweeper.errors import StoreError
-from sweeper.estimates import Sample, likeness
+from sweeper.estimates import SETTINGS, Sample, likeness
 from sweeper.graph import Job, Plan
 from sweeper.prices import Prices
 from sweeper.resolving import open_study
@@ -26,7 +26,6 @@ _NEWEST = 400
 SHARED = " / "
 """In the name of a device: before how many jobs share it."""
 _WORK = ("compute", "evaluate", "score")
-_SETTINGS = ("batch", "epochs", "steps", "max_length", "examples")
 
 
 def measured(
@@ -67,7 +66,7 @@ def _sample(
     """A row of ``trials`` as a sample; None where it is of other work than the plan now says."""
     if job.kind in ("train", "tune"):
         said, ran = job.declared["training"], json.loads(row["parameters"] or "{}")
-        if any(ran.get(name) != said[name] for name in _SETTINGS):
+        if any(ran.get(name) != said[name] for name in SETTINGS):
             return None
     _, device = prices.called(row["device"])
     modelled = seconds(work_of(planned, job), found, device)

@@ -339,6 +339,10 @@ def test_errors_are_one_sentence_and_exit_with_1(folder: Path, capsys: Capture) 
         ("run", "demo", "--rows", "surfase"): "Did you mean 'surface'?",
         ("plan", "demo", "--columns", "none"): "demo has no column 'none'.",
         ("plan", "demo", "--only", "train"): "No job of demo is in --only train.",
+        ("plan", "demo", "--only", ""): "--only is empty. Name what is wanted",
+        ("run", "demo", "--rows", ""): "--rows is empty. Name what is wanted",
+        ("plan", "demo", "--columns", " ,"): "--columns is empty. Name what is wanted",
+        ("run", "demo", "--jobs-per-gpu", "0"): "--jobs-per-gpu must be a number above 0",
     }.items():
         assert sweeper(*words) == 1, words
         err = capsys.readouterr().err
@@ -407,6 +411,11 @@ def test_a_part_of_a_study_is_planned(folder: Path, capsys: Capture) -> None:
     assert sweeper(*words) == 0
     (told,) = [line for line in capsys.readouterr().out.splitlines() if "--rows" in line]
     assert told.startswith("--rows none,supersense --columns tagging: ")
+    # Nothing is trained for this one; what else the study would need is not asked for.
+    assert sweeper("plan", str(file), "--rows", "none", "--columns", "demo_retrieval") == 0
+    assert sweeper("plan", str(file)) == 0
+    part, whole = re.findall(r"checkpoints need about (\S+)", capsys.readouterr().out)
+    assert part != whole
     World(Path("runs/tiny"))
     assert sweeper(*words) == 0
     assert told in capsys.readouterr().out

@@ -216,6 +216,32 @@ def test_prices_can_be_edited(tmp_path: Path) -> None:
         Prices.load(mine)
 
 
+@pytest.mark.parametrize(
+    ("driver", "name"),
+    [
+        ("NVIDIA L4", "l4"),
+        ("NVIDIA L40S", "l40s"),
+        ("NVIDIA L40", "NVIDIA L40"),
+        ("NVIDIA A100 80GB PCIe", "a100-80gb"),
+        ("NVIDIA H100 80GB HBM3 / 2", "h100"),
+        ("NVIDIA GH200 480GB", "NVIDIA GH200 480GB"),
+    ],
+)
+def test_the_table_s_name_of_a_driver_s_device(driver: str, name: str) -> None:
+    assert PRICES.called(driver)[0] == name
+
+
+def test_a_table_of_one_s_own_has_one_s_own_devices(folder: Path, capsys: Capture) -> None:
+    file, mine = str(write_study(folder / "tiny.yaml")), folder / "mine.yaml"
+    fields = "names: [X], teraflops: 9, bandwidth: 9, memory: 9, price: 1"
+    mine.write_text(f"currency: EUR\ndevices:\n  mine: {{{fields}}}\n")
+    assert sweeper("plan", file, "--prices", str(mine)) == 1
+    assert "Name one with `--gpu`: mine." in capsys.readouterr().err
+    assert sweeper("plan", file, "--prices", str(mine), "--gpu", "mine") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "at 1 EUR per GPU-hour (`--prices FILE` for yours)." in said
+
+
 def test_every_price_says_where_and_when_it_was_read() -> None:
     for name, device in PRICES.devices.items():
         assert device.price is None or name == CPU or (device.source and device.date), name
@@ -227,7 +253,7 @@ def test_plans_over_a_budget_are_refused(folder: Path, capsys: Capture) -> None:
     assert sweeper("plan", file, "--gpu", "h100", "--max-cost", "1e9") == 0
     capsys.readouterr()
     for words, said in {
-        ("--max-gpu-hours", "1e-9"): "GPU-hours, over the budget of 1e-09. Take seeds",
+        ("--max-gpu-hours", "1e-9"): "core-hours, over the budget of 1e-09. Take seeds",
         ("--gpu", "h100", "--max-cost", "1e-9"): "USD on 8 h100, over the budget of 1e-09",
         ("--gpu", "l4", "--max-cost", "1"): "The price of l4 is not known",
         ("--max-cost", "0"): "--max-cost must be above 0, it is 0.",

@@ -56,9 +56,11 @@ def new(
     if not target and sys.stdin.isatty():
         given = _asked(given, rows_of(cards), targets_of(cards))
     planned = write_study(path, given, cards)
+    counts = {"row": planned.rows, "target": planned.columns, "job": planned.jobs}
+    said = [f"{len(them)} {one}{'' if len(them) == 1 else 's'}" for one, them in counts.items()]
     typer.echo(
-        f"{path}: {len(planned.rows)} rows with the control, {len(planned.columns)} targets, "
-        f"{len(planned.jobs)} jobs. `sweeper plan {path}` shows what that costs."
+        f"{path}: {said[0]} with the control, {said[1]}, {said[2]}. `sweeper plan {path}` shows "
+        "what that costs."
     )
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweeper.errors import StudyError
+
 if TYPE_CHECKING:
     from sweeper.engine.budget import Budget
     from sweeper.graph import Plan
@@ -55,22 +57,37 @@ GpusOption = Annotated[
         help="Use at most so many GPUs at once (slots, on a machine without GPUs).",
     ),
 ]
+JobsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs-per-gpu",
+        metavar="N",
+        help="At most so many small jobs share a GPU; 1: none does. Default: as many as fit by "
+        "measured memory.",
+    ),
+]
 
 
 def scope_of(
     only: Sequence[str] | None, rows: Sequence[str] | None, columns: Sequence[str] | None
 ) -> Scope:
-    """The part of a study that the options name."""
+    """The part of a study that the options name; `StudyError` for an option that names nothing."""
     from sweeper.scope import Scope
 
-    return Scope(tuple(only or ()), _names(rows), _names(columns))
+    return Scope(
+        _said("--only", only, tuple(pattern for pattern in only or () if pattern.strip())),
+        _said("--rows", rows, _names(rows)),
+        _said("--columns", columns, _names(columns)),
+    )
 
 
-def budget_of(gpu_hours: float | None, until: str | None, gpus: int | None) -> Budget:
+def budget_of(
+    gpu_hours: float | None, until: str | None, gpus: int | None, jobs_per_gpu: int | None
+) -> Budget:
     """What a run may spend; `EngineError` for what cannot be meant."""
     from sweeper.engine.budget import Budget, moment
 
-    return Budget(gpu_hours, None if until is None else moment(until), gpus)
+    return Budget(gpu_hours, None if until is None else moment(until), gpus, jobs_per_gpu)
 
 
 def told(scope: Scope, planned: Plan) -> str:
@@ -84,6 +101,15 @@ def told(scope: Scope, planned: Plan) -> str:
         f"{scope}: {cells} of {len(planned.cells)} cells of the matrix; "
         f"{jobs} of {len(planned.jobs)} jobs, with all that they need."
     )
+
+
+def _said(option: str, said: Sequence[str] | None, found: tuple[str, ...]) -> tuple[str, ...]:
+    """What an option names: of one that is given, empty (as an unset variable is), not "all"."""
+    if said and not found:
+        raise StudyError(
+            f"{option} is empty. Name what is wanted, or leave it out for everything."
+        )
+    return found
 
 
 def _names(said: Sequence[str] | None) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ def show(
     store: StoreOption = None,
     study: StudyOption = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, with all columns.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what else a store says of its rows."""
     from sweeper.analysis.store import Store, store_address
@@ -54,6 +55,8 @@ def show(
     found = tables[what]()
     if as_csv:
         _print_csv(found)
+    elif as_json:
+        print_json(found.to_dict("records"))
     else:
         insights.print_insight(what.value, found)
 

@@ -12,6 +12,7 @@ from sweeper.cli.limits import (
     ColumnsOption,
     GpusOption,
     HoursOption,
+    JobsOption,
     OnlyOption,
     RowsOption,
     UntilOption,
@@ -52,6 +53,7 @@ def submit(
     max_gpu_hours: HoursOption = None,
     until: UntilOption = None,
     max_gpus: GpusOption = None,
+    jobs_per_gpu: JobsOption = None,
 ) -> None:
     """Have a cluster run a study: the sweep goes on when this machine goes away."""
     from sweeper.engine.submitting import submit as hand_over
@@ -61,10 +63,11 @@ def submit(
     place = store or f"runs/{loaded.name}"
     check_everywhere(place)
     # What is wrong with a study, a part of it or a budget is said here, before anything travels.
-    budget, scope = budget_of(max_gpu_hours, until, max_gpus), scope_of(only, rows, columns)
+    budget = budget_of(max_gpu_hours, until, max_gpus, jobs_per_gpu)
+    scope = scope_of(only, rows, columns)
     scope.ends(plan(loaded))
     server = server_at(address)
-    job = hand_over(server, loaded, place, [*_scope(scope), *_budget(budget)], typer.echo)
+    job = hand_over(server, loaded, place, _scope(scope), _budget(budget), typer.echo)
     if follow:
         end_with(server, job)
 
@@ -81,5 +84,6 @@ def _budget(budget: Budget) -> list[str]:
         "--max-gpu-hours": budget.gpu_hours,
         "--until": until,
         "--max-gpus": budget.gpus,
+        "--jobs-per-gpu": budget.jobs_per_gpu,
     }
     return [f"{option}={value}" for option, value in said.items() if value is not None]

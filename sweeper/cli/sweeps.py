@@ -20,6 +20,7 @@ from sweeper.cli.limits import (
     ColumnsOption,
     GpusOption,
     HoursOption,
+    JobsOption,
     OnlyOption,
     RowsOption,
     UntilOption,
@@ -95,10 +96,10 @@ def plan(
         other = kept_going(files, planned.study.name) and not planned.study.keep_going
     cost = estimated(planned, progress, files, gpu=gpu, gpus=gpus, prices=prices, ends=ends)
     if as_json:
-        print_json(plan_data(planned, progress, address, cost))
+        print_json(plan_data(planned, progress, address, cost, ends))
     else:
         out = console()
-        print_plan(out, planned, progress, address)
+        print_plan(out, planned, progress, address, ends)
         if scope:
             say(out, told(scope, planned))
         if other:
@@ -106,7 +107,7 @@ def plan(
             say(out, f"{last}: see `sweeper plan --keep-going`.", "yellow")
         print_data(out, planned)
         print_estimate(out, cost)
-    check_disk(planned, address, progress)
+    check_disk(planned, address, progress, ends)
     check_budget(cost, max_gpu_hours, max_cost)
 
 
@@ -127,6 +128,7 @@ def run(
     max_gpu_hours: HoursOption = None,
     until: UntilOption = None,
     max_gpus: GpusOption = None,
+    jobs_per_gpu: JobsOption = None,
 ) -> None:
     """Do what a study asks for and its store lacks; show the results."""
     from sweeper.analysis.store import Store
@@ -135,7 +137,8 @@ def run(
     from sweeper.report.overview import print_results
     from sweeper.report.terminal import console
 
-    budget, scope = budget_of(max_gpu_hours, until, max_gpus), scope_of(only, rows, columns)
+    budget = budget_of(max_gpu_hours, until, max_gpus, jobs_per_gpu)
+    scope = scope_of(only, rows, columns)
     loaded = load(study, no_limits, tasks, without, keep_going)
     if without:
         typer.echo(f"{loaded.name}: {loaded.description}", err=True)

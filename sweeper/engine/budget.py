@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from sweeper.errors import EngineError
@@ -29,6 +29,7 @@ class Budget:
             handed out until it ends, failed attempts too. Where there are no GPUs: of slots.
         until: When it stops, in seconds since 1970, UTC.
         gpus: How many GPUs (slots, where there are none) its jobs may have at once.
+        jobs_per_gpu: How many jobs may share a GPU, where as many fit by measured memory.
 
     Raises:
         EngineError: a limit that leaves nothing.
@@ -37,9 +38,14 @@ class Budget:
     gpu_hours: float | None = None
     until: float | None = None
     gpus: int | None = None
+    jobs_per_gpu: int | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("--max-gpu-hours", self.gpu_hours), ("--max-gpus", self.gpus)):
+        for name, value in (
+            ("--max-gpu-hours", self.gpu_hours),
+            ("--max-gpus", self.gpus),
+            ("--jobs-per-gpu", self.jobs_per_gpu),
+        ):
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise EngineError(
                     f"{name} must be a number above 0, since nothing can be done with less; it is "
@@ -56,9 +62,11 @@ def moment(said: str, now: datetime | None = None) -> float:
     Raises:
         EngineError: none of these, no time at all, or a moment that is over.
     """
+    # Without a zone Python takes this host's, which has another offset in summer.
+    zone = now.tzinfo if now else None
     now = now or datetime.now().astimezone()
     try:
-        then = _moment(said.strip(), now)
+        then = _moment(said.strip(), now, zone)
     except (OverflowError, ValueError):
         then = None
     if then is None:
@@ -74,17 +82,23 @@ def moment(said: str, now: datetime | None = None) -> float:
     return then.timestamp()
 
 
-def _moment(said: str, now: datetime) -> datetime | None:
+def _moment(said: str, now: datetime, zone: tzinfo | None) -> datetime | None:
     if _DURATION.fullmatch(said):
         parts = re.findall(r"([\d.]+)([dhms])", said)
         return now + timedelta(seconds=sum(float(n) * _UNITS[unit] for n, unit in parts))
     if clock := _CLOCK.fullmatch(said):
-        then = now.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
-        return then if then > now else then + timedelta(days=1)
+        here = now.replace(tzinfo=None, second=0, microsecond=0)
+        today = here.replace(hour=int(clock[1]), minute=int(clock[2]))
+        then = _in(today, zone)
+        return then if then > now else _in(today + timedelta(days=1), zone)
     if "T" not in said and " " not in said:
         return None  # a date alone does not say when on that day
     then = datetime.fromisoformat(said)
-    return then if then.tzinfo else then.replace(tzinfo=now.tzinfo)
+    return then if then.tzinfo else _in(then, zone)
+
+
+def _in(then: datetime, zone: tzinfo | None) -> datetime:
+    return then.replace(tzinfo=zone) if zone else then.astimezone()
 
 
 class Meter:

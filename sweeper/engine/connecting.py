@@ -28,6 +28,8 @@ RAY_SETTINGS = {
     "TUNE_WARN_THRESHOLD_S": "5",
     "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
 }
+# Of 20 tries each lasts 40 s where something listens that is not Ray.
+_TO_CLUSTERS = {"RAY_NUM_REDIS_GET_RETRIES": "3"}
 
 
 @contextlib.contextmanager
@@ -37,11 +39,14 @@ def connected(address: str | None) -> Iterator[None]:
     Raises:
         EngineError: it could not be started or reached.
     """
-    for name, value in RAY_SETTINGS.items():
+    if address is not None:
+        _check_sort(address)
+    for name, value in (RAY_SETTINGS | (_TO_CLUSTERS if address else {})).items():
         os.environ.setdefault(name, value)
     # What becomes of a dead worker's job is said by us, in a sentence.
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     import ray
+    from ray.exceptions import RayError
 
     ours = not ray.is_initialized()
     alone = ours and address is None
@@ -59,7 +64,7 @@ def connected(address: str | None) -> Iterator[None]:
                     logging_level=logging.ERROR,
                     runtime_env=runtime_env() if address else None,
                 )
-        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        except (OSError, RayError, RuntimeError, ValueError) as error:
             raise EngineError(_unreachable(address, error)) from error
     try:
         here = ray.get_runtime_context().gcs_address
@@ -68,6 +73,20 @@ def connected(address: str | None) -> Iterator[None]:
     finally:
         if ours:
             ray.shutdown()
+
+
+def _check_sort(address: str) -> None:
+    """Refuse what is no address of Ray's own, before Ray makes something else of it."""
+    if "://" in address:
+        raise EngineError(
+            "The address of a cluster is its head's HOST:6379, or auto on a host of it; "
+            f"{address!r} is none. That of a job server (http://...) is for `sweeper submit`."
+        )
+    if not address.strip():
+        raise EngineError(
+            "The address of a cluster is its head's HOST:6379, or auto on a host of it, and it is "
+            "empty. Give it, or leave --address out to run on this machine."
+        )
 
 
 def check_listens(address: str) -> None:

@@ -22,7 +22,7 @@ from sweeper.health.probing import clock_of, probe
 from sweeper.health.wanted import wanted
 from sweeper.planning import plan
 from sweeper.redaction import redacted
-from sweeper.resolving import check_present
+from sweeper.resolving import check_base, check_present
 from sweeper.study import Study
 
 _NAMES = 50
@@ -63,7 +63,8 @@ def _examine(study: Study | None, store: str | None, address: str | None) -> Ite
 def _reached(address: str, working: Mapping[str, Any]) -> Iterator[Finding]:
     cores = sum(node["Resources"].get("CPU", 0) for node in working.values())
     gpus = sum(node["Resources"].get("GPU", 0) for node in working.values())
-    said = f"{address}: {len(working)} hosts for jobs, {gpus:.0f} GPUs, {cores:.0f} cores"
+    hosts = "1 host" if len(working) == 1 else f"{len(working)} hosts"
+    said = f"{address}: {hosts} for jobs, {gpus:.0f} GPUs, {cores:.0f} cores"
     if working:
         yield Finding("address", "", OK, said)
     else:
@@ -92,10 +93,14 @@ def _look(
         yield Finding("address", name, WRONG, f"a small task failed there: {why}", fix)
     for name, facts_of in told.items():
         facts_of["ray_gpus"] = working[name]["Resources"].get("GPU", 0.0)
-    absent = [*_refused("data", check_present, planned)] if planned is not None else []
+    absent: list[Finding] = []
+    if planned is not None:
+        absent += _refused("data", check_present, planned)
+        absent += _refused("model", check_base, planned.study)
     yield from absent
+    said = {finding.check for finding in absent}
     for finding in judging.on_hosts(here, told):
-        if not (absent and finding.check == "data"):  # said already, and with what to do
+        if finding.check not in said:  # already, and with what to do
             yield finding
     answering = {name: node for name, node in working.items() if name in told}
     if store is not None:

@@ -16,7 +16,9 @@ from sweeper.store.files import StoreFiles
 def runtime_env() -> dict[str, Any]:
     """Brings this very sweeper to every node of a cluster, and the user's settings with it."""
     package = Path(__file__).parent.parent
-    passed = ("SWEEPER_DATA", "SWEEPER_CACHE", "HF_HOME", "HF_HUB_OFFLINE")
+    passed = (
+        "SWEEPER_DATA", "SWEEPER_CACHE", "SWEEPER_CACHE_GB", "HF_HOME", "HF_HUB_OFFLINE"
+    )  # fmt: skip
     return {
         "py_modules": [str(package)],
         "env_vars": {name: os.environ[name] for name in passed if name in os.environ},

@@ -66,9 +66,15 @@ class JobServer:
 
     def __init__(self, address: str = DEFAULT) -> None:
         self.address = address
+        if not address.startswith(("http://", "https://")):
+            raise EngineError(
+                f"A job server's address begins with http://, and {address!r} does not. It is "
+                f"that of the head's dashboard, such as {DEFAULT} (see cluster/README.md)."
+            )
+        sdk = _sdk()
         with self._explained(), hidden(_LEADS_ASTRAY):
             check_listens(address)
-            self._client = _sdk().JobSubmissionClient(address)
+            self._client = sdk.JobSubmissionClient(address)
 
     def submit(
         self,
@@ -176,6 +182,7 @@ class JobServer:
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
+        import aiohttp
         import requests
         from ray.exceptions import AuthenticationError
 
@@ -187,7 +194,9 @@ class JobServer:
                 "RAY_AUTH_TOKEN to the head's token and RAY_AUTH_MODE=token (see "
                 "cluster/README.md)."
             ) from None
-        except (OSError, RuntimeError, ValueError, requests.RequestException) as error:
+        except (
+            OSError, RuntimeError, ValueError, requests.RequestException, aiohttp.ClientError
+        ) as error:  # fmt: skip
             raise EngineError(
                 f"The job server at {self.address} failed: {first_line(error)}. Check that it "
                 "is one: http:// and the port of the head's dashboard (8265), through a tunnel "

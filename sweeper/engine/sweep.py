@@ -151,7 +151,7 @@ def execute(
             check_versions()
         meter = meter or Meter(Budget())
         shapes = _Shapes(meter.budget.gpus)
-        shapes.pack(progress)
+        shapes.pack(progress, meter.budget.jobs_per_gpu)
         meter.share = shapes.share
         meter.unit = "GPU" if shapes.gpus else "slot"
         dispatcher = Dispatcher(
@@ -248,13 +248,14 @@ class _Shapes:
                 "has). Add a host to it (see cluster/README.md), then start again."
             )
 
-    def pack(self, progress: Progress) -> None:
-        """Let jobs share a GPU, as far as they fit it by what was measured."""
+    def pack(self, progress: Progress, most: int | None = None) -> None:
+        """Let at most so many jobs share a GPU, as far as they fit it by what was measured."""
         if not self.gpus or not self.cores:
             return
         from sweeper.packing import jobs_per_gpu
 
-        self.share = min(jobs_per_gpu(progress, Prices.load()), self.cores)
+        fitting = jobs_per_gpu(progress, Prices.load())
+        self.share = min(fitting, most or fitting, self.cores)
         self.cores //= self.share
         self.threads["training"] = self.cores
         self._read = -math.inf

@@ -15,7 +15,7 @@ class Finding:
 
     Attributes:
         check: What was looked at: ``address``, ``token``, ``versions``, ``GPUs``, ``store``,
-            ``exclusive``, ``clock``, ``data``, ``hub``, ``disk``, ``study``.
+            ``exclusive``, ``clock``, ``data``, ``model``, ``hub``, ``disk``, ``study``.
         where: The host, or "" for what is of none.
         state: ``ok``; ``note``: it would run, but you may not like how; ``wrong``: it would not.
         said: What is so.

@@ -50,14 +50,16 @@ def facts(name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         name: What it is called.
-        asked: ``files``: names below ``root``, the data folder (or None); ``models``,
-            ``datasets``: what is read from the hub; ``hub``: whether to ask it at all.
+        asked: ``files``: names below ``root``, the data folder (or None); ``base``: the folder of
+            the base model and its files (or None); ``models``, ``datasets``: what is read from
+            the hub; ``hub``: whether to ask it at all.
     """
     return {
         "host": name,
         "versions": versions(),
         "gpus": gpus(),
         "data": data(asked["root"], asked["files"]),
+        "model": data(*(asked["base"] or (None, []))),
         "hub": hub(asked["models"], asked["datasets"]) if asked["hub"] else "",
         "disk": disks(),
     }
@@ -137,13 +139,13 @@ def _output(command: list[str], env: Mapping[str, str]) -> str | None:
     return ran.stdout if ran.returncode == 0 else None
 
 
-def data(root: str | None, files: Iterable[str]) -> dict[str, Any]:
-    """Size and a hash of the beginning of data files, by name; None for one that is not there."""
+def data(root: str | Path | None, files: Iterable[str]) -> dict[str, Any]:
+    """Size and a hash of the beginning of files, by name; None for one that is not there."""
     if root is None:
         return {"root": None, "there": True, "files": {}}
     folder = Path(root)
     found = {name: _mark(folder / name) for name in files}
-    return {"root": root, "there": folder.is_dir(), "files": found}
+    return {"root": str(root), "there": folder.is_dir(), "files": found}
 
 
 def _mark(path: Path) -> list[Any] | None:

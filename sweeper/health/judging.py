@@ -29,6 +29,7 @@ def on_hosts(driver: Facts, nodes: Mapping[str, Facts]) -> list[Finding]:
         *versions(driver, nodes),
         *gpus(nodes or {driver["host"]: driver}),
         *data(driver, nodes),
+        *data(driver, nodes, "model"),
         *hub(driver, nodes),
         *disks(driver, nodes),
     ]
@@ -109,9 +110,9 @@ def _gpus(name: str, facts: Facts) -> list[Finding]:
     return found
 
 
-def data(driver: Facts, nodes: Mapping[str, Facts]) -> list[Finding]:
-    """Whether all hosts see the data files that the driver sees."""
-    own = driver["data"]
+def data(driver: Facts, nodes: Mapping[str, Facts], what: str = "data") -> list[Finding]:
+    """Whether all hosts see the data files (or those of the base "model") that the driver sees."""
+    own = driver[what]
     if own["root"] is None:
         return []
     found = []
@@ -119,9 +120,9 @@ def data(driver: Facts, nodes: Mapping[str, Facts]) -> list[Finding]:
     if lost:
         said = f"{_few(lost)} cannot be read in {own['root']}"
         fix = "Put the files there, or mend SWEEPER_DATA; `sweeper plan` tells the task."
-        found.append(Finding("data", driver["host"], WRONG, said, fix))
+        found.append(Finding(what, driver["host"], WRONG, said, fix))
     for name, facts in nodes.items():
-        theirs = facts["data"]
+        theirs = facts[what]
         gone = [n for n, mark in own["files"].items() if mark and theirs["files"][n] is None]
         other = [
             n
@@ -129,18 +130,18 @@ def data(driver: Facts, nodes: Mapping[str, Facts]) -> list[Finding]:
             if mark and theirs["files"][n] not in (None, mark)
         ]
         if not theirs["there"]:
-            said, fix = f"no folder {own['root']}", "Mount or copy the data there, at this path."
+            said, fix = f"no folder {own['root']}", "Mount or copy it there, at this path."
         elif gone:
-            said, fix = f"{_few(gone)} cannot be read in {own['root']}", "Copy the data there."
+            said, fix = f"{_few(gone)} cannot be read in {own['root']}", "Copy them there."
         elif other:
             said = f"{_few(other)} differ from the driver's"
             fix = "Copy the driver's files there: a worker refuses other content."
         else:
             continue
-        found.append(Finding("data", name, WRONG, said, fix))
+        found.append(Finding(what, name, WRONG, said, fix))
     if not found:
         said = f"{len(own['files'])} files in {own['root']}" + (", on every host" if nodes else "")
-        found = [Finding("data", "", OK, said)]
+        found = [Finding(what, "", OK, said)]
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sweeper.graph import Plan
 from sweeper.needs import Need, data_root, needs
+from sweeper.resolving import base_files
 from sweeper.study import Study
 from sweeper.tasks.places import fill
 
@@ -14,7 +15,9 @@ from sweeper.tasks.places import fill
 def wanted(planned: Plan | None) -> dict[str, Any]:
     """What `sweeper.health.host.facts` is asked: without a plan, neither for data nor the hub."""
     if planned is None:
-        return {"root": None, "files": [], "models": [], "datasets": [], "hub": False}
+        return {
+            "root": None, "files": [], "base": None, "models": [], "datasets": [], "hub": False
+        }  # fmt: skip
     root, found = data_root(planned.study), needs(planned)
     model = _hub_model(planned.study)
     datasets = {name for need in found if need.source == "hub" for name in _datasets(need)}
@@ -22,6 +25,7 @@ def wanted(planned: Plan | None) -> dict[str, Any]:
     return {
         "root": str(root) if files and root else None,
         "files": files,
+        "base": base_files(planned.study),
         "models": [model] if model else [],
         "datasets": sorted(datasets),
         "hub": bool(model or datasets),

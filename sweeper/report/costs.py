@@ -22,7 +22,7 @@ def print_estimate(out: Console, found: Estimate | None) -> None:
     if not found.seconds:
         say(out, "Estimate: nothing is left to do.")
         return
-    unit = "core" if found.name == CPU else "GPU"
+    unit = _unit(found)
     say(
         out, f"Estimate for {found.name}: {found.hours:,.2f} {unit}-hours, {_error(found)}", "bold"
     )
@@ -43,6 +43,10 @@ def print_estimate(out: Console, found: Estimate | None) -> None:
     out.print(made)
     out.print()
     say(out, _price(found, unit))
+
+
+def _unit(found: Estimate) -> str:
+    return "core" if found.name == CPU else "GPU"
 
 
 def _error(found: Estimate) -> str:
@@ -66,11 +70,9 @@ def _price(found: Estimate, unit: str) -> str:
         return "Cores of your own cost nothing here; `--gpu` names another device."
     if device.price is None:
         return f"The price of {found.name} is not known: add it to a table (`--prices FILE`)."
-    when = f", {device.date}" if device.date else ""
-    return (
-        f"Held till the end, at {device.price:g} {found.currency} per {unit}-hour ({device.source}"
-        f"{when}; `--prices FILE` for yours)."
-    )
+    said = [f"{device.source}, {device.date}" if device.date else device.source]
+    where = "; ".join([one for one in said if one] + ["`--prices FILE` for yours"])
+    return f"Held till the end, at {device.price:g} {found.currency} per {unit}-hour ({where})."
 
 
 def data_of(found: Estimate | None) -> dict[str, Any] | None:
@@ -110,7 +112,8 @@ def check_budget(found: Estimate | None, hours: float | None, cost: float | None
         )
     if hours is not None and found.hours > hours:
         raise EngineError(
-            f"The plan needs about {found.hours:,.2f} GPU-hours, over the budget of {hours:g}. "
+            f"The plan needs about {found.hours:,.2f} {_unit(found)}-hours, over the budget of "
+            f"{hours:g}. "
             "Take seeds, rows, targets or trials out of the study, or raise --max-gpu-hours."
         )
     if cost is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,11 @@ def jobs_by_kind(planned: Plan, progress: Progress | None) -> dict[str, Counter[
 
 
 def plan_data(
-    planned: Plan, progress: Progress | None, store: str | Path, cost: Estimate | None
+    planned: Plan,
+    progress: Progress | None,
+    store: str | Path,
+    cost: Estimate | None,
+    ends: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """What `print_plan`, `print_data` and `print_estimate` show, as data."""
     study = planned.study
@@ -57,7 +61,7 @@ def plan_data(
         "jobs": jobs_by_kind(planned, progress),
         "store": str(store),
         "left_is_known": progress is not None or not has_store(store),
-        "checkpoint_bytes": checkpoints_needed(planned, progress),
+        "checkpoint_bytes": checkpoints_needed(planned, progress, ends),
         "free_bytes": free_bytes(store),
         "data": data_of_tasks(planned),
         "estimate": data_of(cost),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,13 @@ KINDS = {
 # ---- plan and status --------------------------------------------------------------------------
 
 
-def print_plan(out: Console, planned: Plan, progress: Progress | None, store: str | Path) -> None:
+def print_plan(
+    out: Console,
+    planned: Plan,
+    progress: Progress | None,
+    store: str | Path,
+    ends: Sequence[str] | None = None,
+) -> None:
     """A plan's jobs by kind, what is shared, what a store has, and the room for checkpoints."""
     study = planned.study
     say(out, f"{study.name}: {study.description}" if study.description else study.name, "bold")
@@ -61,7 +67,7 @@ def print_plan(out: Console, planned: Plan, progress: Progress | None, store: st
     for line in _sharing(planned, progress):
         say(out, line)
     say(out, _left(planned, progress, store))
-    say(out, _room(planned, progress, store))
+    say(out, _room(planned, progress, store, ends))
 
 
 def _count(things: object, name: str) -> str:
@@ -127,15 +133,17 @@ def _left(planned: Plan, progress: Progress | None, store: str | Path) -> str:
     return f"{said}nothing is left{extra}."
 
 
-def _room(planned: Plan, progress: Progress | None, store: str | Path) -> str:
-    needed = checkpoints_needed(planned, progress)
+def _room(
+    planned: Plan, progress: Progress | None, store: str | Path, ends: Sequence[str] | None
+) -> str:
+    needed = checkpoints_needed(planned, progress, ends)
     room = free_bytes(store)
     free = "the bucket's room is not counted" if room is None else f"{size(room)} are free"
     if needed is None:
         return f"Disk: the size of this base model is not known here; {free}."
     if not needed:
         return f"Disk: no more checkpoints; {free}."
-    return f"Disk: checkpoints need about {size(needed)}; {free}."
+    return f"Disk: checkpoints need about {size(needed)}, and resume points come on top; {free}."
 
 
 def print_status(out: Console, view: View, drivers: Drivers | None = None) -> None:

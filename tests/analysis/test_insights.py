@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -102,3 +103,8 @@ def test_every_table_is_shown(store: Store, what: str) -> None:
     assert shown.exit_code == 0, shown.output
     told = CliRunner().invoke(app, ["show", what, "--store", store.files.address, "--csv"])
     assert told.exit_code == 0 and "," in told.output
+    data = CliRunner().invoke(app, ["show", what, "--store", store.files.address, "--json"])
+    columns = told.output.splitlines()[0].split(",")
+    rows = json.loads(data.output)
+    assert len(rows) == len(told.output.splitlines()) - 1
+    assert all(list(row) == columns for row in rows)

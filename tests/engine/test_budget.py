@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime, timedelta, timezone
+import time
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,18 @@ def test_a_moment(said: str, then: datetime) -> None:
     assert moment(said, NOW) == then.timestamp()
 
 
+def test_a_moment_of_this_host_knows_its_summer_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    try:
+        winter, summer = moment("2099-01-15T12:00"), moment("2099-07-15T12:00")
+        assert datetime.fromtimestamp(winter, UTC).hour == 11
+        assert datetime.fromtimestamp(summer, UTC).hour == 10
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 @pytest.mark.parametrize(
     "said", ["", "soon", "24:00", "-1h", "1", "2027-03-05", "h", f"{10**99}d"]
 )
@@ -58,6 +71,8 @@ def test_no_hours(hours: float) -> None:
 def test_no_gpus(gpus: int) -> None:
     with pytest.raises(EngineError, match="--max-gpus must be a number above 0"):
         Budget(gpus=gpus)
+    with pytest.raises(EngineError, match="--jobs-per-gpu must be a number above 0"):
+        Budget(jobs_per_gpu=gpus)
 
 
 def test_the_hours_of_all_jobs_are_counted_together_running_ones_too() -> None:

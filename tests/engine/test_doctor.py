@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import free_port
+from helpers import free_port, small_study
 
 from sweeper.engine import nodes
-from sweeper.engine.connecting import _unreachable
+from sweeper.engine.connecting import _unreachable, connected
 from sweeper.errors import EngineError
 from sweeper.health.host import versions
 from tests.end_to_end.conftest import TINY, sweeper
@@ -53,6 +53,45 @@ def test_what_a_study_lacks_here_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     assert found["store"]["state"] == "wrong" and "not a store" in found["store"]["said"]
     said = sweeper("doctor", "--store", tmp_path)
     assert said.returncode == 1 and "1 would stop a run." in said.stdout
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_base_model_that_lacks_files_is_told(there: bool, tmp_path: Path) -> None:
+    if there:
+        (tmp_path / "model").mkdir()
+    made = {**json.loads(small_study().model_dump_json(exclude_unset=True)), "base": {}}
+    made["base"]["model"] = "./model"
+    (tmp_path / "small.yaml").write_text(json.dumps(made))
+    code, found = doctor(tmp_path / "small.yaml")
+    assert code == 1 and found["model"]["state"] == "wrong"
+    assert ("lacks some" if there else "is no folder") in found["model"]["said"]
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("http://127.0.0.1:8265", "(http://...) is for `sweeper submit`"),
+        ("", "and it is empty. Give it, or leave --address out"),
+    ],
+)
+def test_what_is_no_address_of_a_cluster_is_refused_at_once(address: str, said: str) -> None:
+    with pytest.raises(EngineError) as error, connected(address):
+        pass
+    assert said in str(error.value)
+
+
+def test_a_token_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The boundary's stand-in: Ray with RAY_AUTH_MODE=token and nothing else."""
+    import ray
+
+    def refuse(**_: Any) -> None:
+        raise ray.exceptions.AuthenticationError("no authentication token was found. Ensure")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    said = "that RAY_AUTH_TOKEN is the head's token"
+    with pytest.raises(EngineError, match=said), connected("auto"):
+        pass
 
 
 def test_a_run_refuses_hosts_with_other_libraries(monkeypatch: pytest.MonkeyPatch) -> None:

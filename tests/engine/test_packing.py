@@ -62,6 +62,8 @@ def test_what_was_not_measured_is_alone(tmp_path: Path) -> None:
         study(seeds=[0, 1], training={"max_length": 64}),
         study(seeds=[0, 1], intermediates={"surface": None}),
         study(seeds=[0, 1], spaces={"tagging": {"search": {"batch": [8, 32]}}}),
+        study(seeds=[0, 1], spaces={"tagging": {"search": {"frozen_layers": [None, 0]}}}),
+        study(seeds=[0, 1], training={"frozen_layers": 0}),
     ):
         assert packed(world, other) == 1
     lacking = OnGpu(tmp_path / "lacking", study(seeds=[0]))
@@ -100,6 +102,11 @@ def test_slots_are_parts_of_a_gpu(
     few = sweep._Shapes(most=1)
     few.pack(progress)
     assert few.slots()["training"] == 4  # of one GPU
+    asked = sweep._Shapes()
+    asked.pack(progress, 1)
+    assert asked.request({"pool": "training"}).bundles == [alone]
+    asked.pack(progress, 9)  # more than fit
+    assert asked.share == 4
 
 
 def test_a_shared_gpu_is_counted_once() -> None:

@@ -56,22 +56,29 @@ def server() -> Any:
 
 def test_a_study_is_submitted_once_while_it_runs(server: Any) -> None:
     said: list[str] = []
-    assert submit(server, small_study(), STORE, [], said.append) == "sweeper-small-1"
-    assert submit(server, small_study(), STORE, [], said.append) == "sweeper-small-1"
+    assert submit(server, small_study(), STORE, [], [], said.append) == "sweeper-small-1"
+    assert submit(server, small_study(), STORE, [], [], said.append) == "sweeper-small-1"
     assert len(server.handed) == 1
     assert said[-1] == "sweeper-small-1 is at it already (RUNNING); nothing was submitted."
+    # Until when it may go on is another moment each time that "2h" is said.
+    assert submit(server, small_study(), STORE, [], ["--until=x"], said.append).endswith("-1")
+    assert "goes on with no limits: `sweeper stop` it first" in said[-1]
+    assert len(server.handed) == 1
     # Another store, another part, another version are other work.
-    assert submit(server, small_study(), "/shared/other", [], said.append) == "sweeper-small-2"
+    assert submit(server, small_study(), "/shared/other", [], [], said.append) == "sweeper-small-2"
     assert "another version" not in said[-1]
-    submit(server, small_study(), STORE, ["--rows=none"], said.append)
+    # A folder of the cluster's is looked at there.
+    assert "sweeper stop small --store /shared/other --address http://head" in said[-1]
+    assert f"sweeper stop small --store {STORE}\n" in f"{said[0]}\n"
+    submit(server, small_study(), STORE, ["--rows=none"], [], said.append)
     assert said[-2] == (
         "sweeper-small-1 runs another version of small; both share the store's work."
     )
-    submit(server, small_study(seeds=[0]), STORE, [], said.append)
+    submit(server, small_study(seeds=[0]), STORE, [], [], said.append)
     assert len(server.handed) == 4
     # What has ended is submitted again.
     server.states[0] = "STOPPED"
-    assert submit(server, small_study(), STORE, [], said.append) == "sweeper-small-5"
+    assert submit(server, small_study(), STORE, [], [], said.append) == "sweeper-small-5"
     assert [job.id for job in submitted(server, "small", STORE)] == [
         f"sweeper-small-{n}" for n in (5, 4, 3, 1)
     ]
@@ -84,13 +91,13 @@ def test_secrets_travel_and_are_told_to_nobody(
     for name, value in secrets.items():
         monkeypatch.setenv(name, value)
     said: list[str] = []
-    submit(server, small_study(), STORE, [], said.append)
+    submit(server, small_study(), STORE, [], [], said.append)
     (handed,) = server.handed
     assert secrets.items() <= handed["secrets"].items()
     assert not any(
         v in str([handed["arguments"], handed["about"], said]) for v in secrets.values()
     )
-    submit(server, small_study(), "/shared/runs", [], said.append)
+    submit(server, small_study(), "/shared/runs", [], [], said.append)
     assert "AWS_SECRET_ACCESS_KEY" not in server.handed[1]["secrets"]  # of no use to a folder
 
 
@@ -165,6 +172,13 @@ def test_an_address_without_a_job_server_is_told(
         assert "127.0.0.1:1." not in str(error.value)
 
 
+def test_ray_s_own_address_is_no_job_server_s() -> None:
+    for address in ("10.0.0.1:6379", "auto", "ray://10.0.0.1:10001", ""):
+        with pytest.raises(EngineError, match="begins with http://") as error:
+            JobServer(address)
+        assert repr(address) in str(error.value)
+
+
 def test_what_ray_says_before_a_job_runs_is_not_what_the_job_says() -> None:
     text = "INFO: setting up.\nRunning entrypoint for job x: exec python3\nfirst\nsecond\n"
     assert jobserver._after_preamble(text) == "first\nsecond\n"
@@ -187,7 +201,7 @@ def test_a_store_that_means_another_place_there_is_refused(tmp_path: Path) -> No
 def test_a_part_and_a_budget_go_along(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobserver, "JobServer", lambda address: server)
     part = ["--rows", "none,surface", "--columns", "topic"]
-    budget = ["--max-gpus", "2", "--until", "2h"]
+    budget = ["--max-gpus", "2", "--until", "2h", "--jobs-per-gpu", "1"]
     ran = command("submit", str(TINY), "--store", STORE, *part, *budget)
     assert ran.exit_code == 0, ran.output
     sent = server.handed[0]["arguments"]
@@ -195,6 +209,7 @@ def test_a_part_and_a_budget_go_along(server: Any, monkeypatch: pytest.MonkeyPat
     assert sent[6:9] == ["--rows=none", "--rows=surface", "--columns=topic"]
     (until,) = (word.removeprefix("--until=") for word in sent if word.startswith("--until="))
     left = datetime.fromisoformat(until) - datetime.now(UTC)
-    assert 7000 < left.total_seconds() <= 7200 and "--max-gpus=2" in sent
+    assert 7000 < left.total_seconds() <= 7200
+    assert {"--max-gpus=2", "--jobs-per-gpu=1"} <= set(sent)
     ran = command("submit", str(TINY), "--store", STORE, "--rows", "surfaces")
     assert "surface" in str(ran.exception) and len(server.handed) == 1

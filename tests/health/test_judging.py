@@ -21,6 +21,7 @@ def host(name: str, **changes: Any) -> dict[str, Any]:
         "versions": VERSIONS,
         "gpus": NO_GPU,
         "data": {"root": "/data", "there": True, "files": {"xnli/dev.tsv": MARK}},
+        "model": {"root": "/model", "there": True, "files": {"config.json": MARK}},
         "hub": "",
         "disk": {"/tmp": 100e9},
     }
@@ -41,7 +42,7 @@ def test_hosts_that_are_alike_are_well() -> None:
     nodes = {"b": host("b"), "c": host("c")}
     found = judging.on_hosts(host("head"), nodes)
     assert {finding.state for finding in found} == {OK} and not wrong(found)
-    assert {finding.check for finding in found} == {"versions", "GPUs", "data", "disk"}
+    assert {finding.check for finding in found} == {"versions", "GPUs", "data", "model", "disk"}
     assert any("the same on all 3 hosts: python 3.11.7" in finding.said for finding in found)
 
 
@@ -79,13 +80,19 @@ def test_hosts_that_are_alike_are_well() -> None:
             host("b", data={"root": "/data", "there": True, "files": {"xnli/dev.tsv": None}}),
             "data",
             "xnli/dev.tsv cannot be read in /data",
-            "Copy the data there",
+            "Copy them there",
         ),
         (
             host("b", data={"root": "/data", "there": True, "files": {"xnli/dev.tsv": [9, "f"]}}),
             "data",
             "xnli/dev.tsv differ from the driver's",
             "Copy the driver's files there",
+        ),
+        (
+            host("b", model={"root": "/model", "there": False, "files": {"config.json": None}}),
+            "model",
+            "no folder /model",
+            "Mount or copy",
         ),
         (host("b", hub="xlm-r cannot be had"), "hub", "xlm-r cannot be had", "HF_TOKEN"),
     ],
