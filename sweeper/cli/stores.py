@@ -103,3 +103,32 @@ def copy(
         print_copied(console(), copied)
     if copied.faults:
         raise typer.Exit(1)
+
+
+@store_app.command()
+def merge(
+    source: SourceArgument,
+    into: Annotated[
+        str, typer.Argument(metavar="INTO", help="The store that has both afterwards.")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Take all of a store into another one, where what is there stays and counts.
+
+    Attempts at the same work that came to another outcome are told, with what made them. Exits
+    with 1 if something of the first store is damaged, which is not taken.
+    """
+    from sweeper.merging.merge import merge as merged_stores
+    from sweeper.report.bytebar import bytebar
+    from sweeper.report.merged import merged_data, print_merged
+    from sweeper.report.terminal import console
+    from sweeper.store.files import StoreFiles
+
+    with bytebar(console(sys.stderr), "taken") as listener:
+        merged = merged_stores(StoreFiles(source), StoreFiles(into), listener)
+    if as_json:
+        print_json(merged_data(merged))
+    else:
+        print_merged(console(), merged)
+    if merged.faults:
+        raise typer.Exit(1)

@@ -128,14 +128,14 @@ class Contents(Listing):
             if begun.get(name.split("/")[1], "") <= name.split("/")[2].removesuffix(".json")
         ]
 
-    def resuming(self) -> Iterator[tuple[str, list[str]]]:
-        """Addresses of trainings that are not done, and the files of their resume points."""
+    def resuming(self) -> Iterator[list[str]]:
+        """The files of each training's resume points, of those that are not done."""
         found: dict[str, list[str]] = {}
         for name in self.below("resume"):
             found.setdefault(name.split("/")[1], []).append(name)
         for address, names in found.items():
             if self.counting(address) is None:
-                yield address, names
+                yield names
 
     @cached_property
     def compacted(self) -> list[str]:

@@ -140,8 +140,10 @@ class _Copy:
         self.transfer.create(first)
         lost = self._lost(commits, self.transfer.take(wanted))
         self.transfer.create(last)
-        for address, names in look.resuming():
-            self._resume(address, names)
+        for names in look.resuming():
+            self.taken.update(names)
+            if not any(name in self.there.sizes for name in names if name.endswith(".json")):
+                self.transfer.resume(names, look.sizes)
         self._markers([look.markers[name[8:]] for name in markers if name[8:] not in lost])
         self._drops(lost)
         self._compacted(compacted)
@@ -197,22 +199,6 @@ class _Copy:
             if not self.look.files.exists(f"withdrawn/{commit.name}"):
                 self.done.faults += [Fault(n, problems[n], commit.name, commit.job) for n in bad]
         return lost
-
-    def _resume(self, address: str, names: list[str]) -> None:
-        """Take the resume points of a training, if the copy has none that counts.
-
-        Their manifests are read first and written last: tensors that a worker has replaced
-        meanwhile have not the hash that a manifest says, and who resumes sees that.
-        """
-        self.taken.update(names)
-        manifests = [name for name in names if name.endswith(".json")]
-        if any(name in self.there.sizes for name in manifests):
-            return
-        read = zip(manifests, self.look.files.contents(manifests), strict=True)
-        said = {name: content for name, content in read if content is not None}
-        others = [Wanted(n, self.look.sizes[n]) for n in names if n not in manifests]
-        if said and not self.transfer.take(others):
-            self.transfer.put(said)
 
     def _markers(self, markers: Sequence[Commit]) -> None:
         """Write markers, parents before children; what says that one was dropped comes with it."""

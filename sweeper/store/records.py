@@ -44,7 +44,7 @@ class Records:
     Attributes:
         named: Marker -> what it says; None if it cannot be read, or if there is only a record
             that it was withdrawn.
-        asks: Search key and trial -> the parameters asked for, in each of its spaces.
+        asked: Search key -> the parameters that its trials were asked for with, in all its spaces.
         failed_tables: The tables of failed attempts -> the file that names them.
         deaths: ``<address>/<attempt>`` of a failed or pruned attempt -> what was recorded of it.
         faults: What is wrong with these files themselves.
@@ -64,7 +64,7 @@ class Records:
             if not _NAME.fullmatch(name):
                 self._add(f"withdrawn/{name}", "it bears no marker's name", MOVE)
         self.deaths: dict[str, dict[str, Any]] = {}
-        self.asks = self._asks()
+        self.asked = self._asks()
         self.failed_tables = dict(self._failures())
         self._snapshots()
         self.counts["withdrawn"] = len(self.withdrawn)
@@ -118,15 +118,14 @@ class Records:
         if problem and name not in self.withdrawn:
             self.faults.append(Fault(f"commits/{name}", problem, name, job))
 
-    def _asks(self) -> dict[tuple[str, int], list[dict[str, Any]]]:
-        found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    def _asks(self) -> dict[str, list[dict[str, Any]]]:
+        found: dict[str, list[dict[str, Any]]] = {}
         for path in self._below("asks"):
             data = self._json(path, {"search": str, "number": int, "parameters": dict})
             if data and not path.endswith(f"/{data['number']}.json"):
                 self._add(path, f"it is the ask of trial {data['number']}", RESTORE)
             elif data:
-                known = found.setdefault((data["search"], data["number"]), [])
-                known.append(data["parameters"])
+                found.setdefault(data["search"], []).append(data["parameters"])
         return found
 
     def _failures(self) -> Iterator[tuple[str, str]]:

@@ -174,10 +174,10 @@ def faults(
 
 
 def _unasked(records: Records, commit: Commit, found: Rows) -> Iterator[Fault]:
-    """A trial whose parameters nobody asked for."""
+    """A trial whose parameters nobody asked for, be it under another number in a merged store."""
     search = commit.job.removeprefix("tune/").rpartition("/trial=")[0]
-    asked = records.asks.get((search, -1 if found.trial is None else found.trial), [])
     own = found.parameters
+    asked = records.asked.get(search, [])
     if any(all(own.get(key) == value for key, value in one.items()) for one in asked):
         return
     problem = f"no ask of trial {found.trial} of {search} has its parameters"

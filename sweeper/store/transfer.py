@@ -119,6 +119,19 @@ class Transfer:
         for content, new in zip(records.values(), made, strict=True):
             self._count(len(content), new)
 
+    def resume(self, names: Sequence[str], sizes: Mapping[str, int]) -> None:
+        """Take the resume points of a training: files of these names and sizes (bytes).
+
+        Their manifests are read first and written last: tensors that a worker has replaced
+        meanwhile have not the hash that a manifest says, and who resumes sees that.
+        """
+        manifests = [name for name in names if name.endswith(".json")]
+        read = zip(manifests, self.source.contents(manifests), strict=True)
+        said = {name: content for name, content in read if content is not None}
+        others = [Wanted(name, sizes[name]) for name in names if name not in manifests]
+        if said and not self.take(others):
+            self.put(said)
+
     def _count(self, size: int, new: bool) -> None:
         with self._lock:
             self._done += size

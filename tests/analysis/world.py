@@ -10,7 +10,7 @@ from unittest import mock
 
 from helpers import put
 
-from sweeper.graph import Job, Plan
+from sweeper.graph import Job, Plan, Search
 from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
@@ -83,6 +83,7 @@ class World:
         self.time = 1000.0
         self.ran: list[str] = []
         self.right: Right | None = None
+        self.called = "attempt"  # how attempts begin
 
     def run(
         self,
@@ -109,7 +110,7 @@ class World:
             if job.kind == "tune":
                 search = self.plan.searches[job.declared["search"]]
                 assert job.trial is not None
-                self.progress.asked(search, job.trial, dict(search.space.grid[job.trial]))
+                self.progress.asked(search, job.trial, self.drawn(search, job.trial))
             if not self.progress.claim(key):
                 continue
             if key in fail:
@@ -117,10 +118,15 @@ class World:
             else:
                 self._do(job, score, dev)
 
+    def drawn(self, search: Search, trial: int) -> dict[str, Any]:
+        """The parameters that a trial is asked for with."""
+        return dict(search.space.grid[trial])
+
     def _do(self, job: Job, score: Score, dev: Dev) -> None:
         units = self.progress.missing(job.key)
         address = self.progress.attempt_address(job.key)
-        attempt = f"attempt{len(self.ran)}"
+        generation = self.progress.generation(address)
+        attempt = f"{self.called}{len(self.ran)}"
         self.ran.append(job.key)
         name = f"{address}-{attempt}"
         outcome = self._outcome(job, dev)
@@ -142,7 +148,7 @@ class World:
         commit(
             self.files,
             address=address,
-            generation=0,
+            generation=generation,
             attempt=attempt,
             job=job.key,
             kind=job.kind,
@@ -150,7 +156,7 @@ class World:
             made=made,
             outcome=outcome,
         )
-        self.progress.committed(job.key, address, 0)
+        self.progress.committed(job.key, address, generation)
 
     def _make(self, job: Job, folder: Path) -> None:
         """What an attempt leaves in its folder: nothing, here."""
