@@ -17,6 +17,7 @@ matrix of 6,000 uncompacted commits below 2 s.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import resource
@@ -99,17 +100,41 @@ def _with_others(commits: int) -> Any:
 
 
 def _rows(table: str, number: int) -> pa.Table:
+    """The rows of one commit: a drawn one's, under its own names."""
+    rows = _drawn(table, number % _DRAWN)
+    count = rows.num_rows
+    own = {
+        "job": pa.repeat(f"score/r>t/seed={number}", count),
+        "address": pa.repeat(digest(["other", number]), count),
+        "seed": pa.repeat(pa.scalar(number, pa.int64()), count),
+    }
+    if table != "trials":
+        own["unit"] = pa.array(_units(number)).take(_of_language(count))
+    for name, column in own.items():
+        rows = rows.set_column(rows.schema.get_field_index(name), name, column)
+    return rows
+
+
+_DRAWN = 64
+"""Commits whose rows are drawn; the others repeat them."""
+
+
+@functools.cache
+def _of_language(count: int) -> pa.Array:
+    """The number of the language of each row."""
+    return pa.array(np.repeat(np.arange(LANGUAGES), count // LANGUAGES))
+
+
+@functools.cache
+def _drawn(table: str, number: int) -> pa.Table:
     count = {"trials": 1, "scores": LANGUAGES * METRICS, "examples": LANGUAGES * COUNT}[table]
     each = count // LANGUAGES or 1
     chance = np.random.default_rng(number)
-    units = np.repeat(_units(number), each)[:count]
-    codes = np.repeat([f"l{n:02d}" for n in range(LANGUAGES)], each)[:count]
     right = chance.random(count) < 0.7
     made = {
-        "job": [f"score/r>t/seed={number}"] * count,
-        "address": [digest(["other", number])] * count,
         "attempt": ["0"] * count, "study": ["other"] * count, "intermediate": ["r"] * count,
-        "target": ["t"] * count, "seed": [number] * count, "unit": units, "language": codes,
+        "target": ["t"] * count,
+        "language": np.repeat([f"l{n:02d}" for n in range(LANGUAGES)], each)[:count],
         "split": ["test"] * count, "id": np.tile(np.arange(each).astype(str), LANGUAGES)[:count],
         "metric": np.tile(["accuracy", "f1", "precision", "recall"], LANGUAGES)[:count],
         "value": chance.random(count) * 100, "n": [COUNT] * count,

@@ -18,7 +18,7 @@ from typing import Any
 from sweeper.graph import TOKENIZER, Job, Plan, Search
 from sweeper.spaces import LATER, Training
 from sweeper.store.commits import Commit, Commits
-from sweeper.store.files import canonical, digest
+from sweeper.store.files import canonical, digest, digests
 from sweeper.tasks import kinds
 from sweeper.tasks.card import Card, SyntheticSource
 from sweeper.tasks.encoding import ENCODING_VERSION
@@ -89,8 +89,15 @@ class Addressing:
             found = self.made_from(key)
             if found is None:
                 return None
-            self._units[key] = {name: digest(said) for name, said in found.items()}
+            self._units[key] = self._digests(found)
         return self._units[key]
+
+    def _digests(self, found: dict[str, dict[str, Any]]) -> dict[str, str]:
+        # Of a score job, that is of most units by far, the languages differ in their data alone.
+        alike = len(found) > 1 and all("checkpoint" in one for one in found.values())
+        if alike and not any("companions" in one for one in found.values()):
+            return digests(found, "data")
+        return {name: digest(said) for name, said in found.items()}
 
     def made_from(self, key: str) -> dict[str, dict[str, Any]] | None:
         """Unit name -> what its address is the digest of; None while that is undecided."""

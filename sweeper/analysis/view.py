@@ -241,7 +241,8 @@ class View:
         commits = self.progress.commits.by_unit
         units = {part.unit for part in self.parts if part.unit in commits}
         counting = {unit: commits[unit] for unit in units if unit}
-        names = {name for one in counting.values() if (name := one.table("scores"))}
+        several = {one.name: one for one in counting.values()}
+        names = {name for one in several.values() if (name := one.table("scores"))}
         columns = ["unit", "address", "attempt", "value", "n", "main"]
         rows = tables.read(self.files, "scores", sorted(names), columns)
         found: dict[str, tuple[float, int]] = {}

@@ -12,6 +12,7 @@ from typing import Any
 from sweeper.errors import StoreError
 from sweeper.store.files import StoreFiles
 from sweeper.store.folder import Stored
+from sweeper.store.waiting import ByUnit, Waiting
 
 log = logging.getLogger("sweeper")
 
@@ -164,12 +165,12 @@ def parsed(name: str, data: Any) -> Commit:
 class Commits:
     """The markers of a store that count, read once each; `refresh` brings what came since.
 
-    A marker does not count once a record in ``withdrawn/`` bears its name.
+    A marker does not count once a record in ``withdrawn/`` bears its name. Those that the
+    compacted files have are read when one of their units, or all, are asked for: of a store of
+    any size a study's own alone.
 
     Attributes:
-        by_address: The newest commit of each job.
-        by_unit: The same, by the addresses of their parts.
-        scored: Addresses of the checkpoints that some commit has scores of, of whatever study.
+        by_unit: The newest commit of each job, by the addresses of its parts.
         damaged: Names of markers that were left out, if ``tolerant`` -> what is wrong with each.
 
     Args:
@@ -185,36 +186,69 @@ class Commits:
         self.files = files
         self.damaged: dict[str, str] = {}
         self._tolerant = tolerant
-        self.by_address: dict[str, Commit] = {}
-        self.by_unit: dict[str, Commit] = {}
-        self.scored: set[str] = set()
-        self._read_ones: dict[tuple[int, str], Commit] = {}  # also those withdrawn since
+        self.by_unit: ByUnit[Commit] = ByUnit(self._look_for, self._read_waiting)
+        self._by_unit = self.by_unit.known
+        self._by_address: dict[str, Commit] = {}
+        self._scored: set[str] = set()
+        self._read_ones: dict[str, Commit] = {}  # by name, in that order; also those withdrawn
+        self._waiting: Waiting | None = None  # until the first look
+        self._later: set[str] = set()  # of markers that came after the first look
         self._without = set(without)
         self._withdrawn: set[str] = set()
         self._dropped: set[str] = set()
         self._last: dict[str, int] = {}  # address -> the highest generation that is taken
+        self._untaken: list[str] = []  # names that are yet to be counted there
         self.refresh()
+
+    @property
+    def by_address(self) -> dict[str, Commit]:
+        """The newest commit of each job."""
+        self._read_waiting()
+        return self._by_address
+
+    @property
+    def scored(self) -> set[str]:
+        """Addresses of the checkpoints that some commit has scores of, of whatever study."""
+        self._read_waiting()
+        return self._scored
+
+    @property
+    def all(self) -> list[Commit]:
+        """What every marker says that was not withdrawn before it was read."""
+        self._read_waiting()
+        return list(self._read_ones.values())
 
     def refresh(self) -> list[Commit]:
         """Read what is new since last time; returns the commits of new markers."""
         self._look_at_records()
-        new = [n for n in self._names("commits") if _place(n) not in self._read_ones]
+        names, first = self.files.names("commits"), self._waiting is None
+        if self._waiting is None:
+            self._waiting = Waiting(self.files.compacted, set(names))
+            self._untaken = list(self._waiting.rows)
+        known = self._read_ones.keys() | self._waiting.rows.keys()
+        new = self._named("commits", (name for name in names if name not in known))
         for name in new:
             self._take(*_place(name))
         # A later generation replaces an earlier one: read them in that order.
-        places = sorted(_place(name) for name in new if name not in self._withdrawn)
-        commits = []
-        for place, content in zip(places, self._contents(places), strict=True):
-            try:
-                commits.append(self._parse(place, content))
-            except StoreError as error:
-                self._leave_out("{1}.{0}".format(*place), error)
-        return commits
-
-    def _names(self, folder: str) -> list[str]:
-        """The markers, or the records about them."""
+        wanted = sorted((n for n in new if n not in self._withdrawn), key=_place)
         found = []
-        for name in self.files.names(folder):
+        for name, content in zip(wanted, self._contents(wanted), strict=True):
+            try:
+                found.append(self._parse(name, content, later=not first))
+            except StoreError as error:
+                self._leave_out(name, error)
+        if first and self._waiting.rows:
+            for unit in [unit for one in found for unit in one.units.values()]:
+                self._look_for(unit)  # what was compacted may come before or after these
+        return found
+
+    def _contents(self, names: Iterable[str]) -> Iterable[bytes | None]:
+        return self.files.contents(f"commits/{name}" for name in names)
+
+    def _named(self, folder: str, names: Iterable[str]) -> list[str]:
+        """Those of some names that are markers', or those of records about them."""
+        found = []
+        for name in names:
             try:
                 _place(name, folder)
                 found.append(name)
@@ -229,22 +263,16 @@ class Commits:
             log.warning("Left out: %s", error)
         self.damaged[name] = str(error)
 
-    def _contents(self, places: list[tuple[int, str]]) -> list[bytes | None]:
-        """What the markers say: from the compacted files what these have."""
-        compacted = self.files.compacted
-        known = compacted.markers if compacted else {}
-        names = [f"{address}.{number}" for number, address in places]
-        new = [name for name in names if name not in known]
-        read = dict(zip(new, self.files.contents(f"commits/{n}" for n in new), strict=True))
-        return [known.get(name) or read[name] for name in names]
-
     def read(self, address: str, generation: int = 0) -> Commit | None:
         """One marker, just written by a worker; None if it is not there."""
-        content = self.files.content(f"commits/{address}.{generation}")
-        return None if content is None else self._parse((generation, address), content)
+        name = f"{address}.{generation}"
+        content = self.files.content(f"commits/{name}")
+        return None if content is None else self._parse(name, content, later=True)
 
     def next_generation(self, address: str) -> int:
         """The number that the next marker of an address bears: 0, unless there was one."""
+        while self._untaken:
+            self._take(*_place(self._untaken.pop()))
         return self._last.get(address, -1) + 1
 
     def read_drop(self, address: str) -> None:
@@ -257,7 +285,7 @@ class Commits:
         self._dropped.add(name)
         commit = self.by_address.get(name.rpartition(".")[0])
         if commit and name == commit.name:
-            self._keep(commit.generation, replace(commit, dropped=True))
+            self._keep(replace(commit, dropped=True))
 
     def drop(self, address: str) -> None:
         """Delete a committed attempt's checkpoints, which its search no longer needs."""
@@ -268,23 +296,83 @@ class Commits:
 
     def _look_at_records(self) -> None:
         """Take note of what others dropped or withdrew, of markers that were read before, too."""
-        withdrawn = self._without | set(self._names("withdrawn"))
+        names = self.files.names("withdrawn")
+        withdrawn = self._without | set(self._named("withdrawn", names))
         dropped = set(self.files.names("dropped"))
         self.damaged = {name: why for name, why in self.damaged.items() if name not in withdrawn}
         for name in withdrawn - self._withdrawn:
             self._take(*_place(name, "withdrawn"))
         changed = (withdrawn ^ self._withdrawn) | (dropped ^ self._dropped)
         self._withdrawn, self._dropped = withdrawn, dropped
-        if not changed or changed.isdisjoint(one.name for one in self._read_ones.values()):
-            return
-        self.by_address.clear()
-        self.by_unit.clear()
-        for (generation, _), commit in sorted(self._read_ones.items()):
-            self._keep(generation, replace(commit, dropped=commit.name in dropped))
+        if not changed.isdisjoint(self._read_ones):
+            for name in changed & self._read_ones.keys():
+                self._read_ones[name] = replace(self._read_ones[name], dropped=name in dropped)
+            self._keep_all()
 
-    def _parse(self, place: tuple[int, str], content: bytes | None) -> Commit:
-        generation, address = place
-        name = f"{address}.{generation}"
+    # -- what was compacted --------------------------------------------------------------------
+
+    def _look_for(self, unit: str) -> None:
+        """Read the waiting markers that have a unit."""
+        assert self._waiting is not None
+        for name in self._waiting.having(unit):
+            if name in self._waiting.rows and name not in self._withdrawn:
+                commit = self._read_waiting_one(self._waiting, name)
+                self._keep_between(commit)
+                # It brings its other units, of which another may be the newer commit.
+                for other in self._waiting.contested(commit.units.values()):
+                    self._look_for(other)
+
+    def _read_waiting(self) -> None:
+        """Read all that wait, in the order of the compacted files."""
+        assert self._waiting is not None
+        names = [name for name in self._waiting.rows if name not in self._withdrawn]
+        for name in names:
+            self._read_waiting_one(self._waiting, name)
+        if names:
+            self._keep_all()
+
+    def _read_waiting_one(self, waiting: Waiting, name: str) -> Commit:
+        commit = self._parsed(name, waiting.take(name))
+        self._read_ones[name] = commit
+        return commit
+
+    def _keep_all(self) -> None:
+        """Bring everything that was read into the order in which it counts."""
+        self._by_address.clear()
+        self._by_unit.clear()
+        later = [name for name in self._read_ones if name in self._later]
+        for name in [*sorted(self._read_ones.keys() - self._later, key=_place), *later]:
+            self._keep(self._read_ones[name])
+
+    def _keep_between(self, commit: Commit) -> None:
+        """Keep a commit as if it had been read with the first ones, in its order."""
+        known = self._by_address.get(commit.address)
+        if known and known.generation > commit.generation:
+            return
+        self._by_address[commit.address] = commit
+        self._scored.update(commit.outcome.get("scored", ()))
+        place = (commit.generation, commit.address)
+        for unit in commit.units.values():
+            other = self._by_unit.get(unit)
+            if other is None or (
+                other.name not in self._later and (other.generation, other.address) < place
+            ):
+                self._by_unit[unit] = commit
+
+    # -- one marker ----------------------------------------------------------------------------
+
+    def _parse(self, name: str, content: bytes | None, *, later: bool) -> Commit:
+        commit = self._parsed(name, content)
+        if self._waiting:
+            self._waiting.rows.pop(name, None)
+        if later:
+            self._later.add(name)
+            self._read_ones.pop(name, None)  # it counts from now on
+        self._take(commit.generation, commit.address)
+        self._keep(commit)
+        return commit
+
+    def _parsed(self, name: str, content: bytes | None) -> Commit:
         try:
             found = parsed(name, self.files.parsed(f"commits/{name}", content))
         except StoreError as error:
@@ -292,24 +380,21 @@ class Commits:
                 f"{error} `sweeper store verify --repair --store {self.files.address}` makes the "
                 "marker count as not there; the next run then does its job again."
             ) from None
-        commit = replace(found, dropped=name in self._dropped)
-        self._take(generation, address)
-        self._keep(generation, commit)
-        return commit
+        return replace(found, dropped=True) if name in self._dropped else found
 
     def _take(self, generation: int, address: str) -> None:
         self._last[address] = max(generation, self._last.get(address, -1))
 
-    def _keep(self, generation: int, commit: Commit) -> None:
-        self._read_ones[generation, commit.address] = commit
-        known = self.by_address.get(commit.address)
+    def _keep(self, commit: Commit) -> None:
+        self._read_ones[commit.name] = commit
+        known = self._by_address.get(commit.address)
         # A worker that was long taken for dead may bring us back to what was replaced since.
-        if commit.name in self._withdrawn or (known and known.generation > generation):
+        if commit.name in self._withdrawn or (known and known.generation > commit.generation):
             return
-        self.by_address[commit.address] = commit
-        self.scored.update(commit.outcome.get("scored", ()))
+        self._by_address[commit.address] = commit
+        self._scored.update(commit.outcome.get("scored", ()))
         for unit in commit.units.values():
-            self.by_unit[unit] = commit
+            self._by_unit[unit] = commit
 
 
 def _place(name: str, folder: str = "commits") -> tuple[int, str]:

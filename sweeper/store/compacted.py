@@ -8,13 +8,19 @@ Nothing is lost if all of ``compacted/`` is deleted.
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from sweeper.errors import StoreError
 from sweeper.store.schema import TABLES
@@ -24,13 +30,26 @@ if TYPE_CHECKING:
 
 FOLDER = "compacted"
 
+FORMAT = 2
+"""Of a generation. One of another format is not read: the small files say the same."""
+
 INDEX = pa.schema([("table", pa.string()), ("name", pa.string()), ("first", pa.int64()),
                    ("rows", pa.int64())])  # fmt: skip
 MARKERS = pa.schema([("name", pa.string()), ("content", pa.string())])
+UNITS = pa.schema([("key", pa.uint64()), ("marker", pa.int32())])
+"""By `unit_key`, sorted: the row of a marker with such a unit."""
+
+Place: TypeAlias = tuple[int, int]
+"""Where the rows of a small file are in the large one: the first, and how many."""
+
+
+def unit_key(unit: str) -> int:
+    """What the index of units is sorted by. Two units with one key are told apart by markers."""
+    return int.from_bytes(hashlib.sha256(unit.encode()).digest()[:8], "big")
 
 
 class Compacted:
-    """A generation of compacted files.
+    """A generation of compacted files. Of each no more is read than is asked for.
 
     Args:
         files: The store.
@@ -42,94 +61,153 @@ class Compacted:
         self.files = files
         self.number = number
         self.manifest = manifest
+        self._contents: dict[int, list[str]] = {}  # by row group
 
     @property
     def folder(self) -> str:
         """Where its files lie."""
         return f"{FOLDER}/{self.number}"
 
+    # -- markers -------------------------------------------------------------------------------
+
     @cached_property
-    def markers(self) -> dict[str, bytes]:
-        """Marker -> its content."""
+    def markers(self) -> dict[str, int]:
+        """Marker -> its row, for `content`."""
+        with self._told("markers"):
+            names = self._marker_file.read(["name"])["name"].to_pylist()
+        return dict(zip(names, itertools.count()))
+
+    def content(self, row: int) -> str:
+        """What a marker says."""
+        group = bisect_right(self._marker_starts, row) - 1
+        if group not in self._contents:
+            with self._told("markers"):
+                found = self._marker_file.read_row_group(group, columns=["content"])
+            self._contents[group] = found["content"].to_pylist()
+        return self._contents[group][row - self._marker_starts[group]]
+
+    def having(self, unit: str) -> list[int]:
+        """The rows of the markers that may have a unit: others seldom, all that do for sure."""
+        keys, rows = self._units
+        wanted = np.uint64(unit_key(unit))
+        first = int(np.searchsorted(keys, wanted))
+        last = first
+        while last < len(keys) and keys[last] == wanted:
+            last += 1
+        return [int(row) for row in rows[first:last]]
+
+    def contested(self, unit: str) -> bool:
+        """Whether several markers may have a unit."""
+        return bool(self._contested) and unit_key(unit) in self._contested
+
+    @cached_property
+    def _contested(self) -> set[int]:
+        keys, _ = self._units
+        return set(keys[1:][keys[1:] == keys[:-1]].tolist())
+
+    @cached_property
+    def _marker_file(self) -> pq.ParquetFile:
         with self._opened("markers") as file:
-            table = file.read()
-        names, contents = (table[name].to_pylist() for name in MARKERS.names)
-        return {name: text.encode() for name, text in zip(names, contents, strict=True)}
+            return file
 
     @cached_property
-    def places(self) -> dict[str, tuple[int, int]]:
-        """A table's small file -> its first row, and how many it has, in the large one."""
-        with self._opened("index") as file:
-            index = file.read()
-        name, first, rows = (index[column].to_pylist() for column in INDEX.names[1:])
-        return {n: (f, r) for n, f, r in zip(name, first, rows, strict=True)}
+    def _marker_starts(self) -> list[int]:
+        return _starts(self._marker_file)
 
-    def read(self, table: str, names: Sequence[str], columns: Sequence[str]) -> pa.Table:
-        """The rows of some of a table's small files, which `places` has, in the order given."""
+    @cached_property
+    def _units(self) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+        with self._told("units.arrow"), self.files.reading(f"{self.folder}/units.arrow") as path:
+            # Mapped: a search looks at a few pages of what may be millions of units.
+            table = pa.ipc.open_file(pa.memory_map(str(path))).read_all().combine_chunks()
+        key, marker = (table[name].to_numpy() for name in UNITS.names)
+        return key, marker
+
+    # -- tables --------------------------------------------------------------------------------
+
+    def places(self, table: str, names: Iterable[str]) -> dict[str, Place]:
+        """Those of a table's small files that it has, and where their rows are."""
+        wanted = list(names)
+        index = self._index(table)
+        rows = pc.index_in(pa.array(wanted, pa.string()), value_set=index["name"])
+        found = index.take(rows.drop_null())
+        there = itertools.compress(wanted, rows.is_valid().to_pylist())
+        both = zip(found["first"].to_pylist(), found["rows"].to_pylist(), strict=True)
+        return dict(zip(there, both, strict=True))
+
+    def _index(self, table: str) -> pa.Table:
+        with self._opened("index") as file:
+            group = list(TABLES).index(table)
+            return file.read_row_group(group, columns=["name", "first", "rows"])
+
+    def read(self, table: str, places: Iterable[Place], columns: Sequence[str]) -> pa.Table:
+        """Rows of a table, in the order of the file; of row groups without any nothing is read."""
         with self._opened(table) as file:
             there = [name for name in columns if name in file.schema_arrow.names]
-            rows = _Rows(file, there)
-            # By place: in any other order a row group would be read once per small file.
-            found = {
-                n: rows.of(*self.places[n]) for n in sorted(names, key=self.places.__getitem__)
-            }
-        parts = [found[name] for name in names]
-        if not parts:
-            return pa.schema([TABLES[table].field(name) for name in there]).empty_table()
-        return pa.concat_tables(parts)
+            parts = list(_cut(file, there, _runs(places)))
+        empty = pa.schema([TABLES[table].field(name) for name in there]).empty_table()
+        return pa.concat_tables([empty, *parts])
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[pq.ParquetFile]:
         relative = f"{self.folder}/{name}.parquet"
+        with self._told(f"{name}.parquet"), self.files.reading(relative) as path:
+            yield pq.ParquetFile(path, memory_map=True)
+
+    @contextmanager
+    def _told(self, name: str) -> Iterator[None]:
+        """Say what to do about a file that cannot be read."""
         try:
-            with self.files.reading(relative) as path:
-                yield pq.ParquetFile(path, memory_map=True)
+            yield
         except (FileNotFoundError, pa.ArrowException) as error:
             raise StoreError(
-                f"{self.files.where(relative)} is missing or damaged ({type(error).__name__}). "
-                f"Delete the folder {FOLDER}: nothing is lost, and `sweeper store compact` makes "
-                "it again."
+                f"{self.files.where(f'{self.folder}/{name}')} is missing or damaged "
+                f"({type(error).__name__}). Delete the folder {FOLDER}: nothing is lost, and "
+                "`sweeper store compact` makes it again."
             ) from None
 
 
-class _Rows:
-    """Cuts rows out of a file, of which each row group is read once and not kept for long."""
+def _starts(file: pq.ParquetFile) -> list[int]:
+    """The first row of each row group, and the number of all rows."""
+    sizes = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
+    return [0, *itertools.accumulate(sizes)]
 
-    def __init__(self, file: pq.ParquetFile, columns: Sequence[str]) -> None:
-        self.file = file
-        self.columns = list(columns)
-        sizes = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
-        self.starts = [sum(sizes[:n]) for n in range(len(sizes) + 1)]
-        self._group = -1
-        self._table = pa.table({})
 
-    def of(self, first: int, count: int) -> pa.Table:
-        """Some rows, which may lie in several row groups."""
-        from bisect import bisect_right
+def _runs(places: Iterable[Place]) -> Iterator[Place]:
+    """The same rows in their order, those that follow one another together."""
+    first = end = 0
+    for start, count in sorted(places):
+        if start != end:
+            if end > first:
+                yield first, end - first
+            first = start
+        end = start + count
+    if end > first:
+        yield first, end - first
 
-        parts: list[pa.Table] = []
-        group = max(0, bisect_right(self.starts, first) - 1)
-        while count or not parts:
-            rows = self._of_group(group)
-            inside = first - self.starts[group]
+
+def _cut(file: pq.ParquetFile, columns: list[str], runs: Iterable[Place]) -> Iterator[pa.Table]:
+    """Some rows of a file; each row group is read once and not kept."""
+    starts = _starts(file)
+    group, rows = -1, pa.table({})
+    for first, count in runs:
+        while count:
+            wanted = bisect_right(starts, first) - 1
+            if wanted != group:
+                group, rows = wanted, file.read_row_group(wanted, columns=columns)
+            inside = first - starts[group]
             taken = min(count, rows.num_rows - inside)
-            parts.append(rows.slice(inside, taken))
-            first, count, group = first + taken, count - taken, group + 1
-        return pa.concat_tables(parts)
-
-    def _of_group(self, group: int) -> pa.Table:
-        if group != self._group:
-            self._table = self.file.read_row_group(group, columns=self.columns)
-            self._group = group
-        return self._table
+            yield rows.slice(inside, taken)
+            first, count = first + taken, count - taken
 
 
 def newest(files: StoreFiles) -> Compacted | None:
-    """The newest generation; None if the store was never compacted."""
+    """The newest generation; None if the store was never compacted, or by an older sweeper."""
     manifests = [name for name in files.names(FOLDER) if name.endswith(".json")]
     if not manifests:
         return None
     manifest = files.read(f"{FOLDER}/{manifests[-1]}")
+    if manifest.get("format") != FORMAT:
+        return None
     return Compacted(files, manifests[-1].removesuffix(".json"), manifest)
 
 
@@ -137,9 +215,3 @@ def next_number(files: StoreFiles) -> str:
     """The number that the next generation bears."""
     taken = [int(name.removesuffix(".json")) for name in files.names(FOLDER)]
     return f"{max(taken, default=-1) + 1:06d}"
-
-
-def covered(files: StoreFiles, names: Iterable[str]) -> set[str]:
-    """Those of some small files of tables that the newest generation has."""
-    found = files.compacted
-    return set(names) & found.places.keys() if found else set()

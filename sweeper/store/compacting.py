@@ -12,10 +12,21 @@ import pyarrow.parquet as pq
 from sweeper.errors import StoreError
 from sweeper.store import tables
 from sweeper.store.commits import Commit, Commits
-from sweeper.store.compacted import FOLDER, INDEX, MARKERS, next_number
+from sweeper.store.compacted import (
+    FOLDER,
+    FORMAT,
+    INDEX,
+    MARKERS,
+    UNITS,
+    next_number,
+    unit_key,
+)  # fmt: skip
 from sweeper.store.files import StoreFiles
 from sweeper.store.folder import Stored
 from sweeper.store.schema import TABLES
+
+_MARKERS = 1 << 11
+"""Markers that are read at once."""
 
 _GROUP = 1 << 17
 """Rows of a row group at least: what is read at once."""
@@ -30,21 +41,19 @@ def compact(files: StoreFiles) -> dict[str, Any]:
         StoreError: a small file is missing or damaged, or the store cannot be written.
     """
     commits = Commits(files)
-    names = files.names("commits")
     number = next_number(files)
     folder = f"{FOLDER}/{number}"
     counting = sorted(commits.by_address.values(), key=lambda one: (_place(one), one.job))
-    made = [_markers(files, folder, names)]
+    made = [*_markers(files, folder, commits)]
     places: list[dict[str, Any]] = []
     for table in TABLES:
         small = [name for one in counting if (name := one.table(table))]
         made.append(_table(files, folder, table, small, places))
-    with files.writing(f"{folder}/index.parquet") as draft:
-        pq.write_table(pa.Table.from_pylist(places, schema=INDEX), draft.path, compression="zstd")
-    made.append(draft.stored)
+    made.append(_index(files, folder, places))
     manifest = {
+        "format": FORMAT,
         "files": {one.name: {"size": one.size, "sha256": one.sha256} for one in made},
-        "markers": len(names),
+        "markers": len(commits.all),
         "rows": {name: sum(p["rows"] for p in places if p["table"] == name) for name in TABLES},
         "compacted": time.time(),
     }
@@ -62,15 +71,35 @@ def _place(commit: Commit) -> str:
     return f"{kind}/{rest.rpartition('>')[2]}"
 
 
-def _markers(files: StoreFiles, folder: str, names: list[str]) -> Stored:
-    found = files.contents(f"commits/{name}" for name in names)
-    rows = [(name, content) for name, content in zip(names, found, strict=True) if content]
-    table = pa.table(
-        [pa.array([row[0] for row in rows]), pa.array([row[1].decode() for row in rows])],
-        schema=MARKERS,
-    )
+def _markers(files: StoreFiles, folder: str, commits: Commits) -> Iterator[Stored]:
+    """Every marker that could be read, those of one target together, and where each unit is."""
+    ones = sorted(commits.all, key=lambda one: (_place(one), one.job, one.name))
+    contents = files.contents(f"commits/{one.name}" for one in ones)
+    texts = [(content or b"").decode() for content in contents]
+    table = pa.table([pa.array([one.name for one in ones]), pa.array(texts)], schema=MARKERS)
     with files.writing(f"{folder}/markers.parquet") as draft:
-        pq.write_table(table, draft.path, compression="zstd")
+        pq.write_table(table, draft.path, compression="zstd", row_group_size=_MARKERS)
+    yield draft.stored
+    pairs = [(unit_key(u), n) for n, one in enumerate(ones) for u in set(one.units.values())]
+    both = zip(*sorted(pairs), strict=True) if pairs else ((), ())
+    units = pa.table([pa.array(x, f.type) for x, f in zip(both, UNITS, strict=True)], schema=UNITS)
+    with (
+        files.writing(f"{folder}/units.arrow") as draft,
+        pa.ipc.new_file(draft.path, UNITS) as writer,
+    ):
+        writer.write_table(units)
+    yield draft.stored
+
+
+def _index(files: StoreFiles, folder: str, places: list[dict[str, Any]]) -> Stored:
+    """Where the rows of each small file are; a row group per table, in the order of `TABLES`."""
+    with (
+        files.writing(f"{folder}/index.parquet") as draft,
+        pq.ParquetWriter(draft.path, INDEX, compression="zstd") as writer,
+    ):
+        for table in TABLES:
+            own = [place for place in places if place["table"] == table]
+            writer.write_table(pa.Table.from_pylist(own, schema=INDEX), max(1, len(own)))
     return draft.stored
 
 

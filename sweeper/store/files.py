@@ -30,7 +30,7 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -305,4 +305,21 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=Fal
 
 def digest(data: Any) -> str:
     """The first 32 hex digits (128 bits) of the SHA-256 of canonical JSON: an address."""
-    return hashlib.sha256(canonical(data)).hexdigest()[:32]
+    return _digest(canonical(data))
+
+
+def digests(several: Mapping[str, Mapping[str, Any]], text: str) -> dict[str, str]:
+    """The `digest` of each of several objects that differ in one text alone, quickly.
+
+    Args:
+        several: The objects. ``text`` is their key whose value differs, a text of letters and
+            digits; all else they have in common, and it is encoded once.
+        text: The key.
+    """
+    mark = f"<{text}>"  # no address, and in JSON the same
+    before, after = canonical({**next(iter(several.values())), text: mark}).split(mark.encode())
+    return {name: _digest(before + said[text].encode() + after) for name, said in several.items()}
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]

@@ -9,12 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweeper.errors import StoreError
-from sweeper.store.compacted import covered
 from sweeper.store.files import StoreFiles
 from sweeper.store.folder import Stored
 from sweeper.store.schema import TABLES
 
 _LARGE = 1 << 20
+"""Bytes of a file from which on several threads read it."""
+_MANY = 1000
+"""Rows from which on a file is pressed harder."""
 
 
 def write(files: StoreFiles, table: str, name: str, rows: list[dict[str, Any]]) -> Stored:
@@ -26,8 +28,10 @@ def write(files: StoreFiles, table: str, name: str, rows: list[dict[str, Any]]) 
     unknown = {key for row in rows for key in row} - set(schema.names)
     if unknown:
         raise StoreError(f"The table {table} has no columns {sorted(unknown)}.")
+    # A few rows are no smaller by zstd, and take twice as long to read: its set-up, per column.
+    codec = "zstd" if len(rows) > _MANY else "snappy"
     with files.writing(f"tables/{table}/{name}.parquet") as draft:
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), draft.path, compression="zstd")
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), draft.path, compression=codec)
     return draft.stored
 
 
@@ -46,14 +50,13 @@ def read(
     if columns is not None:
         schema = pa.schema([schema.field(name) for name in columns])
     wanted = list(names)
-    large = covered(files, wanted)
+    large = files.compacted.places(table, wanted) if files.compacted and wanted else {}
     small = [name for name in wanted if name not in large]
     mend = f"`sweeper store verify --repair --store {files.address}`"
     found = zip(small, files.contents(small), strict=True)
     parts = [_parsed(files.where(name), content, schema, mend) for name, content in found]
     if large and files.compacted:
-        kept = [name for name in wanted if name in large]
-        parts.append(_as(schema, files.compacted.read(table, kept, schema.names)))
+        parts.append(_as(schema, files.compacted.read(table, large.values(), schema.names)))
     return pa.concat_tables(parts) if parts else schema.empty_table()
 
 

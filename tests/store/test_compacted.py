@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import random
 import shutil
+import tempfile
 from pathlib import Path
+from unittest import mock
 
 import pandas as pd
 import pytest
 from analysis.world import World, study
+from helpers import unrelated
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sweeper import Store
 from sweeper.errors import StoreError
-from sweeper.store import tables, verify
-from sweeper.store.commits import Commits
+from sweeper.store import commits, tables, verify
+from sweeper.store.commits import Commits, commit, withdraw
 from sweeper.store.compacting import compact
 from sweeper.store.files import StoreFiles
+
+OUTCOME = {"status": "done", "message": "", "selections": {}}
 
 
 @pytest.fixture
@@ -52,6 +60,64 @@ def test_markers_are_read_from_it_and_records_still_count(world: World) -> None:
     again = StoreFiles(world.files.address)
     assert again.compacted is not None and name in again.compacted.markers
     assert name.rpartition(".")[0] not in Commits(again).by_address
+
+
+JOBS = ("uv", "vw", "wx", "u")
+"""The units of some jobs, which have some in common."""
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_what_counts_is_the_same_whenever_it_was_compacted(chance: random.Random) -> None:
+    """Markers of some jobs with units in common, made and withdrawn before and after."""
+    with tempfile.TemporaryDirectory() as folder, mock.patch("os.fsync"):
+        files = StoreFiles(folder, create=True)
+        compacted_at, names = chance.randrange(12), []
+        for number in range(12):
+            if number == compacted_at:
+                compact(StoreFiles(folder))
+            job, generation = chance.randrange(4), chance.randrange(3)
+            address, units = unrelated(f"job {job}"), {u: unrelated(u) for u in JOBS[job]}
+            if commit(files, address=address, generation=generation, attempt=str(number),
+                      job="j", kind="train", units=units, made=(), outcome=OUTCOME):  # fmt: skip
+                names.append(f"{address}.{generation}")
+            if chance.random() < 0.2:
+                withdraw(files, chance.choice(names), "damaged")
+        one, other = Commits(StoreFiles(folder)), Commits(StoreFiles(folder))
+        units = [unrelated(u) for u in chance.sample("uvwx", 4)]
+        found = {unit: one.by_unit.get(unit) for unit in units}
+        assert other.by_address == one.by_address
+        shutil.rmtree(Path(folder) / "compacted")
+        plain = Commits(StoreFiles(folder))
+        assert found == {unit: plain.by_unit.get(unit) for unit in units}
+        assert other.by_unit == plain.by_unit
+        assert one.by_address == plain.by_address
+        for address in one.by_address:
+            assert one.next_generation(address) == plain.next_generation(address)
+
+
+def test_of_other_studies_nothing_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(50):
+        commit(world.files, address=unrelated(f"a{number}"), generation=0, attempt="1",
+               job=f"train/other/seed={number}", kind="train",
+               units={"all": unrelated(f"u{number}")}, made=(), outcome=OUTCOME)  # fmt: skip
+    compact(world.files)
+    read: list[str] = []
+    before = commits.parsed
+    monkeypatch.setattr(commits, "parsed", lambda name, data: (
+        read.append(data["job"]), before(name, data))[1])  # fmt: skip
+    assert Store(world.files.address).transfer()
+    assert read and not [job for job in read if job.startswith("train/other/")]
+
+
+def test_a_generation_of_another_format_is_left_alone(world: World) -> None:
+    before = answers(world.files.address)
+    compact(world.files)
+    manifest = world.files.read("compacted/000000.json")
+    world.files.replace("compacted/000000.json", {**manifest, "format": 1})
+    assert StoreFiles(world.files.address).compacted is None
+    for one, other in zip(before, answers(world.files.address), strict=True):
+        pd.testing.assert_frame_equal(one, other)
 
 
 def test_a_generation_follows_another(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import errno
 import json
 import os
@@ -19,6 +20,7 @@ from sweeper.store.files import (
     StoreFiles,
     canonical,
     digest,
+    digests,
     folder_of,
     has_store,
 )
@@ -210,8 +212,8 @@ def test_a_disk_that_fails_is_said_and_may_be_back(
 
     with monkeypatch.context() as patched:
         for owner, name in (
-            (os, "link"), (Path, "replace"), (Path, "unlink"), (Path, "read_bytes"),
-            (Path, "exists"), (Path, "iterdir"), (Path, "is_dir"), (os, "scandir"),
+            (os, "link"), (Path, "replace"), (Path, "unlink"), (builtins, "open"),
+            (Path, "exists"), (os, "listdir"), (Path, "is_dir"), (os, "scandir"),
         ):  # fmt: skip
             patched.setattr(owner, name, stale)
         for act in (
@@ -236,7 +238,7 @@ def test_what_may_not_be_read_is_refused(
     def denied(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", denied)
+    monkeypatch.setattr(builtins, "open", denied)
     with pytest.raises(StoreError, match="Restore the file or its permissions") as caught:
         on_disk.find("asks/s/0.json")
     assert not isinstance(caught.value, UnreachableError)
@@ -256,6 +258,13 @@ def test_a_digest_knows_no_order_of_keys(data: dict[str, object], chance: object
     chance.shuffle(keys)  # type: ignore[attr-defined]
     assert digest(data) == digest({key: data[key] for key in keys})
     assert json.loads(canonical(data)) == json.loads(json.dumps(data))
+
+
+@settings(max_examples=40)
+@given(st.dictionaries(st.text(), _JSON), st.lists(st.uuids(), min_size=1))
+def test_digests_of_several_at_once_are_the_same(shared: dict[str, object], texts: list) -> None:
+    several = {str(n): {**shared, "data": text.hex} for n, text in enumerate(texts)}
+    assert digests(several, "data") == {name: digest(said) for name, said in several.items()}
 
 
 def test_addresses_refuse_what_has_no_one_text() -> None:

@@ -1,0 +1,72 @@
+"""The markers of compacted files that nobody has asked for yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from typing import Generic, TypeVar
+
+from sweeper.store.compacted import Compacted
+
+T = TypeVar("T")
+
+
+class Waiting:
+    """Markers that the compacted files have, and that are not read.
+
+    Args:
+        compacted: The files; None where there are none.
+        there: The names of the store's markers: no other counts.
+    """
+
+    def __init__(self, compacted: Compacted | None, there: Container[str]) -> None:
+        self._compacted = compacted
+        markers = compacted.markers if compacted else {}
+        self._names = list(markers)
+        self.rows = {name: row for name, row in markers.items() if name in there}
+
+    def having(self, unit: str) -> list[str]:
+        """Those that may have a unit."""
+        if not self.rows or self._compacted is None:
+            return []
+        names = [self._names[row] for row in self._compacted.having(unit)]
+        return [name for name in names if name in self.rows]
+
+    def contested(self, units: Iterable[str]) -> list[str]:
+        """Those of some units that several markers may have."""
+        return list(filter(self._compacted.contested, units)) if self._compacted else []
+
+    def take(self, name: str) -> bytes:
+        """What a marker says; it waits no longer."""
+        assert self._compacted is not None
+        return self._compacted.content(self.rows.pop(name)).encode()
+
+
+class ByUnit(Mapping[str | None, T], Generic[T]):
+    """Something by unit, which may be brought when it is first asked for.
+
+    Args:
+        look: Brings what there is of a unit into `known`.
+        complete: Brings everything there.
+    """
+
+    def __init__(self, look: Callable[[str], None], complete: Callable[[], None]) -> None:
+        self.known: dict[str | None, T] = {}
+        self._look, self._complete = look, complete
+
+    def __getitem__(self, unit: str | None) -> T:
+        if unit is not None and unit not in self.known:
+            self._look(unit)
+        return self.known[unit]
+
+    def __contains__(self, unit: object) -> bool:
+        if unit not in self.known and isinstance(unit, str):
+            self._look(unit)
+        return unit in self.known
+
+    def __iter__(self) -> Iterator[str | None]:
+        self._complete()
+        return iter(self.known)
+
+    def __len__(self) -> int:
+        self._complete()
+        return len(self.known)
