@@ -132,6 +132,7 @@ class Cluster:
             slots=lambda: {"training": slots, "data": slots},
             driver=driver,
             listener=self._hear,
+            clock=lambda: self.now,
         )
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
@@ -139,6 +140,10 @@ class Cluster:
         while not until():
             while self._fill() or self._let_holds_go():
                 pass
+            wakes = min(self.dispatcher.resting.values(), default=math.inf)
+            if wakes < (self._ends[0][0] if self._ends else math.inf):
+                self.now = wakes
+                continue
             if not self._ends:
                 assert self._call(lambda: self.dispatcher.finished), "jobs left, and none runs"
                 break
@@ -223,9 +228,9 @@ class Cluster:
             said = {"status": "done", "error": "", "message": ""}
         elif attempt.fate == "preempted":
             said = {"status": "failed", "error": "preempted", "message": "preempted"}
-        self._again[spec.key] = self.now
         before = len(self.progress.done)
         self._call(lambda: self.dispatcher.ended(trial, said))
+        self._again[spec.key] = self.dispatcher.resting.get(spec.key, self.now)
         if len(self.progress.done) > before:
             self._note_ready(spec.key)
         self._start_waiting(pool)

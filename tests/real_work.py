@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from helpers import Hurried
 
 from sweeper.engine.dispatch import Dispatcher, Event
 from sweeper.jobs import JobSpec, Result
@@ -81,6 +82,7 @@ class Run:
             pool_of=lambda job: "training",
             slots=lambda: {"training": 1},
             listener=self.events.append,
+            clock=Hurried(),
         )
 
     def go(self, before: Callable[[JobSpec], None] = lambda spec: None, doing: Work = work) -> Run:

@@ -62,6 +62,10 @@ class Dispatcher:
         shared: Whether other drivers may want the slots: then none is held for what may come.
         listener: Called with every `Event`; it must not raise.
         meter: Counts what the jobs of the pool "training" take, and stops them in time.
+        clock: Seconds, by which pauses before another attempt are measured.
+
+    Attributes:
+        resting: Jobs that are to be tried again, not yet -> when, by the clock.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Dispatcher:
         shared: Callable[[], bool] = lambda: False,
         listener: Callable[[Event], None] | None = None,
         meter: Meter | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.progress = progress
         self.meter = meter or Meter(Budget())
@@ -83,12 +88,14 @@ class Dispatcher:
         self.driver = driver or Driver(progress.files, progress.plan.study.name)
         self.listener = listener or log_event
         self.pools: dict[str, Pool] = {}
+        self.resting: dict[str, float] = {}
         self.stopping = ""  # why no more jobs are handed out
         self._pool_of = pool_of
         self._pool_of_kind = {job.kind: pool_of(job) for job in progress.plan.jobs.values()}
         self._slots = slots
         self._shared = shared
-        self._judge = Judge(progress, self.driver, self._say, self.stop)
+        self._clock = clock
+        self._judge = Judge(progress, self.driver, self._say, self._rest, self.stop)
         self._queued: dict[str, Queue] = {}
         self._column = columns_in_order(progress.plan, progress.done)
         self._turn: dict[str, int] = {}  # job -> when it was first ready, counted
@@ -157,17 +164,22 @@ class Dispatcher:
         """Whether nothing runs, and nothing more will or it `waits` where that costs others."""
         if self._busy or self.stopping:
             return not self._busy
-        return not self._any_ready() and (not self.progress.waiting or self._shared())
+        return not self._any_ready() and (not self._expects or self._shared())
 
     @property
     def waits(self) -> bool:
         """Whether what is left, `found_work` having found none, hangs on others or on hosts.
 
-        Other drivers are at work on it, or there is no slot for it now.
+        Other drivers are at work on it, it rests, or there is no slot for it now.
         """
         if self._busy or self.stopping or any(pool.kept for pool in self.pools.values()):
             return False
-        return self._any_ready() or self.progress.waiting
+        return self._any_ready() or self._expects
+
+    @property
+    def _expects(self) -> bool:
+        """Whether something will be ready that no job of this driver leads to."""
+        return self.progress.waiting or bool(self.resting)
 
     @property
     def _busy(self) -> bool:
@@ -219,6 +231,9 @@ class Dispatcher:
 
     def _drain_ready(self) -> None:
         """Move what the progress says is ready to the queues of the pools, in its order."""
+        for rested in [key for key, when in self.resting.items() if when <= self._clock()]:
+            del self.resting[rested]
+            self.progress.give_back(rested)
         try:
             while (key := self.progress.take()) is not None:
                 self._released[key] = time.time()
@@ -315,6 +330,10 @@ class Dispatcher:
             if spec is not None:
                 self.driver.running.pop(spec.key, None)
                 self._judge.settle(spec, result or {}, self._deaths.pop(trial_id, Death()))
+
+    def _rest(self, key: str, seconds: float) -> None:
+        """Hand a job out again after a pause; others are handed out meanwhile."""
+        self.resting[key] = self._clock() + seconds
 
     def promoted(self) -> str:
         """The trial that is to have the worker that was set free last; "" once it is told.

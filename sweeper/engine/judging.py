@@ -27,6 +27,15 @@ LIMITS = {
 """Attempts at a job, per class of the error that ended them; each class is counted apart. A full
 or unwritable store is no job's fault: it stops the sweep. A divergence is an outcome."""
 
+FIRST_PAUSE, LONGER = 3.0, 10.0
+"""Seconds before the second attempt after an error of class "infrastructure", and how many times
+longer each further pause is: what failed may pass, and a host that is ill be healed or gone."""
+
+
+def pause_after(kind: str, tried: int) -> float:
+    """Seconds before the next attempt, after so many that ended with an error of a class."""
+    return FIRST_PAUSE * LONGER ** (tried - 1) if kind == "infrastructure" else 0.0
+
 
 class Judge:
     """Judges attempts that ended, and keeps count of them.
@@ -35,6 +44,7 @@ class Judge:
         progress: The plan against the store.
         driver: Whose attempts they are.
         say: Called with what happened, a job, and words.
+        rest: Called with a job that is to be tried again in so many seconds.
         stop: Called with why, where nothing more can be done.
 
     Attributes:
@@ -46,12 +56,14 @@ class Judge:
         progress: Progress,
         driver: Driver,
         say: Callable[..., None],
+        rest: Callable[[str, float], None],
         stop: Callable[[str], None],
     ) -> None:
         self.done = 0
         self._progress = progress
         self._driver = driver
         self._say = say
+        self._rest = rest
         self._stop = stop
         self._told = len(progress.failures)
         self._attempts: Counter[tuple[str, str]] = Counter()
@@ -122,8 +134,10 @@ class Judge:
             failures.give_up(files, spec, message)
             self.fail(spec.key, message)
             return
-        self._say("retry", spec.key, f"attempt {tried} ended: {message}")
-        self._progress.give_back(spec.key)
+        pause = pause_after(kind, tried)
+        later = f"; again in {pause:g} s" if pause else ""
+        self._say("retry", spec.key, f"attempt {tried} ended{later}: {message}")
+        self._rest(spec.key, pause)
 
     def fail(self, key: str, message: str) -> None:
         """Fail a job for good, as far as this run is concerned."""

@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 from helpers import (
     SPACE,
+    Clock,
     Cluster,
     cards_like,
     commit_units,
     committed_units,
     files_at,
+    leases_of,
     outcome_of,
     progress_of,
     quick_store,
@@ -370,6 +372,60 @@ def test_a_job_is_tried_as_its_error_deserves(
     again = _cluster(small_study(seeds=[0]), files)
     again.run()
     assert set(again.runs) == below | {culprit}, "a new run tries it again, and only that"
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_a_host_may_have_done_is_tried_again_after_growing_pauses(
+    files: StoreFiles, shared: bool
+) -> None:
+    """Others are handed out meanwhile; where other drivers live nothing is held for it."""
+    clock, still = Clock(), Clock()
+    if shared:
+        leases_of(files, still, "another")
+    leases = leases_of(files, still)
+    progress = progress_of(small_study(seeds=[0]), files, failures=False, leases=leases)
+    cluster = Cluster(progress, driver=leases.driver, clock=clock, shared=True)
+    dispatcher, culprit = cluster.dispatcher, "train/surface/seed=0"
+    while culprit not in [spec.key for spec in cluster.flying.values()]:
+        cluster.release_holds()
+        cluster.fill()
+        trial = next((t for t, s in cluster.flying.items() if s.key == culprit), None)
+        if trial is None:
+            cluster.end(cluster.any())
+    told = {"status": "failed", "error": "infrastructure", "message": "no answer"}
+    for pause in (3.0, 30.0):
+        (trial,) = [t for t, spec in cluster.flying.items() if spec.key == culprit]
+        cluster.end(trial, told, commits=False)
+        assert dispatcher.resting == {culprit: clock.now + pause}
+        assert cluster.events[-1].message.endswith(f"ended; again in {pause:g} s: no answer")
+        cluster.release_holds()
+        cluster.fill()
+        while cluster.flying:  # all that does not need it
+            assert culprit not in [spec.key for spec in cluster.flying.values()]
+            cluster.end(cluster.any())
+            cluster.release_holds()
+            cluster.fill()
+        assert all("surface" in key for key in progress.left)
+        assert dispatcher.waits and dispatcher.finished == shared
+        assert bool(cluster.holds) != shared, "a warm worker is kept where that costs nobody"
+        clock.now += pause - 0.1
+        assert not dispatcher.found_work()
+        clock.now += 0.1
+        cluster.release_holds()
+        assert dispatcher.found_work() and not dispatcher.resting
+        cluster.fill()
+    cluster.run()
+    assert set(_states(cluster)) == {DONE} and cluster.runs.count(culprit) == 3
+
+
+def test_a_stop_does_not_wait_for_what_rests(files: StoreFiles) -> None:
+    cluster = _cluster(small_study(**SMALLEST), files, clock=Clock())
+    cluster.fill()
+    cluster.end(cluster.any(), None, commits=False)
+    assert cluster.dispatcher.resting
+    cluster.dispatcher.stop("stopped by a test")
+    cluster.release_holds()
+    assert cluster.dispatcher.finished and not cluster.dispatcher.waits
 
 
 def test_a_failed_job_that_is_tried_again_is_seen_to_be(files: StoreFiles) -> None:
