@@ -240,6 +240,12 @@ def test_a_table_of_one_s_own_has_one_s_own_devices(folder: Path, capsys: Captur
     assert sweeper("plan", file, "--prices", str(mine), "--gpu", "mine") == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "at 1 EUR per GPU-hour (`--prices FILE` for yours)." in said
+    mine.write_text(mine.read_text().replace("price: 1", "price: null"))
+    words = ("--prices", str(mine), "--gpu", "mine")
+    assert sweeper("plan", file, *words) == 0
+    assert "The price of mine is not known: add it" in capsys.readouterr().out
+    assert sweeper("plan", file, *words, "--max-cost", "1") == 1
+    assert "is not known, so --max-cost cannot be held" in capsys.readouterr().err
 
 
 def test_every_price_says_where_and_when_it_was_read() -> None:
@@ -255,7 +261,6 @@ def test_plans_over_a_budget_are_refused(folder: Path, capsys: Capture) -> None:
     for words, said in {
         ("--max-gpu-hours", "1e-9"): "core-hours, over the budget of 1e-09. Take seeds",
         ("--gpu", "h100", "--max-cost", "1e-9"): "USD on 8 h100, over the budget of 1e-09",
-        ("--gpu", "l4", "--max-cost", "1"): "The price of l4 is not known",
         ("--max-cost", "0"): "--max-cost must be above 0, it is 0.",
         ("--max-gpu-hours", "-1"): "--max-gpu-hours must be above 0, it is -1.",
         ("--gpu", "h10"): "has no GPU 'h10'. Did you mean 'h100'? Known: a100-40gb",

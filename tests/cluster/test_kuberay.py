@@ -1,9 +1,9 @@
 """The manifests for KubeRay and the network policy.
 
 Pods and policies are compared with the models of the official client of Kubernetes. KubeRay's own
-definitions are in no package index; the fields below are those of its ray.io/v1 API reference that
-these manifests may use. `kubectl apply --dry-run=server`, as in the README, asks the operator's
-own definitions.
+definitions are in no package index; the fields below are those of its ray.io/v1 types (1.5.1 to
+1.7) that these manifests may use, and the rules those of its operator's own validation. `kubectl
+apply --dry-run=server`, as in the README, asks the operator's own definitions.
 """
 
 from __future__ import annotations
@@ -60,6 +60,12 @@ JOB = {
     "runtimeEnvYAML": str,
     "rayClusterSpec": CLUSTER,
 }
+REQUIRED = {
+    "rayClusterSpec": {"headGroupSpec"},
+    "headGroupSpec": {"template", "rayStartParams"},
+    "workerGroupSpecs": {"groupName", "minReplicas", "maxReplicas", "template", "rayStartParams"},
+}
+"""What an object of ray.io/v1 must have, by the field that holds it."""
 SCALARS = {"str": str, "int": int, "bool": bool, "object": object}
 
 
@@ -83,6 +89,8 @@ def wrong(kind: Any, value: Any, at: str) -> list[str]:
     if not isinstance(value, dict):
         return [f"{at}: {value!r} is no object"]
     unknown = [f"{at}.{key} is unknown" for key in value if key not in kind]
+    field = re.sub(r"\[\d+\]$", "", at).rpartition(".")[2]
+    unknown += [f"{at}.{key} is missing" for key in REQUIRED.get(field, set()) - set(value)]
     known = [w for k, v in value.items() if k in kind for w in wrong(kind[k], v, f"{at}.{k}")]
     return unknown + known
 
@@ -97,7 +105,9 @@ def wrong_model(kind: str, value: Any, at: str) -> list[str]:
         return wrong(dict.fromkeys(value, inner[1]), value, at)
     model = getattr(models, kind)
     names = {model.attribute_map[own]: type_ for own, type_ in model.openapi_types.items()}
-    return wrong(names, value, at)
+    must = {model.attribute_map[own] for own, f in model.model_fields.items() if f.is_required()}
+    gone = must - set(value) if isinstance(value, dict) else set()
+    return [f"{at}.{name} is missing" for name in gone] + wrong(names, value, at)
 
 
 def spec(name: str) -> dict[str, Any]:
@@ -126,11 +136,34 @@ def test_a_misspelt_field_is_found_wherever_it_is() -> None:
     assert len(wrong(CLUSTER, whole, "spec")) == 4
 
 
+@pytest.mark.parametrize("lacks", ["groupName", "maxReplicas", "template"])
+def test_a_field_that_must_be_there_is_missed(lacks: str) -> None:
+    whole = manifest("raycluster.yaml")["spec"]
+    del whole["workerGroupSpecs"][0][lacks]
+    assert wrong(CLUSTER, whole, "spec") == [f"spec.workerGroupSpecs[0].{lacks} is missing"]
+
+
+def test_a_container_without_a_name_is_missed() -> None:
+    whole = manifest("rayjob.yaml")["spec"]
+    del whole["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]["name"]
+    (found,) = wrong(JOB, whole, "spec")
+    assert found.endswith(".spec.containers[0].name is missing")
+
+
 def test_the_network_policy_is_one() -> None:
     whole = manifest("network.yaml")
     fixed = {"apiVersion": {"networking.k8s.io/v1"}, "kind": {"NetworkPolicy"}}
     kinds = {**fixed, "metadata": "V1ObjectMeta", "spec": "V1NetworkPolicySpec"}
     assert wrong(kinds, whole, "network.yaml") == []
+
+
+def test_the_submitter_of_the_job_may_speak_to_its_head() -> None:
+    """Its pod has the labels that Kubernetes gives a job's pods; KubeRay labels the job alone."""
+    (rule,) = manifest("network.yaml")["spec"]["ingress"]
+    labels = [peer["podSelector"]["matchLabels"] for peer in rule["from"]]
+    job = manifest("rayjob.yaml")
+    assert job["spec"]["submissionMode"] == "K8sJobMode"
+    assert {"batch.kubernetes.io/job-name": job["metadata"]["name"]} in labels
 
 
 @pytest.mark.parametrize("name", ["raycluster.yaml", "rayjob.yaml"])
