@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sweeper.analysis.cell import NO_DATA, Column, MatrixCell
+from sweeper.analysis.cell import NO_DATA, PARTIAL, Column, MatrixCell
 from sweeper.analysis.crossed import EXAMPLES, SEEDS
 from sweeper.analysis.family import ALPHA
 from sweeper.analysis.matrix import TransferMatrix
@@ -301,5 +301,8 @@ def _incomplete(matrix: TransferMatrix) -> Iterator[str]:
 
 def bold(matrix: TransferMatrix) -> list[str]:
     """What bold stands for, where a cell is bold."""
-    any_best = any(matrix.best_rows(column) for column in matrix.columns)
-    return ["Bold: the best of its column."] if any_best else []
+    if not any(matrix.best_rows(column) for column in matrix.columns):
+        return []
+    # A partial cell may be higher, and is not bold.
+    partial = any(cell.state == PARTIAL for cell in matrix.cells.values())
+    return [f"Bold: the best of its column{', of cells with all seeds' if partial else ''}."]

@@ -29,12 +29,12 @@ the target.
 - none on demo\\_retrieval: every seed is the same computation, so it has no standard error.
 - † same data as the training task: more on tagging.
 - Incomplete: 2 of 6 cells (1 not run, 1 partial).
-- Bold: the best of its column.
+- Bold: the best of its column, of cells with all seeds.
 """
 
 LATEX = r"""\begin{table}
 \centering
-\caption{Gain over none in points, paired by seed: mean over zero-shot languages and 3 seeds $\pm$ standard error. tagging: f1 (percent) on test, mean of qab qac; chosen: trial and epoch with the highest f1 on tagging/dev/qaa. demo\_retrieval: accuracy (percent) on test, mean of qab; no selection: nothing is trained on the target. more: trained on tagging. $\dagger$ same data as the training task: more on tagging. Incomplete: 2 of 4 cells (1 not run, 1 partial). Raised 2/3: the mean of 2 of 3 seeds. Bold: the best of its column.}
+\caption{Gain over none in points, paired by seed: mean over zero-shot languages and 3 seeds $\pm$ standard error. tagging: f1 (percent) on test, mean of qab qac; chosen: trial and epoch with the highest f1 on tagging/dev/qaa. demo\_retrieval: accuracy (percent) on test, mean of qab; no selection: nothing is trained on the target. more: trained on tagging. $\dagger$ same data as the training task: more on tagging. Incomplete: 2 of 4 cells (1 not run, 1 partial). Raised 2/3: the mean of 2 of 3 seeds. Bold: the best of its column, of cells with all seeds.}
 \label{tab:tiny-gain}
 \begin{tabular}{lrr}
 \toprule
