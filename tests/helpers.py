@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import random
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.pool import Pool
@@ -235,6 +236,21 @@ class Cluster:
                 return
             self.end(self.any())
             self.release_holds()
+
+
+def cluster_of(study: Study | Plan, files: StoreFiles, **options: Any) -> Cluster:
+    """A driver that knows of no other, with made-up workers."""
+    return Cluster(progress_of(study, files, failures=False), **options)
+
+
+def states_of(cluster: Cluster) -> Counter[str]:
+    """State -> how many jobs."""
+    return Counter(cluster.progress.state(key) for key in cluster.progress.plan.jobs)
+
+
+def keys_of(cluster: Cluster, what: str) -> list[str]:
+    """The jobs of which a sort of event was told."""
+    return [event.key for event in cluster.events if event.what == what]
 
 
 class Clock:

@@ -10,19 +10,18 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+from sweeper.engine.beginning import begun
 from sweeper.engine.budget import Budget, Meter
 from sweeper.engine.deaths import Death
 from sweeper.engine.events import Event, log_event
 from sweeper.engine.judging import Judge
+from sweeper.engine.pools import Pool
 from sweeper.engine.queues import Queue, columns_in_order
 from sweeper.errors import StoreError, SweeperError
 from sweeper.graph import Job
-from sweeper.inputs import Inputs
 from sweeper.jobs import JobSpec
 from sweeper.progress import Progress
 from sweeper.redaction import redacted
@@ -31,23 +30,6 @@ from sweeper.tuning.pruning import Prunings
 from sweeper.tuning.searches import Searches
 
 log = logging.getLogger("sweeper")
-
-
-@dataclass
-class Pool:
-    """Slots of one resource shape: how many there are, and what is on them."""
-
-    slots: int
-    running: dict[str, JobSpec] = field(default_factory=dict)  # trial id -> job
-    holds: set[str] = field(default_factory=set)
-    stopping: set[str] = field(default_factory=set)
-    kept: JobSpec | None = None  # begun before there was a trial for it
-    line: deque[str] = field(default_factory=deque)  # jobs handed out while a hold has their slot
-
-    @property
-    def staying(self) -> int:
-        """Holds that are not told to end."""
-        return len(self.holds) - len(self.stopping)
 
 
 class Dispatcher:
@@ -120,7 +102,7 @@ class Dispatcher:
                 pool.running[trial_id] = spec
                 if name == "training":
                     self.meter.begin(trial_id)
-                self._show(spec)
+                self.driver.show(spec.key, spec.attempt)
                 self._say("started", spec.key)
                 return spec
         if self._shared():
@@ -254,7 +236,7 @@ class Dispatcher:
             if job.kind == "tune":
                 self.searches.ask(job)
             if self.progress.claim(key, attempt):
-                return self._spec(job, attempt)
+                return begun(self.progress, job, attempt, self._released[key])
             if key in self.progress.claims.elsewhere:
                 self._say("elsewhere", key, "another driver of this store is at work on it")
         except StoreError as error:
@@ -265,33 +247,6 @@ class Dispatcher:
             self._judge.fail(key, redacted(str(error)))
         return None
 
-    def _spec(self, job: Job, attempt: str) -> JobSpec:
-        missing = self.progress.missing(job.key)
-        address = self.progress.attempt_address(job.key)
-        made_from = self.progress.addressing.made_from(job.key) or {}
-        inputs = Inputs(self.progress.addressing)
-        spec = JobSpec(
-            key=job.key,
-            kind=job.kind,
-            address=address,
-            attempt=attempt,
-            study=self.progress.plan.study.name,
-            units=missing,
-            inputs=inputs.of(job.key, missing),
-            intermediate=job.intermediate,
-            target=job.target,
-            seed=job.seed,
-            trial=job.trial,
-            parents=tuple(self.progress.addressing.parents(job.key)),
-            made_from={name: made_from[name] for name in missing},
-            generation=self.progress.generation(address),
-            released=self._released[job.key],
-            pruned=self.progress.stop_record(job.key),
-            reads=tuple(sorted(inputs.reads)),
-        )
-        self.progress.files.create(f"attempts/{address}/{spec.attempt}/job.json", spec.to_json())
-        return spec
-
     # -- taking back ---------------------------------------------------------------------------
 
     def progressed(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -300,7 +255,8 @@ class Dispatcher:
         spec = self._spec_of(trial_id)
         if spec and "step" in result:
             said = {name: result[name] for name in ("phase", "step", "steps")}
-            self._show(spec, host=result.get("hostname", ""), **said)
+            host = result.get("hostname", "")
+            self.driver.show(spec.key, spec.attempt, host=host, **said)
             self._say("progress", spec.key, said["phase"], said["step"], said["steps"])
             if result.get("values"):
                 self._compare(spec, list(result["values"]))
@@ -363,20 +319,6 @@ class Dispatcher:
             if trial_id in pool.running:
                 return pool.running[trial_id]
         return None
-
-    def _show(
-        self, spec: JobSpec, host: str = "", phase: str = "", step: int = 0, steps: int = 0
-    ) -> None:
-        """Put an attempt into the heartbeat, whole: its thread may read it at any moment."""
-        known = self.driver.running.get(spec.key)
-        self.driver.running[spec.key] = {
-            "attempt": spec.attempt,
-            "host": host,
-            "phase": phase,
-            "step": step,
-            "steps": steps,
-            "since": known["since"] if known and known["phase"] else time.time(),
-        }
 
     def _say(
         self, what: str, key: str, message: str = "", step: int = 0, steps: int = 0,

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
-import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,12 +19,12 @@ from sweeper.engine.dispatch import Dispatcher
 from sweeper.engine.environment import TUNE_PASSES_ON, hidden, passed_on
 from sweeper.engine.events import Event
 from sweeper.engine.heartbeat import beating
+from sweeper.engine.interrupts import interruptible
 from sweeper.engine.nodes import check_versions
+from sweeper.engine.shapes import Shapes
 from sweeper.errors import EngineError
-from sweeper.graph import Job
 from sweeper.losers import drop, losers
 from sweeper.planning import plan
-from sweeper.prices import Prices
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
 from sweeper.scope import Scope, outside
@@ -150,7 +147,7 @@ def execute(
         if address is not None:
             check_versions()
         meter = meter or Meter(Budget())
-        shapes = _Shapes(meter.budget.gpus)
+        shapes = Shapes(meter.budget.gpus)
         shapes.pack(progress, meter.budget.jobs_per_gpu)
         meter.share = shapes.share
         meter.unit = "GPU" if shapes.gpus else "slot"
@@ -165,7 +162,7 @@ def execute(
             listener=listener,
             meter=meter,
         )
-        with beating(driver, dispatcher.stop), _interruptible(dispatcher):
+        with beating(driver, dispatcher.stop), interruptible(dispatcher):
             _until_done(dispatcher, shapes, worker)
         if not dispatcher.stopping and progress.left:
             raise EngineError(
@@ -175,7 +172,7 @@ def execute(
         return dispatcher.stopping, dispatcher.done
 
 
-def _until_done(dispatcher: Dispatcher, shapes: _Shapes, worker: type | None) -> None:
+def _until_done(dispatcher: Dispatcher, shapes: Shapes, worker: type | None) -> None:
     """Tune as long as there is something to do here; between, wait for others, or for hosts.
 
     On a cluster that others use, Tune is left to wait: it would keep a slot which they may lack.
@@ -190,7 +187,7 @@ def _until_done(dispatcher: Dispatcher, shapes: _Shapes, worker: type | None) ->
             return
 
 
-def _tune(dispatcher: Dispatcher, shapes: _Shapes, scratch: str, worker: type | None) -> None:
+def _tune(dispatcher: Dispatcher, shapes: Shapes, scratch: str, worker: type | None) -> None:
     from ray import tune
 
     from sweeper.engine.hooks import HoldScheduler, PlanSearcher
@@ -222,102 +219,3 @@ def _tune(dispatcher: Dispatcher, shapes: _Shapes, scratch: str, worker: type | 
     )
     with hidden(TUNE_PASSES_ON):
         tuner.fit()
-
-
-class _Shapes:
-    """The two resource shapes: a GPU (or, without GPUs, a core) for training, a core for data.
-
-    Which of the two trains is decided once: hosts with GPUs must be there when a sweep starts.
-    At most ``most`` of what trains are used at once. ``share`` jobs have a GPU together.
-    """
-
-    def __init__(self, most: int | None = None) -> None:
-        self.share = 1
-        self._most = most
-        self._read = -math.inf
-        self._slots: dict[str, int] = {}
-        nodes = self._nodes()
-        self.gpus = any(node.get("GPU") for node in nodes)
-        # A GPU job leaves a core of its host to the jobs that prepare data.
-        cores = [(int(n.get("CPU", 0)) - 1) // int(n["GPU"]) for n in nodes if n.get("GPU")]
-        self.cores = min(8, max(0, min(cores))) if cores else 1
-        self.threads = {"data": 1, "training": max(1, self.cores)}
-        if not any(self.slots().values()):
-            raise EngineError(
-                "The cluster has neither cores nor GPUs for jobs (`ray status` shows what it "
-                "has). Add a host to it (see cluster/README.md), then start again."
-            )
-
-    def pack(self, progress: Progress, most: int | None = None) -> None:
-        """Let at most so many jobs share a GPU, as far as they fit it by what was measured."""
-        if not self.gpus or not self.cores:
-            return
-        from sweeper.packing import jobs_per_gpu
-
-        fitting = jobs_per_gpu(progress, Prices.load())
-        self.share = min(fitting, most or fitting, self.cores)
-        self.cores //= self.share
-        self.threads["training"] = self.cores
-        self._read = -math.inf
-
-    def pool_of(self, job: Job) -> str:
-        """Pool "data" for jobs that need no GPU where there are GPUs, else pool "training"."""
-        return "data" if self.gpus and job.kind == "prepare" else "training"
-
-    def request(self, config: dict[str, Any]) -> Any:
-        """What Tune reserves for a trial."""
-        from ray import tune
-
-        gpu = {"GPU": 1 / self.share} if self.gpus and config["pool"] == "training" else {}
-        cores = self.cores if gpu else 1
-        return tune.PlacementGroupFactory([{"CPU": cores, **gpu}])
-
-    def slots(self) -> dict[str, int]:
-        """How many jobs of each shape the cluster as it is now can run at once."""
-        if time.monotonic() - self._read > 2.0:
-            self._read = time.monotonic()
-            nodes = self._nodes()
-            cores = sum(int(node.get("CPU", 0)) for node in nodes)
-            gpus = sum(int(node.get("GPU", 0)) for node in nodes)
-            if self.gpus:
-                taken = gpus * self.share * self.cores
-                spare = max(1, cores - taken) if cores else 0
-                self._slots = {"training": gpus * self.share, "data": spare}
-            else:
-                self._slots = {"training": cores}
-            if self._most is not None:
-                most = self._most * self.share
-                self._slots["training"] = min(most, self._slots["training"])
-        return self._slots
-
-    def _nodes(self) -> list[dict[str, float]]:
-        """The resources of each host that is alive."""
-        import ray
-
-        return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-@contextlib.contextmanager
-def _interruptible(dispatcher: Dispatcher) -> Iterator[None]:
-    """Ctrl-C (or SIGTERM): the first saves what runs and stops, the second kills."""
-
-    def first(number: int, frame: Any) -> None:
-        name = signal.Signals(number).name
-        dispatcher.stop(f"stopped by {name}")
-        print(  # noqa: T201  (the person at the keyboard waits for an answer)
-            f"\n{name}: saving what runs, then stopping. Once more to kill it.", file=sys.stderr
-        )
-        signal.signal(number, second)
-
-    def second(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    old = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(ValueError):  # not the main thread: the caller's to handle
-                old[number] = signal.signal(number, first)
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

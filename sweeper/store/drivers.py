@@ -103,6 +103,29 @@ class Driver:
         }
         self.files.replace(f"drivers/{self.id}.json", heartbeat)
 
+    def show(
+        self,
+        key: str,
+        attempt: str,
+        host: str = "",
+        phase: str = "",
+        step: int = 0,
+        steps: int = 0,
+    ) -> None:
+        """Say with the next beat how far an attempt at a job is; ``running`` has what each means.
+
+        It is replaced whole: the thread that beats may read it at any moment.
+        """
+        known = self.running.get(key)
+        self.running[key] = {
+            "attempt": attempt,
+            "host": host,
+            "phase": phase,
+            "step": step,
+            "steps": steps,
+            "since": known["since"] if known and known["phase"] else time.time(),
+        }
+
     def asked_to_stop(self) -> str:
         """Why this driver is to stop, if someone asked it to; else ""."""
         if not self.files.exists(self.stop_marker):

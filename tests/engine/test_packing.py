@@ -11,8 +11,8 @@ from analysis.world import study
 from test_estimates import Measuring
 
 from sweeper.cores import GPU_SHARE
-from sweeper.engine import sweep
 from sweeper.engine.budget import Budget, Meter
+from sweeper.engine.shapes import Shapes
 from sweeper.graph import Job
 from sweeper.packing import jobs_per_gpu
 from sweeper.planning import plan
@@ -80,15 +80,15 @@ def test_a_gpu_of_which_nothing_is_known_is_not_shared(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def shapes(monkeypatch: pytest.MonkeyPatch) -> sweep._Shapes:
+def shapes(monkeypatch: pytest.MonkeyPatch) -> Shapes:
     """Two hosts with four GPUs and 33 cores each, which stand in for a cluster."""
     nodes = [{"CPU": 33.0, "GPU": 4.0}] * 2
-    monkeypatch.setattr(sweep._Shapes, "_nodes", lambda self: nodes)
-    return sweep._Shapes()
+    monkeypatch.setattr(Shapes, "_nodes", lambda self: nodes)
+    return Shapes()
 
 
 def test_slots_are_parts_of_a_gpu(
-    shapes: sweep._Shapes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shapes: Shapes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (alone,) = shapes.request({"pool": "training"}).bundles
     assert alone == {"CPU": 8, "GPU": 1} and shapes.slots() == {"training": 8, "data": 2}
@@ -99,10 +99,10 @@ def test_slots_are_parts_of_a_gpu(
     (shared,) = shapes.request({"pool": "training"}).bundles
     assert shared == {"CPU": 2, "GPU": 0.25} and shapes.slots() == {"training": 32, "data": 2}
     assert shapes.threads["training"] == 2
-    few = sweep._Shapes(most=1)
+    few = Shapes(most=1)
     few.pack(progress)
     assert few.slots()["training"] == 4  # of one GPU
-    asked = sweep._Shapes()
+    asked = Shapes()
     asked.pack(progress, 1)
     assert asked.request({"pool": "training"}).bundles == [alone]
     asked.pack(progress, 9)  # more than fit
