@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweeper.graph import TOKENIZER, Job, Plan, Search
+from sweeper.graph import SELECTED, TOKENIZER, Job, Plan, Search
 from sweeper.spaces import LATER, Training
 from sweeper.store.commits import Commit, Commits
 from sweeper.store.files import canonical, digest, digests
@@ -56,11 +56,17 @@ def derived_seed(place: Any) -> int:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint to score: the job that makes it (None: the base model), in which folder."""
+    """A checkpoint to score: the job that makes it (None: the base model), in which folder.
+
+    Of a trial, ``epochs`` says which one it is of (``epoch``), or how many are averaged
+    (``epochs``), and ``weights`` what it counts as: a last epoch that dev selected is selected.
+    """
 
     job: str | None
     folder: str
     identity: Any
+    epochs: dict[str, int] = field(default_factory=dict)
+    weights: str = SELECTED
 
 
 class Addressing:
@@ -354,7 +360,9 @@ class Addressing:
         parameters = self.parameters(job)
         if parameters is None:
             return None
-        return {ONLY: {"tune": self._tune_identity(job, parameters)}}
+        # No part of the search: what is kept of its trials changes nothing of what it asks.
+        keep = {"keep": list(job.declared["keep"])} if job.declared["keep"] else {}
+        return {ONLY: {"tune": self._tune_identity(job, parameters), **keep}}
 
     def _tune_identity(self, job: Job, parameters: dict[str, Any]) -> dict[str, Any]:
         declared = job.declared
@@ -416,8 +424,18 @@ class Addressing:
         if won is None:
             return None
         winner, best = won
-        identity = {"tune": self.address(winner.key), "epoch": best["epoch"]}
-        return Checkpoint(winner.key, best["checkpoint"], identity)
+        found, weights = best, source.get("weights", SELECTED)
+        if weights != SELECTED:
+            commit = self.commit(winner.key)
+            assert commit is not None, winner.key
+            found = commit.outcome["kept"][weights]
+        epochs: dict[str, int] = {
+            name: found[name] for name in ("epoch", "epochs") if name in found
+        }
+        identity = {"tune": self.address(winner.key), **epochs}
+        if epochs == {"epoch": best["epoch"]}:
+            weights = SELECTED
+        return Checkpoint(winner.key, found["checkpoint"], identity, epochs, weights)
 
     def parents(self, key: str) -> list[str]:
         """The addresses of the checkpoint that a job starts from, or scores: its lineage."""

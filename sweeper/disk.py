@@ -30,17 +30,19 @@ def checkpoints_needed(
     """Bytes that checkpoints yet to be made take; None if the size of one is not known.
 
     They are the stages, a winner per search, and the trials of the searches at work: of eight of
-    them, since their scores, which let the losers go, are handed out first. Resume points are
-    not counted. ``progress`` and ``ends`` are those of `yet_to_do`.
+    them, since their scores, which let the losers go, are handed out first. A trial has its best
+    epoch, and what the study keeps beside it. Resume points are not counted. ``progress`` and
+    ``ends`` are those of `yet_to_do`.
     """
     if planned.checkpoint_bytes is None:
         return None
     left = yet_to_do(planned, progress, ends)
     stages = sum(job.kind == "train" and job.key in left for job in planned.jobs.values())
     searches = [s for s in planned.searches.values() if not left.isdisjoint(s.trials)]
-    largest = max((len(search.trials) for search in searches), default=0)
-    at_work = largest * min(_AT_WORK, len(searches))
-    return planned.checkpoint_bytes * (stages + len(searches) + at_work)
+    each = [1 if s.stage else 1 + len(planned.study.checkpoints) for s in searches]
+    trials = [len(s.trials) * count for s, count in zip(searches, each, strict=True)]
+    at_work = max(trials, default=0) * min(_AT_WORK, len(searches))
+    return planned.checkpoint_bytes * (stages + sum(each) + at_work)
 
 
 def free_bytes(store: str | Path) -> int | None:

@@ -38,7 +38,7 @@ USUAL = "a100-80gb"
 SETTINGS = ("batch", "epochs", "steps", "max_length", "examples", "frozen_layers")
 """Of two trainings that differ in one of these, time or memory differ by more than a little."""
 _RESUME = 3
-"""A resume point has the weights and two moments of each."""
+"""A resume point has the weights and two moments of each, and where asked for their mean."""
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,8 @@ def _schedule(
     held = wall * slots / 3600
     room = checkpoints_needed(planned, progress, ends)
     if room is not None and spent:
-        room += min(slots, len(spent)) * _RESUME * (planned.checkpoint_bytes or 0)
+        copies = _RESUME + ("averaged" in planned.study.checkpoints)
+        room += min(slots, len(spent)) * copies * (planned.checkpoint_bytes or 0)
     cost = None if device.price is None else held * device.price
     return Schedule(slots, wall, held, cost, hours / held if held else 0.0, room)
 

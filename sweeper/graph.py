@@ -16,6 +16,9 @@ from sweeper.tasks.overlaps import Overlaps
 BASE = "train/base"
 TOKENIZER = "prepare/tokenizer"
 
+SELECTED = "selected"
+"""The weights that the matrix shows: those that a selection split picked, or all there are."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -66,17 +69,24 @@ class Search:
 
 @dataclass(frozen=True)
 class Cell:
-    """A target's scores on one seed of a row: the score job that brings them."""
+    """A target's scores on one seed of a row: the score job that brings them.
+
+    ``weights`` are `SELECTED`, or what the study asks for beside these (`Study.checkpoints`).
+    """
 
     intermediate: str
     target: str
     seed: int
     score: str
+    weights: str = SELECTED
 
 
 @dataclass
 class Plan:
-    """All jobs of a study, parents before children."""
+    """All jobs of a study, parents before children.
+
+    ``cells`` are those of the matrix; ``beside`` has their winners' other checkpoints.
+    """
 
     study: Study
     cards: dict[str, Card]
@@ -84,6 +94,7 @@ class Plan:
     jobs: dict[str, Job] = field(default_factory=dict)
     searches: dict[str, Search] = field(default_factory=dict)
     cells: list[Cell] = field(default_factory=list)
+    beside: list[Cell] = field(default_factory=list)
     checkpoint_bytes: int | None = None
 
     @cached_property

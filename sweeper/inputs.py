@@ -31,10 +31,11 @@ class Inputs:
         ``languages`` -> resolution, ``limit``, ``keep_going``, ``max_length``, ``tokenizer``), and
         ``root``.
         train: ``parent``, ``tokenizer``, ``tasks`` (card, data folders), ``sampler``,
-        ``training``, ``rng``. tune: the same and ``selections``. score: ``checkpoint``,
-        ``tokenizer``, ``card``, ``data``, ``languages``, ``representation``, and in ``columns``
-        what the rows of its scores say besides. ``data`` and ``languages`` of a score have the
-        units, too, without which the missing ones cannot be scored.
+        ``training``, ``rng``. tune: the same, ``selections``, and in ``keep`` what else is kept.
+        score: ``checkpoint``, ``tokenizer``, ``card``, ``data``, ``languages``,
+        ``representation``, and in ``columns`` what the rows of its scores say besides. ``data``
+        and ``languages`` of a score have the units, too, without which the missing ones cannot be
+        scored.
         """
         job = self.plan.jobs[key]
         if job.kind == "prepare":
@@ -90,6 +91,7 @@ class Inputs:
                 name: {"card": self._card(task), "data": self._data(task, split, code, length)}
                 for name, (task, split, code) in declared["selections"].items()
             }
+            found["keep"] = list(declared["keep"])
         return found
 
     def _train_data(self, task: str, length: int) -> list[str]:
@@ -120,22 +122,20 @@ class Inputs:
                 "overlap": {name: overlap(self.plan, job, name) for name in units},
                 "zero_shot": {name: code not in trained for name, (_, code) in units.items()},
                 "checkpoint": model.get("path") or model.get("folder") or model.get("hub"),
-                "parameters": self._varied(job, checkpoint),
+                "weights": checkpoint.weights,
+                "parameters": self._varied(checkpoint),
             },
         }
 
-    def _varied(self, job: Job, checkpoint: Checkpoint) -> dict[str, Any]:
+    def _varied(self, checkpoint: Checkpoint) -> dict[str, Any]:
         """What was chosen on the way to a checkpoint, by searches and by its selection."""
         made_by = self.plan.jobs[checkpoint.job] if checkpoint.job else None
         stages = dict(self._stages(made_by))
         found = {"stages": stages} if stages else {}
         if made_by is None or made_by.kind != "tune":
             return found
-        search = self.plan.searches[made_by.declared["search"]]
-        won = self.addressing.winner(search, self.plan.selection_of(job.target))
-        assert won, f"{job.key} scores the winner of {search.key}"
         own = self.addressing.parameters(made_by) or {}
-        return {**own, "epoch": won[1]["epoch"], **found}
+        return {**own, **checkpoint.epochs, **found}
 
     def _stages(self, job: Job | None) -> Iterator[tuple[str, dict[str, Any]]]:
         """The stages behind a checkpoint that looked for their settings, and what they found."""

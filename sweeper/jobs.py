@@ -97,7 +97,9 @@ class Outcome:
 
     ``selections`` (tune only): per selection split its best epoch, ``{name: {"epoch", "metric",
     "value" (percent), "loss" (nats), "checkpoint" (folder inside the attempt)}}``, and ``values``
-    their mean after each epoch; ``scores`` and ``examples`` (score only) are rows of the store's
+    their mean after each epoch; ``kept`` has what is kept besides, ``{"last": {"epoch",
+    "checkpoint", "selections"}, "averaged": {"epochs" (how many), ...}}`` with metric, value and
+    loss per selection split; ``scores`` and ``examples`` (score only) are rows of the store's
     tables without the columns that name the job.
     ``skipped`` (prepare only) counts, per unit, the broken rows that were left out.
     ``micro_batch`` is how many examples were on the device at once, where a batch did not fit it.
@@ -106,6 +108,7 @@ class Outcome:
     status: str = "done"
     message: str = ""
     selections: dict[str, dict[str, Any]] = field(default_factory=dict)
+    kept: dict[str, dict[str, Any]] = field(default_factory=dict)
     values: list[float] = field(default_factory=list)
     skipped: dict[str, int] = field(default_factory=dict)
     scores: list[dict[str, Any]] = field(default_factory=list)

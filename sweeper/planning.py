@@ -195,6 +195,7 @@ class _Planner:
             **declared,
             "search": key,
             "selections": {selection_name(at): (at.task, at.split, at.language)},
+            "keep": (),
         }
         trials = tuple(f"tune/{key}/trial={trial}" for trial in range(space.budget))
         needs = tuple(dict.fromkeys((*needs, data, dev)))
@@ -243,6 +244,19 @@ class _Planner:
         job = Job(key, "score", tuple(needs), declared, cost, row, column, seed)
         self._add(job)
         self.plan_.cells.append(Cell(row, column, seed, key))
+        if target.training_task:
+            self._beside(job)
+
+    def _beside(self, score: Job) -> None:
+        """The scores of a winner's other checkpoints: what the matrix's cell is scored on."""
+        for weights in self.study.checkpoints:
+            checkpoint = {**score.declared["checkpoint"], "weights": weights}
+            declared = {**score.declared, "checkpoint": checkpoint}
+            job = replace(score, key=f"{score.key}/checkpoint={weights}", declared=declared)
+            self._add(job)
+            assert score.seed is not None
+            cell = Cell(score.intermediate, score.target, score.seed, job.key, weights)
+            self.plan_.beside.append(cell)
 
     def _companions(self, column: str, units: Mapping[str, Any]) -> dict[str, list[str]]:
         """The units that are run, and not scored, since others cannot be scored without them."""
@@ -273,7 +287,8 @@ class _Planner:
         cost = self._training_cost([task], training)
         for chosen, split, code in selections.values():
             needs.append(self._prepare(chosen, split, training.max_length, (code,)))
-            cost += self._examples(chosen, split) * training.epochs * _EVALUATION
+            evaluations = training.epochs + ("averaged" in self.study.checkpoints)
+            cost += self._examples(chosen, split) * evaluations * _EVALUATION
         followed = self._followed(row, task, seed, space)
         if followed:
             needs += followed.trials
@@ -287,6 +302,7 @@ class _Planner:
                 "sampler": {"name": "proportional", "temperature": None},
                 "training": training.model_dump(),
                 "selections": selections,
+                "keep": tuple(sorted(self.study.checkpoints)),
                 "place": [seed, "tune", task],
             }
             name = f"tune/{key}/trial={trial}"

@@ -520,4 +520,5 @@ class Progress:
 
 def _scores_first(plan: Plan) -> dict[str, float]:
     """Scores of searches go before all else: they are short, and free the losers' checkpoints."""
-    return {cell.score: math.inf for cell in plan.cells if plan.targets[cell.target].training_task}
+    cells = (*plan.cells, *plan.beside)
+    return {cell.score: math.inf for cell in cells if plan.targets[cell.target].training_task}

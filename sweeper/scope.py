@@ -58,7 +58,7 @@ class Scope:
         if self.rows or self.columns:
             keys = [
                 cell.score
-                for cell in plan.cells
+                for cell in (*plan.cells, *plan.beside)
                 if (not self.rows or cell.intermediate in self.rows)
                 and (not self.columns or cell.target in self.columns)
             ]

@@ -32,6 +32,13 @@ def _differ(names: tuple[str, ...]) -> tuple[str, ...]:
 Languages = Annotated[tuple[str, ...], Field(min_length=1, strict=False), AfterValidator(_differ)]
 Splits = Annotated[tuple[Name, ...], Field(min_length=1, strict=False), AfterValidator(_differ)]
 
+CHECKPOINTS = ("last", "averaged")
+"""What a study can ask for beside the epoch that dev selects."""
+
+Checkpoints = Annotated[
+    tuple[Literal["last", "averaged"], ...], Field(strict=False), AfterValidator(_differ)
+]
+
 CONTROL = "none"
 """The row without intermediate training: always there, the control of every gain."""
 
@@ -179,6 +186,11 @@ class Study(Strict):
     )
     oracle: bool = Field(
         False, description="Allow selection on test splits and target languages; scores say so."
+    )
+    checkpoints: Checkpoints = Field(
+        (),
+        description="What of each winner is kept and scored beside the epoch that dev selects: "
+        "`last`, its last epoch; `averaged`, the mean of its weights after every epoch.",
     )
     keep_going: bool = Field(
         False, description="Leave rows out that break a rule, and count them, in place of failing."

@@ -113,13 +113,15 @@ def _train(planned: Plan, job: Job) -> Work:
         _rows(planned, task, split, (code,)) * _subwords(planned, task, length)
         for task, split, code in said.get("selections", {}).values()
     ]
+    keep = said.get("keep", ())
     return Work(
         steps=steps,
         trained=trained,
-        passed=math.ceil(epochs) * sum(selected),
+        passed=(math.ceil(epochs) + ("averaged" in keep)) * sum(selected),
         length=trained / epochs / sequences,
-        # It is read once, and written at the end, or for each split that selects another epoch.
-        checkpoints=bool(said["parent"]) + max(1, len(selected)),
+        # It is read once, and written at the end, or for each split that selects another epoch,
+        # and for what is kept beside these.
+        checkpoints=bool(said["parent"]) + max(1, len(selected)) + len(keep),
     )
 
 

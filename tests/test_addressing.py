@@ -139,6 +139,44 @@ def test_rows_are_given_the_same_randomness(files: StoreFiles) -> None:
     assert seeds[0] != seeds[1]
 
 
+# -- last and averaged checkpoints --------------------------------------------------------------
+
+
+def test_what_is_kept_moves_the_trials_and_their_scores_alone(known: Callable[..., Any]) -> None:
+    plain, asks = known(), known(checkpoints=["last"])
+    assert _changed(plain, known(checkpoints=[])) == set()
+    moved = ("tune/", "score/none>tagging", "score/surface>tagging", "score/supersense>tagging")
+    assert _changed(plain, asks) == {key for key in plain if key.startswith(moved)}
+    both, turned = known(checkpoints=["last", "averaged"]), known(checkpoints=["averaged", "last"])
+    assert both == turned
+    assert _changed(asks, both) == {key for key in asks if key.startswith(moved)}
+
+
+def test_what_is_kept_is_no_part_of_a_search(files: StoreFiles) -> None:
+    """The points that were asked for one study are those of the other."""
+    plain, asks = small_study(), small_study(checkpoints=["averaged"])
+    one, other = (progress_of(study, files).addressing for study in (plain, asks))
+    for key, search in one.plan.searches.items():
+        assert one.search_address(search) == other.search_address(other.plan.searches[key])
+
+
+def test_a_last_epoch_that_dev_selected_is_scored_once(files: StoreFiles) -> None:
+    progress = progress_of(small_study(checkpoints=["last", "averaged"]), files)
+    finish(progress)
+    equal = 0
+    for cell in progress.plan.cells:
+        if cell.target != "tagging":
+            continue
+        keys = (cell.score, *(f"{cell.score}/checkpoint={one}" for one in ("last", "averaged")))
+        selected, last, averaged = map(progress.addressing.units, keys)
+        at = progress.addressing.checkpoint(progress.plan.jobs[cell.score])
+        assert at is not None
+        equal += at.epochs == {"epoch": 3}
+        assert (selected == last) == (at.epochs == {"epoch": 3})
+        assert averaged != selected
+    assert 0 < equal < 6, "the made-up outcomes have both cases"
+
+
 # -- what a worker is given ---------------------------------------------------------------------
 
 

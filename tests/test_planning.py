@@ -17,6 +17,7 @@ from sweeper.errors import StudyError
 from sweeper.graph import BASE, TOKENIZER, Plan
 from sweeper.planning import known_cards, plan
 from sweeper.report.tasklist import role
+from sweeper.scope import Scope
 from sweeper.sizes import checkpoint_bytes
 from sweeper.study import Study, Target
 from sweeper.tasks.card import shipped_cards
@@ -134,6 +135,28 @@ def test_the_small_study() -> None:
     assert stage.needs == (BASE, "prepare/surface/train/48", TOKENIZER)
     score = planned.jobs["score/none>demo_retrieval/seed=0"]
     assert score.needs == (BASE, "prepare/demo_retrieval/test/48", TOKENIZER)
+
+
+def test_what_is_kept_is_scored_beside_the_cells() -> None:
+    """Of what is trained: a retrieval target has no epoch to select."""
+    plain, planned = plan(small_study()), plan(small_study(checkpoints=["averaged", "last"]))
+    assert planned.cells == plain.cells
+    beside = {
+        f"score/{row}>tagging/seed={seed}/checkpoint={weights}"
+        for row in plain.rows for seed in (0, 1) for weights in ("last", "averaged")
+    }  # fmt: skip
+    assert planned.jobs.keys() - plain.jobs.keys() == beside == {c.score for c in planned.beside}
+    for cell in planned.beside:
+        score, selected = planned.jobs[cell.score], cell.score.rpartition("/")[0]
+        assert (score.needs, score.cost) == (plain.jobs[selected].needs, plain.jobs[selected].cost)
+    trial, stage = "tune/surface>tagging/seed=1/trial=1", "train/surface/seed=1"
+    assert planned.jobs[trial].cost > plain.jobs[trial].cost, "the average is evaluated, too"
+    assert planned.jobs[stage] == plain.jobs[stage]
+    assert Scope(columns=["tagging"], rows=["none"], only=["*/seed=0*"]).ends(planned) == [
+        "score/none>tagging/seed=0",
+        "score/none>tagging/seed=0/checkpoint=averaged",
+        "score/none>tagging/seed=0/checkpoint=last",
+    ]
 
 
 def test_a_pretrained_base_needs_no_job() -> None:

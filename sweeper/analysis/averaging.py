@@ -14,6 +14,7 @@ from sweeper.analysis.matrix import TransferMatrix
 from sweeper.analysis.resampling import DRAWS
 from sweeper.analysis.view import Part, View
 from sweeper.errors import StoreError, suggest
+from sweeper.graph import SELECTED
 from sweeper.progress import BLOCKED, DONE, FAILED
 from sweeper.study import CONTROL
 
@@ -77,22 +78,25 @@ def transfer(
 
 
 class Scores:
-    """The main scores of a view, and means of them.
+    """The main scores of a view, and means of them: of the matrix's ``weights``, or of others.
 
     Attributes:
         value: The score of every row, target, seed, split and language that has one.
         n: How many examples it is of.
     """
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, weights: str = SELECTED) -> None:
         self.view = view
         self.parts: dict[tuple[str, str, str], list[Part]] = {}
-        for part in view.parts:
+        parts = view.parts
+        if weights != SELECTED:
+            parts = [part for part in view.beside if part.weights == weights]
+        for part in parts:
             self.parts.setdefault((part.intermediate, part.target, part.split), []).append(part)
         self.value: dict[Key, float] = {}
         self.n: dict[Key, int] = {}
         found = view.main_scores
-        for part in view.parts:
+        for part in parts:
             if part.unit in found:
                 key = (part.intermediate, part.target, part.seed, part.split, part.language)
                 self.value[key], self.n[key] = found[part.unit]

@@ -137,47 +137,6 @@ def _correlations(pairs: list[tuple[float, float]]) -> tuple[float, float]:
     )
 
 
-def checkpoints(view: View) -> pd.DataFrame:
-    """What selecting an epoch was worth on dev: a row per search's winner.
-
-    The selected epoch beside the last one of the same trial, on the selection split. The store
-    keeps the selected checkpoint alone, so that ``test`` (the mean over the matrix's languages) is
-    of that one: of last and averaged checkpoints there is no test score.
-    """
-    import pandas as pd
-
-    scores = Scores(view)
-    trials = view.trials()
-    curves = {
-        (row["address"], row["attempt"]): json.loads(row["curve"])
-        for row in trials[trials["kind"] == "tune"].to_dict("records")
-    }
-    made = []
-    for column in columns(view, "task", {}):
-        if view.plan.targets[column.target].selection is None:
-            continue
-        name = view.plan.selection_of(column.target)
-        for row in view.plan.rows:
-            tested = scores.by_seed(row, column)
-            for won in winners_of(view, row, column.target, name):
-                commit = view.progress.addressing.commit(won.job.key)
-                curve = curves.get((commit.address, commit.attempt), []) if commit else []
-                told = [one for one in curve if name in one["selections"]]
-                last = told[-1] if told else None
-                made.append(
-                    {
-                        "target": column.target, "intermediate": row, "seed": won.cell.seed,
-                        "metric": won.best["metric"], "dev_selected": won.best["value"],
-                        "epoch": won.best["epoch"],
-                        "dev_last": last["selections"][name]["value"] if last else math.nan,
-                        "last_epoch": last["epoch"] if last else None,
-                        "test": tested.get(won.cell.seed, math.nan),
-                    }
-                )  # fmt: skip
-    names = ["target", "intermediate", "seed", "metric", "dev_selected", "epoch", "dev_last"]
-    return pd.DataFrame(made, columns=[*names, "last_epoch", "test"])
-
-
 def published(view: View) -> pd.DataFrame:
     """Published scores beside the control's: a row per number that was found in print.
 

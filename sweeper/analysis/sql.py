@@ -15,6 +15,7 @@ import pyarrow as pa
 from sweeper.analysis.best import best
 from sweeper.analysis.view import View
 from sweeper.errors import StoreError
+from sweeper.graph import SELECTED
 from sweeper.languages import LANGUAGES
 from sweeper.store import tables
 from sweeper.store.files import StoreFiles, folder_of
@@ -32,7 +33,7 @@ CREATE VIEW {table} AS
 SELECT p.study, p.intermediate, p.target, p.seed, p.split, p.language, p.zero_shot, p.overlap,
        r.* EXCLUDE (job, address, attempt, study, intermediate, target, seed, unit, split,
                     language {both}),
-       p.job, p.unit, p.address, p.attempt
+       p.weights, p.job, p.unit, p.address, p.attempt
 FROM parts p JOIN raw_{table} r
   ON r.unit = p.unit AND r.address = p.address AND r.attempt = p.attempt
  AND r.split = p.made_split AND r.language = p.made_language
@@ -45,6 +46,7 @@ SELECT r.study, r.intermediate, r.target, r.seed, r.split, r.language, r.zero_sh
        CASE WHEN r.metric = 'loss' THEN c.value - r.value ELSE r.value - c.value END AS gain
 FROM scores r JOIN scores c USING (study, target, seed, split, language, metric)
 WHERE r.main AND r.intermediate <> '{CONTROL}' AND c.intermediate = '{CONTROL}'
+  AND r.weights = '{SELECTED}' AND c.weights = '{SELECTED}'
 """  # noqa: S608  (a constant)
 
 
@@ -88,7 +90,7 @@ def _makers(files: StoreFiles, views: Sequence[View]) -> dict[str, Callable[[Any
                 connection.register("parts", parts[0])
             names = parts[0][f"in_{table}"].unique().to_pylist()
             connection.register(f"raw_{table}", _raw(files, table, sorted(filter(None, names))))
-            both = ", zero_shot, overlap" if table == "scores" else ""
+            both = ", weights, zero_shot, overlap" if table == "scores" else ""
             connection.execute(_JOINED.format(table=table, both=both))
 
         return make
@@ -108,7 +110,7 @@ def _parts(files: StoreFiles, views: Sequence[View]) -> pa.Table:
     found = []
     for view in views:
         commits = view.progress.commits.by_unit
-        for part in view.parts:
+        for part in (*view.parts, *view.beside):
             commit = commits.get(part.unit) if part.unit else None
             if commit is not None:
                 place = {"address": commit.address, "attempt": commit.attempt}
@@ -124,7 +126,7 @@ def _parts(files: StoreFiles, views: Sequence[View]) -> pa.Table:
 _UNIT = ["unit", "address", "attempt", "split", "language"]
 _PART = {
     "study": pa.string(), "intermediate": pa.string(), "target": pa.string(), "seed": pa.int64(),
-    "split": pa.string(), "language": pa.string(), "zero_shot": pa.bool_(),
+    "split": pa.string(), "language": pa.string(), "weights": pa.string(), "zero_shot": pa.bool_(),
     "overlap": pa.string(), "job": pa.string(), "unit": pa.string(),
 }  # fmt: skip
 

@@ -11,11 +11,12 @@ from sweeper.analysis.aggregates import Aggregate, aggregate
 from sweeper.analysis.averaging import transfer
 from sweeper.analysis.best import Best
 from sweeper.analysis.best import best as best_of
+from sweeper.analysis.checkpoints import checkpoints, gains
 from sweeper.analysis.kept import Answers
 from sweeper.analysis.matrix import TransferMatrix
 from sweeper.analysis.view import View, Wanted
 from sweeper.errors import StoreError
-from sweeper.graph import Plan
+from sweeper.graph import SELECTED, Plan
 from sweeper.progress import Progress
 from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles
@@ -72,16 +73,20 @@ class Store:
         split: Wanted = None,
         metric: str | None = None,
         study: str | None = None,
+        weights: Wanted = SELECTED,
     ) -> pd.DataFrame:
         """Scores, one row per row of the matrix, target, seed, split and language.
 
         ``metric`` is a name or "all"; by default each target's main one. Values are percent,
-        losses nats; ``zero_shot`` and ``overlap`` say what a score may claim.
+        losses nats; ``zero_shot`` and ``overlap`` say what a score may claim. ``weights`` are
+        "selected", as in the matrix, or what the study keeps beside these: "last", "averaged",
+        or None for all.
         """
         view = self.view(study)
         parts = view.chosen(
-            target=target, intermediate=intermediate, language=language, seed=seed, split=split
-        )
+            target=target, intermediate=intermediate, language=language, seed=seed, split=split,
+            weights=weights,
+        )  # fmt: skip
         return view.scores(parts, metric)
 
     def examples(
@@ -92,12 +97,14 @@ class Store:
         seed: int | Sequence[int] | None = None,
         split: Wanted = None,
         study: str | None = None,
+        weights: Wanted = SELECTED,
     ) -> pd.DataFrame:
-        """Scored examples with gold and predicted text, one row each."""
+        """Scored examples with gold and predicted text, one row each; ``weights`` as in scores."""
         view = self.view(study)
         parts = view.chosen(
-            target=target, intermediate=intermediate, language=language, seed=seed, split=split
-        )
+            target=target, intermediate=intermediate, language=language, seed=seed, split=split,
+            weights=weights,
+        )  # fmt: skip
         return view.examples(parts)
 
     def trials(
@@ -190,8 +197,12 @@ class Store:
         return insights.dev_and_test(self.view(study))
 
     def checkpoints(self, study: str | None = None) -> pd.DataFrame:
-        """Selected and last epochs on dev; see `sweeper.analysis.insights.checkpoints`."""
-        return insights.checkpoints(self.view(study))
+        """Selected, last and averaged; see `sweeper.analysis.checkpoints.checkpoints`."""
+        return checkpoints(self.view(study))
+
+    def checkpoint_gains(self, study: str | None = None) -> pd.DataFrame:
+        """What last and averaged ones gain; see `sweeper.analysis.checkpoints.gains`."""
+        return gains(checkpoints(self.view(study)))
 
     def published(self, study: str | None = None) -> pd.DataFrame:
         """Published scores beside measured ones; see `sweeper.analysis.insights.published`."""

@@ -16,7 +16,7 @@ from sweeper import failures
 from sweeper.addressing import ONLY
 from sweeper.analysis.cell import NOT_RUN, RUNNING
 from sweeper.errors import StoreError, suggest
-from sweeper.graph import Cell, Plan
+from sweeper.graph import SELECTED, Cell, Plan
 from sweeper.overlaps import overlap
 from sweeper.progress import BLOCKED, DONE, FAILED, Progress
 from sweeper.resolving import open_study
@@ -36,7 +36,9 @@ Wanted: TypeAlias = str | Iterable[str] | None
 class Part:
     """One score of the study: a target on one seed of a row, in one split and language.
 
-    ``unit`` is its address in the store; None until it is decided which checkpoint is scored.
+    ``weights`` are those that were scored: selected by dev, as the matrix has them, or what the
+    study asks for beside these, last or averaged. ``unit`` is its address in the store; None until
+    it is decided which checkpoint is scored.
     """
 
     intermediate: str
@@ -46,6 +48,7 @@ class Part:
     language: str
     zero_shot: bool
     overlap: str
+    weights: str
     job: str
     unit: str | None
 
@@ -92,12 +95,20 @@ class View:
 
     @cached_property
     def parts(self) -> list[Part]:
-        """Every score that the study asks for: by target, row, seed, split and language."""
+        """Every score of the matrix: by target, row, seed, split and language."""
+        return self._parts(self.plan.cells)
+
+    @cached_property
+    def beside(self) -> list[Part]:
+        """Those of the winners' other checkpoints, in that order: no mean is ever over both."""
+        return self._parts(self.plan.beside)
+
+    def _parts(self, cells: Iterable[Cell]) -> list[Part]:
         columns = {name: place for place, name in enumerate(self.plan.columns)}
         rows = {name: place for place, name in enumerate(self.plan.rows)}
         seeds = {seed: place for place, seed in enumerate(self.plan.study.seeds)}
         ordered = sorted(
-            self.plan.cells,
+            cells,
             key=lambda c: (columns[c.target], rows[c.intermediate], seeds[c.seed]),
         )
         return [part for cell in ordered for part in self._parts_of(cell)]
@@ -115,6 +126,7 @@ class View:
                 code,
                 code not in trained,
                 self._overlap(cell, name),
+                cell.weights,
                 cell.score,
                 units.get(name),
             )
@@ -198,13 +210,17 @@ class View:
     # -- rows ----------------------------------------------------------------------------------
 
     def chosen(self, **wanted: Any) -> list[Part]:
-        """The parts whose fields are among the wanted ones; an unknown name raises StoreError."""
-        parts = self.parts
+        """The parts whose fields are among the wanted ones; an unknown name raises StoreError.
+
+        Of the matrix, unless other ``weights`` are wanted; None stands for all.
+        """
+        wanted.setdefault("weights", SELECTED)
+        every = parts = [*self.parts, *self.beside]
         for field, values in wanted.items():
             if values is None:
                 continue
             allowed = _several(values)
-            known = {getattr(part, field) for part in self.parts}
+            known = {getattr(part, field) for part in every}
             for value in allowed:
                 if value not in known:
                     raise StoreError(
@@ -239,7 +255,8 @@ class View:
         from sweeper.store import tables
 
         commits = self.progress.commits.by_unit
-        units = {part.unit for part in self.parts if part.unit in commits}
+        parts = (*self.parts, *self.beside)
+        units = {part.unit for part in parts if part.unit in commits}
         counting = {unit: commits[unit] for unit in units if unit}
         several = {one.name: one for one in counting.values()}
         names = {name for one in several.values() if (name := one.table("scores"))}
@@ -281,7 +298,7 @@ class View:
             left = left.astype({name: rows[name].dtype for name in key})
         merged = left.merge(rows, on=key, how="inner")
         merged.insert(0, "study", self.plan.study.name)
-        ends = ["job", "unit", "address", "attempt"]
+        ends = ["weights", "job", "unit", "address", "attempt"]
         return merged[[name for name in merged.columns if name not in ends] + ends]
 
     def trials(self) -> pd.DataFrame:

@@ -30,8 +30,8 @@ def show(
         Insight,
         typer.Argument(
             help="rank: rows over all targets. cost: hours per point gained. rates: learning "
-            "rates. dev: does dev tell test. checkpoints: selected and last. published: others' "
-            "scores."
+            "rates. dev: does dev tell test. checkpoints: selected, last and averaged. published: "
+            "others' scores."
         ),
     ],
     store: StoreOption = None,

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 _FOR_MACHINES = (
     *("job", "unit", "address", "attempt", "checkpoint", "representation", "main"),
-    *("parents", "versions", "curve", "selections", "ranking"),
+    *("parents", "versions", "curve", "selections", "kept", "ranking", "weights"),
 )
 
 _NESTED = (
-    *("parameters", "selections", "curve", "parents", "made_from", "versions"),
+    *("parameters", "selections", "kept", "curve", "parents", "made_from", "versions"),
     "representation",
 )
 """Columns of JSON text, which JSON itself can hold as they are."""

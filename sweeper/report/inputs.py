@@ -96,9 +96,10 @@ def _training_name(path: tuple[str, ...]) -> str:
         "checkpoint": "scores the checkpoint of",
         "data": "scored data",
         "companions": "data that it cannot be scored without",
+        "keep": "kept beside the best epoch (checkpoints)",
     }
-    if first == "checkpoint" and rest == ["epoch"]:
-        return "epoch of the checkpoint"
+    if first == "checkpoint" and rest in (["epoch"], ["epochs"]):
+        return "epoch of the checkpoint" if rest == ["epoch"] else "epochs that are averaged"
     if first in names:
         return names[first]
     return ".".join(path)

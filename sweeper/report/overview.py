@@ -93,15 +93,21 @@ def _sharing(planned: Plan, progress: Progress | None) -> list[str]:
         used[job.kind] += len(children[key])
     counts = Counter(job.kind for job in planned.jobs.values())
     scored = Counter(
-        job.declared["checkpoint"]["search"]
-        for job in planned.jobs.values()
-        if job.kind == "score" and "search" in job.declared["checkpoint"]
+        search
+        for cell in planned.cells
+        if (search := planned.jobs[cell.score].declared["checkpoint"].get("search"))
     )
     stages = f", {_count(range(counts['train']), 'trained stage')} start {used['train']} jobs"
     data = f"{_count(range(counts['prepare']), 'prepared data set')} read {used['prepare']} times"
     said = [f"Shared: {data}{stages if counts['train'] else ''}."]
     if any(count > 1 for count in scored.values()):
         said.append(f"  {len(scored)} searches serve {scored.total()} cells of the matrix.")
+    if planned.beside:
+        which = " and ".join(planned.study.checkpoints)
+        said.append(
+            f"  Beside the winners of dev their {which} weights are scored: "
+            f"{len(planned.beside)} jobs."
+        )
     if progress and progress.shared():
         said.append(f"  {progress.shared()} jobs are the same computation as another one.")
     return said

@@ -26,6 +26,7 @@ TRIALS = pa.schema(
         ("message", _TEXT),
         ("parameters", _TEXT),  # JSON: the training settings
         ("selections", _TEXT),  # JSON: selection split -> best epoch, value (percent), loss (nats)
+        ("kept", _TEXT),  # JSON: last, averaged -> epoch or epochs, values on selection splits
         ("curve", _TEXT),  # JSON: per epoch the training loss and the selection values
         ("loss", _REAL),  # last training loss, nats
         ("steps", _WHOLE),
@@ -63,6 +64,7 @@ SCORES = pa.schema(
         ("zero_shot", pa.bool_()),  # the language was not trained on by the target's training
         ("overlap", _TEXT),  # what this score shares with its training or selection; "" if nothing
         ("checkpoint", _TEXT),
+        ("weights", _TEXT),  # selected, last, averaged; null, of before there was this: selected
         ("representation", _TEXT),  # JSON, retrieval only
         ("parameters", _TEXT),  # JSON: what was searched, as the winner has it; its epoch; stages
     ]

@@ -7,7 +7,7 @@ that diverges is an outcome.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,6 +21,7 @@ from sweeper.tasks.card import Card
 from sweeper.tasks.kinds.base import Unit
 from sweeper.training import checkpoints, forward, scoring
 from sweeper.training import kinds as torch_kinds
+from sweeper.training.averaging import AVERAGED, RunningMean
 from sweeper.training.batches import draw
 from sweeper.training.loop import Pace, Task, Trainer
 from sweeper.training.memory import Limits
@@ -45,6 +46,8 @@ from sweeper.training.selection import BestEpochs, Selection, checkpoint, values
 Handler: TypeAlias = Callable[[JobSpec, Files, Path, Clock], Run]
 
 PACE = Pace()
+
+LAST = "last"
 
 BESIDE = "@14/24"
 """What the metrics of `sweeper.training.retrieval.REFERENCE` end in."""
@@ -83,7 +86,11 @@ def train(spec: JobSpec, files: Files, folder: Path, clock: Clock, *, pace: Pace
 
 
 def tune(spec: JobSpec, files: Files, folder: Path, clock: Clock, *, pace: Pace = PACE) -> Run:
-    """Train a trial, evaluate every epoch, and write ``folder/epoch=<k>`` per best epoch."""
+    """Train a trial, evaluate every epoch, and write ``folder/epoch=<k>`` per best epoch.
+
+    Where the last epoch is to be kept it is another such folder (or the same), and the mean of
+    all epochs is ``folder/averaged``.
+    """
     if len(spec.inputs["tasks"]) != 1:
         raise ModelError(
             f"A tune job trains one task, {spec.key} has {len(spec.inputs['tasks'])}. Mix tasks "
@@ -98,22 +105,56 @@ def tune(spec: JobSpec, files: Files, folder: Path, clock: Clock, *, pace: Pace 
             name: Selection(card_of(one["card"]), *unit_of(one["data"], files))
             for name, one in spec.inputs["selections"].items()
         }
-        told = bool(spec.pruned)
-        best = BestEpochs(trainer.model.heads[0], selections, runner, told=told)
+        mean = RunningMean() if AVERAGED in spec.inputs["keep"] else None
+        best = BestEpochs(
+            trainer.model.heads[0], selections, runner, told=bool(spec.pruned), mean=mean
+        )
     trouble = yield from _run(trainer, points_of(spec, files), clock, pace, best)
     outcome = _outcome(trainer, trouble)
     outcome.values = values(trainer.state.curve)
     if trouble is not None:
         return outcome
-    with clock("save"):
-        for epoch, state in sorted(best.states.items()):
-            checkpoints.put(trainer.model, state)
-            checkpoints.save(trainer.model, tokenizer, folder / checkpoint(epoch))
     outcome.selections = {
         name: {**record, "checkpoint": checkpoint(record["epoch"])}
         for name, record in best.best.items()
     }
+    outcome.kept = dict(_kept(spec.inputs["keep"], trainer, best))
+    with clock("save"):
+        last = trainer.state.epoch
+        if LAST in outcome.kept and last not in best.states:  # the model still has these weights
+            checkpoints.save(trainer.model, tokenizer, folder / checkpoint(last))
+        for epoch, state in sorted(best.states.items()):
+            checkpoints.put(trainer.model, state)
+            checkpoints.save(trainer.model, tokenizer, folder / checkpoint(epoch))
+        if best.mean:
+            checkpoints.put(trainer.model, best.mean.tensors)
+            checkpoints.save(trainer.model, tokenizer, folder / AVERAGED)
     return outcome
+
+
+def _kept(
+    keep: Sequence[str], trainer: Trainer, best: BestEpochs
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What is kept beside the best epochs, and what it was worth on the selection splits."""
+    if LAST in keep:
+        epoch, (*_, row) = trainer.state.epoch, trainer.state.curve
+        yield (
+            LAST,
+            {
+                "epoch": epoch,
+                "checkpoint": checkpoint(epoch),
+                "selections": row["selections"],
+            },
+        )
+    if best.mean:
+        yield (
+            AVERAGED,
+            {
+                "epochs": best.mean.count,
+                "checkpoint": AVERAGED,
+                "selections": best.averaged,
+            },
+        )
 
 
 def _trainer(spec: JobSpec, files: Files, clock: Clock) -> tuple[Trainer, Any]:

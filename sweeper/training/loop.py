@@ -61,6 +61,9 @@ class EpochEnd(Protocol):
     ) -> Generator[Progress, None, dict[str, Any]]:
         """Look at the model after ``epoch`` (from 1); what is returned joins the loss curve."""
 
+    def finish(self, model: Heads) -> Generator[Progress, None, None]:
+        """Look once more, after the last epoch; the model is left as it was."""
+
     def values(self, curve: Sequence[Mapping[str, Any]]) -> list[float]:
         """What is to be told at once of the epochs of a loss curve; nothing for none."""
 
@@ -142,6 +145,9 @@ class Trainer:
                 if now - saved >= pace.resume:
                     self._save_if_it_fits(points, end, clock)
                     saved = time.monotonic()
+            if end is not None:
+                with clock("evaluate"):
+                    yield from end.finish(self.model)
         except Diverged as error:
             return str(error)
         except (GeneratorExit, Interrupted):

@@ -1,4 +1,4 @@
-"""The best epoch per selection split, kept while a training runs."""
+"""The best epoch per selection split, and the mean of all, kept while a training runs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from sweeper.tasks import kinds
 from sweeper.tasks.card import Card
 from sweeper.training import kinds as torch_kinds
 from sweeper.training import scoring
+from sweeper.training.averaging import AVERAGED, RunningMean
 from sweeper.training.loop import Diverged, weights
 from sweeper.training.models import Head, Heads
 from sweeper.training.resume import Tensors
@@ -35,11 +36,14 @@ class BestEpochs:
 
     Higher metric wins (for a loss, lower); ties: lower loss, then the earlier epoch. Weights are
     copied to main memory, once per epoch that is somebody's best. What each epoch was worth is
-    ``told`` at once where somebody may stop the training for it.
+    ``told`` at once where somebody may stop the training for it. Where the ``mean`` of all epochs
+    is taken, it is evaluated at the end, and chooses nothing.
 
     Attributes:
         best: per selection ``{"epoch", "metric", "value", "loss"}``.
         states: per epoch that is somebody's best, its weights.
+        mean: Of the weights of all epochs so far; None where nobody asked for it.
+        averaged: per selection what that mean was worth, once the training has ended.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class BestEpochs:
         runner: scoring.Runner,
         *,
         told: bool = False,
+        mean: RunningMean | None = None,
     ) -> None:
         for name, selection in selections.items():
             card = selection.card
@@ -66,14 +71,15 @@ class BestEpochs:
         self._sign = 1.0 if kinds.get(head.kind).higher_is_better else -1.0
         self.best: dict[str, dict[str, Any]] = {}
         self.states: dict[int, Tensors] = {}
+        self.mean = mean
+        self.averaged: dict[str, dict[str, Any]] = {}
 
     def evaluate(
         self, model: Heads, epoch: int, step: int
     ) -> Generator[Progress, None, dict[str, Any]]:
         """See `sweeper.training.loop.EpochEnd`."""
-        units = {name: selection.features for name, selection in self._selections.items()}
-        scored = yield from scoring.run(model, units, self._runner, "evaluate")
-        found = {name: self._record(name, scored[name], epoch) for name in units}
+        scored = yield from scoring.run(model, self._units(), self._runner, "evaluate")
+        found = {name: self._record(name, one, epoch) for name, one in scored.items()}
         for name, record in found.items():
             if name not in self.best or self._rank(record) > self._rank(self.best[name]):
                 self.best[name] = record
@@ -83,8 +89,17 @@ class BestEpochs:
                 name: tensor.to("cpu", copy=True) for name, tensor in weights(model).items()
             }
         self.states = {number: state for number, state in self.states.items() if number in named}
-        fields = ("metric", "value", "loss")
-        return {"selections": {n: {f: r[f] for f in fields} for n, r in found.items()}}
+        if self.mean:
+            self.mean.add(model)
+        return {"selections": {n: {f: r[f] for f in _MEASURED} for n, r in found.items()}}
+
+    def finish(self, model: Heads) -> Generator[Progress, None, None]:
+        """See `sweeper.training.loop.EpochEnd`."""
+        if self.mean is None:
+            return
+        with self.mean.in_place(model):
+            scored = yield from scoring.run(model, self._units(), self._runner, "evaluate")
+        self.averaged = {name: self._measured(name, one) for name, one in scored.items()}
 
     def values(self, curve: Sequence[Mapping[str, Any]]) -> list[float]:
         """See `sweeper.training.loop.EpochEnd`."""
@@ -92,24 +107,37 @@ class BestEpochs:
 
     def saved(self) -> tuple[dict[str, Any], dict[str, Tensors]]:
         """See `sweeper.training.loop.EpochEnd`."""
-        return {"best": self.best}, {checkpoint(k): state for k, state in self.states.items()}
+        kept = {checkpoint(epoch): state for epoch, state in self.states.items()}
+        if not (self.mean and self.mean.count):
+            return {"best": self.best}, kept
+        kept[_mean_of(self.mean.count)] = self.mean.tensors
+        return {"best": self.best, "averaged": self.mean.count}, kept
 
     def restore(self, data: dict[str, Any], tensors: dict[str, Tensors]) -> None:
         """See `sweeper.training.loop.EpochEnd`."""
         self.best = data["best"]
         epochs = {record["epoch"] for record in self.best.values()}
         self.states = {epoch: tensors[checkpoint(epoch)] for epoch in epochs}
+        if count := data.get("averaged"):
+            self.mean = RunningMean(count, tensors[_mean_of(count)])
 
-    def _record(self, name: str, scored: scoring.Scored, epoch: int) -> dict[str, Any]:
+    def _units(self) -> dict[str, pa.Table]:
+        return {name: selection.features for name, selection in self._selections.items()}
+
+    def _measured(self, name: str, scored: scoring.Scored) -> dict[str, Any]:
         selection = self._selections[name]
         evaluation = kinds.get(selection.card.kind).evaluate(
             selection.card, selection.examples, selection.features, scored.outputs
         )
-        value = float(evaluation.metrics[self._metric])
-        loss = scored.loss
-        if not math.isfinite(value) or not (loss is None or math.isfinite(loss)):
+        found = {"value": float(evaluation.metrics[self._metric]), "loss": scored.loss}
+        finite = {k: v if v is not None and math.isfinite(v) else None for k, v in found.items()}
+        return {"metric": self._metric, **finite}
+
+    def _record(self, name: str, scored: scoring.Scored, epoch: int) -> dict[str, Any]:
+        found = self._measured(name, scored)
+        if found["value"] is None or (found["loss"] is None) != (scored.loss is None):
             raise Diverged(f"epoch {epoch}: {self._metric} or loss on {name} is not finite")
-        return {"epoch": epoch, "metric": self._metric, "value": value, "loss": scored.loss}
+        return {"epoch": epoch, **found}
 
     def _rank(self, record: dict[str, Any]) -> tuple[float, float]:
         """What is larger is better; the earlier of two equal ones stays."""
@@ -120,6 +148,14 @@ class BestEpochs:
 def values(curve: Sequence[Mapping[str, Any]]) -> list[float]:
     """What each epoch of a trial's curve was worth: the mean over its selection splits."""
     return [fmean(one["value"] for one in row["selections"].values()) for row in curve]
+
+
+_MEASURED = ("metric", "value", "loss")
+
+
+def _mean_of(epochs: int) -> str:
+    """The name of the kept tensors of a mean: those of another epoch have another name."""
+    return f"{AVERAGED}={epochs}"
 
 
 def checkpoint(epoch: int) -> str:

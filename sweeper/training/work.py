@@ -98,6 +98,7 @@ def _commit(spec: JobSpec, files: StoreFiles, clock: Clock, outcome: Outcome) ->
             "status": outcome.status,
             "message": outcome.message,
             "selections": outcome.selections,
+            **({"kept": outcome.kept} if outcome.kept else {}),
             **({"values": outcome.values} if outcome.values else {}),
             **({"skipped": outcome.skipped} if outcome.skipped else {}),
             **({"scored": list(spec.parents)} if spec.kind == "score" else {}),
@@ -154,6 +155,7 @@ def _score_rows(spec: JobSpec, outcome: Outcome) -> list[dict[str, Any]]:
             "zero_shot": said["zero_shot"][row["unit"]],
             "overlap": said["overlap"][row["unit"]],
             "checkpoint": said["checkpoint"],
+            "weights": said["weights"],
             "representation": _json(row.get("representation", representation)),
             "parameters": _json(said["parameters"]),
         }
@@ -180,6 +182,7 @@ def _trial_row(
         "message": message,
         "parameters": json.dumps(spec.inputs.get("training", {}), sort_keys=True),
         "selections": json.dumps(outcome.selections, sort_keys=True),
+        "kept": _json(outcome.kept),
         "curve": json.dumps(outcome.curve),
         "loss": outcome.loss,
         "steps": outcome.steps,

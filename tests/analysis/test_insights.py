@@ -50,16 +50,6 @@ def test_learning_rates_are_told_apart(store: Store) -> None:
     assert set(none["trials"]) == {3} and set(none["diverged"]) == {0}
 
 
-def test_the_selected_epoch_stands_beside_the_last(store: Store) -> None:
-    found = store.checkpoints()
-    assert len(found) == 3 * 3
-    assert set(found["dev_selected"] - found["dev_last"]) == {1.0}
-    assert set(found["epoch"]) == {3} and set(found["last_epoch"]) == {4}
-    known = store.matrix()
-    mean = found[found["intermediate"] == "supersense"]["test"].mean()
-    assert mean == pytest.approx(known.loc["supersense", "tagging"])
-
-
 def test_too_few_runs_have_no_correlation(tmp_path: Path) -> None:
     World(tmp_path / "s", study(seeds=[0])).run()
     assert Store(tmp_path / "s").dev_and_test()["pearson"].isna().all()

@@ -26,6 +26,8 @@ Dev = Callable[[str, int, int], tuple[float, float, int]]
 """Row, seed, trial -> dev value, dev loss, epoch."""
 Right = Callable[[str, str, int, str], Sequence[bool]]
 """Row, target, seed, language -> which examples are right; their share is the score."""
+Beside = Callable[[str, str, int], float]
+"""Weights (last, averaged), row, seed -> how many points more they score than the selected."""
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -84,6 +86,7 @@ class World:
         self.ran: list[str] = []
         self.right: Right | None = None
         self.called = "attempt"  # how attempts begin
+        self.beside: Beside = lambda weights, row, seed: 0.0
 
     def run(
         self,
@@ -176,7 +179,18 @@ class World:
                 }
                 for selection in job.declared["selections"]
             }
+            kept = {name: self._kept(name, value, epoch, job) for name in job.declared["keep"]}
+            outcome |= {"kept": kept} if kept else {}
         return outcome
+
+    def _kept(self, name: str, value: float, epoch: int, job: Job) -> dict[str, Any]:
+        """The last epoch is one later and a point worse on dev, the average two points better."""
+        last = name == "last"
+        found = {"metric": "f1", "value": value + (-1.0 if last else 2.0), "loss": 0.5}
+        which = {"epoch": epoch + 1} if last else {"epochs": epoch + 1}
+        folder = f"epoch={epoch + 1}" if last else "averaged"
+        selections = dict.fromkeys(job.declared["selections"], found)
+        return {**which, "checkpoint": folder, "selections": selections}
 
     def _scores(self, job: Job, name: str, unit: str, score: Score) -> list[dict[str, Any]]:
         """Rows with the names of the job that made them, which a reader must not rely on."""
@@ -185,6 +199,8 @@ class World:
         place = (job.intermediate, job.target, job.seed, language)
         right = self.right(*place) if self.right else None
         value = score(*place) if right is None else 100.0 * sum(right) / len(right)
+        weights = job.declared["checkpoint"].get("weights")
+        value += self.beside(weights, job.intermediate, job.seed) if weights else 0.0
         main = kinds.get(self.plan.cards[job.target].kind).metric
         named = {
             "intermediate": job.intermediate,

@@ -222,6 +222,17 @@ def test_a_changed_limit_is_named_once_through_all_above(place: Path) -> None:
     ]  # fmt: skip
 
 
+def test_what_is_kept_beside_the_best_epoch_is_named(place: Path) -> None:
+    World(place, small()).run()
+    world = World(place, small(checkpoints=["last"]))
+    assert differing(world, TRIAL) == [
+        "kept beside the best epoch (checkpoints): last here, none there"
+    ]
+    assert "the search supersense>tagging/seed=0 has no winner" in " ".join(
+        said(world, f"{SCORE}/checkpoint=last")
+    )
+
+
 def test_a_loser_whose_files_are_gone_can_still_be_compared_with(place: Path) -> None:
     old = World(place, small()).run()
     drop(old.progress, [old.progress.addressing.address(TRIAL)])

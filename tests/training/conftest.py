@@ -138,7 +138,7 @@ class World(Folder):
             "training": {**TRAINING, **changes},
         }
 
-    def tuning(self, task: Card, **changes: Any) -> dict[str, Any]:
+    def tuning(self, task: Card, *, keep: tuple[str, ...] = (), **changes: Any) -> dict[str, Any]:
         """The inputs of a tune job with two selection splits."""
         dev = {
             f"{task.name}/dev/{language}": {
@@ -147,7 +147,7 @@ class World(Folder):
             }
             for language, shift in (("en", 100), ("de", 200))
         }
-        return {**self.training(task, **changes), "selections": dev}
+        return {**self.training(task, **changes), "selections": dev, "keep": keep}
 
     def spec(self, kind: str, inputs: dict[str, Any], **more: Any) -> JobSpec:
         """An attempt at a job."""

@@ -135,6 +135,7 @@ def test_two_modules_make_a_kind_that_is_tuned_and_scored(world: World, rating: 
     inputs["tasks"] = [{"card": one, "data": [world.unit(rating, "train", rated(40))]}]
     dev = world.unit(rating, "dev", rated(20, 100))
     inputs["selections"] = {"stars/dev/en": {"card": one, "data": dev}}
+    inputs["keep"] = []
     outcome = world.run(world.spec("tune", inputs), "trial")
     best = outcome.selections["stars/dev/en"]
     assert best["metric"] == "error"

@@ -58,7 +58,8 @@ def test_a_reference_representation_stands_beside_the_configured_one(world: Worl
         beside = found[f"{alone['metric']}@14/24"]
         assert (beside["value"], beside["representation"]) == (alone["value"], how)
     said = {"main": "accuracy", "zero_shot": {"test/de": True}, "overlap": {"test/de": ""}}
-    inputs = {"representation": other, "columns": {**said, "checkpoint": "c", "parameters": {}}}
+    said |= {"checkpoint": "c", "weights": "selected", "parameters": {}}
+    inputs = {"representation": other, "columns": said}
     spec = world.spec("score", inputs, units={"test/de": "x"})
     recorded = [(row["main"], row["representation"]) for row in work._score_rows(spec, outcome)]
     mine, theirs = '{"layer": 1.0, "pooling": "cls"}', f'{{"layer": {14 / 24}, "pooling": "mean"}}'
