@@ -277,7 +277,9 @@ def _read(files: StoreFiles, name: str) -> dict[str, Any]:
 def _save(planned: Plan, resolved: Resolved, files: StoreFiles) -> None:
     """Keep a snapshot, unless the last one says the same."""
     used = {task for task, _, _ in planned.data()} | set(planned.targets)
-    used |= set(planned.study.spaces) | set(planned.study.task_limits)
+    study = planned.study
+    # Of spaces only those of tasks: one that others extend may have any name.
+    used |= {*study.spaces, *study.task_limits, *study.train_languages} & set(planned.cards)
     snapshot: dict[str, Any] = {
         # As text: sorted keys would lose the order of rows, columns and grid points.
         "study": planned.study.model_dump_json(exclude_unset=True),

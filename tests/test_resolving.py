@@ -64,6 +64,18 @@ def test_a_study_is_planned_again_from_the_store(files: StoreFiles) -> None:
     assert resolved == found
 
 
+def test_a_study_is_planned_again_whatever_else_it_names(files: StoreFiles) -> None:
+    common = {"search": {"learning_rate": [1e-4, 1e-3]}}
+    study = small_study(
+        spaces={"common": common, "tagging": {"extends": "common"}},
+        task_limits={"copa": {"train": 10}},
+        train_languages={"udpos": ["en"]},
+    )
+    resolve(plan(study), files)
+    again, _ = open_study(files, "small")
+    assert {*again.jobs} == {*plan(study).jobs}
+
+
 def test_a_study_is_named_where_there_are_several(files: StoreFiles) -> None:
     with pytest.raises(StoreError, match="has 0 studies"):
         open_study(files)
