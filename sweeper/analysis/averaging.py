@@ -8,7 +8,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from sweeper.analysis.cell import NO_DATA, NOT_RUN, PARTIAL, RUNNING, Column, MatrixCell
+from sweeper.analysis.cell import (
+    NO_DATA,
+    NOT_RUN,
+    PARTIAL,
+    RUNNING,
+    Cells,
+    Column,
+    Known,
+    MatrixCell,
+    Member,
+    Unjudged,
+)
 from sweeper.analysis.columns import AXES, columns
 from sweeper.analysis.matrix import TransferMatrix
 from sweeper.analysis.resampling import DRAWS
@@ -47,33 +58,77 @@ def transfer(
     Raises:
         StoreError: an unknown value, axis, target or language.
     """
-    for name, said, known in (("value", value, VALUES), ("by", by, AXES)):
-        if said not in known:
-            raise StoreError(f"There is no matrix with {name} {said!r}.{suggest(said, known)}")
-    chosen = columns(view, by, target_languages or {})
+    asked = (value, by)
+    return transfers(view, [asked], target_languages, draws)[asked]
+
+
+def transfers(
+    view: View,
+    wanted: Sequence[tuple[str, str]],
+    target_languages: Mapping[str, Sequence[str]] | None = None,
+    draws: int | None = None,
+    known: Known | None = None,
+) -> dict[tuple[str, str], TransferMatrix]:
+    """Several matrices of a study, by value and axis: for all of them examples are read once.
+
+    Args:
+        view: The study.
+        wanted: Value and axis of each.
+        target_languages: As for `transfer`.
+        draws: As for `transfer`.
+        known: Columns that were judged before; see `sweeper.analysis.uncertainty`.
+
+    Raises:
+        StoreError: as `transfer`.
+    """
     scores = Scores(view)
+    made = [_unjudged(scores, *one, target_languages or {}, draws) for one in wanted]
+    judging = [one for one in made if one.draws]
+    told: dict[int, tuple[Cells, int]] = {}
+    if judging:
+        from sweeper.analysis.uncertainty import judged
+
+        found = judged(scores, judging, known)
+        told = {id(one): both for one, both in zip(judging, found, strict=True)}
+    return {
+        (value, by): _matrix(view, by, one, *told.get(id(one), (one.cells, 0)))
+        for (value, by), one in zip(wanted, made, strict=True)
+    }
+
+
+def _unjudged(
+    scores: Scores,
+    value: str,
+    by: str,
+    languages: Mapping[str, Sequence[str]],
+    draws: int | None,
+) -> Unjudged:
+    for name, said, allowed in (("value", value, VALUES), ("by", by, AXES)):
+        if said not in allowed:
+            raise StoreError(f"There is no matrix with {name} {said!r}.{suggest(said, allowed)}")
+    view = scores.view
+    chosen = columns(view, by, languages)
     rows = tuple(view.plan.rows if value == "score" else view.plan.rows[1:])
     make = scores.score if value == "score" else scores.gain
     cells = {(row, column.name): make(row, column) for row in rows for column in chosen}
     draws = (DRAWS if value == "gain" else 0) if draws is None else draws
-    family = 0
-    if draws:
-        from sweeper.analysis.uncertainty import judged
+    return Unjudged(value, rows, chosen, cells, draws)
 
-        cells, family = judged(scores, value, rows, chosen, cells, draws)
+
+def _matrix(view: View, by: str, one: Unjudged, cells: Cells, family: int) -> TransferMatrix:
     study = view.plan.study
     return TransferMatrix(
         study=study.name,
-        value=value,
+        value=one.value,
         by=by,
-        rows=rows,
-        columns=chosen,
+        rows=one.rows,
+        columns=one.columns,
         seeds=tuple(study.seeds),
         cells=cells,
         trained_on={name: row.composition for name, row in study.intermediates.items()},
         limits=view.plan.limits(),
         family=family,
-        draws=draws,
+        draws=one.draws,
     )
 
 
@@ -95,11 +150,17 @@ class Scores:
             self.parts.setdefault((part.intermediate, part.target, part.split), []).append(part)
         self.value: dict[Key, float] = {}
         self.n: dict[Key, int] = {}
+        self._by_seed: dict[tuple[str, tuple[Member, ...]], dict[int, float]] = {}
         found = view.main_scores
         for part in parts:
             if part.unit in found:
                 key = (part.intermediate, part.target, part.seed, part.split, part.language)
                 self.value[key], self.n[key] = found[part.unit]
+
+    def of(self, part: Part) -> float | None:
+        """The score of a part."""
+        place = (part.intermediate, part.target, part.seed, part.split, part.language)
+        return self.value.get(place)
 
     def score(self, row: str, column: Column) -> MatrixCell:
         """The mean score over languages and seeds."""
@@ -140,6 +201,12 @@ class Scores:
 
     def by_seed(self, row: str, column: Column) -> dict[int, float]:
         """Seed -> mean over the column's members, for the seeds that have them all."""
+        place = (row, column.members)
+        if place not in self._by_seed:
+            self._by_seed[place] = self._means(row, column)
+        return self._by_seed[place]
+
+    def _means(self, row: str, column: Column) -> dict[int, float]:
         found = {}
         for seed in self.view.plan.study.seeds:
             means = [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from sweeper.analysis.family import stars
 from sweeper.progress import BLOCKED, DONE, FAILED
@@ -112,3 +114,20 @@ class MatrixCell:
     def stars(self) -> str:
         """``*`` where ``p_holm`` is below 0.05, ``**`` below 0.01, ``***`` below 0.001."""
         return stars(self.p_holm)
+
+
+Cells: TypeAlias = dict[tuple[str, str | tuple[str, str]], MatrixCell]
+
+Known: TypeAlias = Mapping[str, Mapping[str, MatrixCell]]
+"""What was judged before, by row: of columns by their `sweeper.analysis.uncertainty.inputs`."""
+
+
+@dataclass(frozen=True)
+class Unjudged:
+    """A matrix whose cells are to be judged: their values, by which rows and columns."""
+
+    value: str
+    rows: tuple[str, ...]
+    columns: tuple[Column, ...]
+    cells: Cells
+    draws: int

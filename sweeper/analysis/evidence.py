@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from sweeper.analysis import outcomes
 from sweeper.analysis.outcomes import Vector
 from sweeper.analysis.view import Part, View
 from sweeper.store import tables
+from sweeper.store.commits import Commit
 
 if TYPE_CHECKING:
     from sweeper.analysis.averaging import Key
@@ -37,10 +38,10 @@ class _Language:
 
 @dataclass
 class _Target:
-    """The runs of one target that could be taken apart, by row, seed and language."""
+    """The runs of one target that could be taken apart, by row, seed and language; their means."""
 
     languages: dict[str, _Language] = field(default_factory=dict)
-    runs: dict[tuple[str, int, str], Vector] = field(default_factory=dict)
+    runs: dict[tuple[str, int, str], tuple[Vector, float]] = field(default_factory=dict)
     known: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
 
 
@@ -73,13 +74,13 @@ class Evidence:
         if not there or len(there) < len(found):
             return None
         if len(codes) == 1:
-            return there[0]
+            return there[0][0]
         numbers = [loaded.languages[code].numbers for code in codes]
         kept = np.unique(np.concatenate(numbers))
-        made = np.full(len(kept), sum(float(one.mean()) for one in there) / len(codes))
-        for own, one in zip(numbers, there, strict=True):
+        made = np.full(len(kept), sum(mean for _, mean in there) / len(codes))
+        for own, (one, mean) in zip(numbers, there, strict=True):
             scale = len(kept) / (len(codes) * len(one))
-            made[np.searchsorted(kept, own)] += (one - one.mean()) * scale
+            made[np.searchsorted(kept, own)] += (one - mean) * scale
         return made
 
     def majority(self, target: str, split: str, codes: Sequence[str]) -> float:
@@ -98,7 +99,7 @@ class Evidence:
         metric = self.view.metric(target)
         parts = [p for p in self.view.parts if (p.target, p.split) == (target, split)]
         made = _Target()
-        taken: dict[str, Vector | None] = {}  # by unit: seeds may share one
+        taken: dict[str, tuple[Vector, float] | None] = {}  # by unit: seeds may share one
         for part, unit in self._units(kind, parts):
             assert part.unit is not None
             value = self.values.get((part.intermediate, target, part.seed, split, part.language))
@@ -106,10 +107,11 @@ class Evidence:
                 continue
             if part.unit not in taken:
                 found = unit.rows.outcomes(metric, value, unit.start, unit.stop)
-                taken[part.unit] = None if found is None else _aligned(made, part, found, unit)
-            own = taken[part.unit]
-            if own is not None:
-                made.runs[part.intermediate, part.seed, part.language] = own
+                own = None if found is None else _aligned(made, part, found, unit)
+                taken[part.unit] = None if own is None else (own, float(own.mean()))
+            known = taken[part.unit]
+            if known is not None:
+                made.runs[part.intermediate, part.seed, part.language] = known
         for one in made.languages.values():
             one.majority = outcomes.majority(kind, metric, one.gold)
         return made
@@ -117,16 +119,40 @@ class Evidence:
     def _units(self, kind: str, parts: Iterable[Part]) -> Iterable[tuple[Part, _Unit]]:
         """Every part with the rows of its unit, where they are in the store."""
         commits = self.view.progress.commits.by_unit
-        there = [(part, commits[part.unit]) for part in parts if part.unit in commits]
-        names = {name for _, commit in there if (name := commit.table("examples"))}
-        read = tables.read(
-            self.view.files, "examples", sorted(names), ["address", *outcomes.columns(kind)]
-        )
-        units = _by_unit(kind, read)
-        for part, commit in there:
-            found = units.get((part.unit, commit.address))
-            if found:
-                yield part, found
+        there: dict[str, tuple[Commit, list[Part]]] = {}
+        for part in parts:
+            commit = commits.get(part.unit)
+            if commit is not None:
+                there.setdefault(commit.name, (commit, []))[1].append(part)
+        for several in _in_pieces(there.values()):
+            names = [name for commit, _ in several if (name := commit.table("examples"))]
+            columns = ["address", *outcomes.columns(kind)]
+            units = _by_unit(kind, tables.read(self.view.files, "examples", names, columns))
+            for commit, own in several:
+                for part in own:
+                    found = units.get((part.unit, commit.address))
+                    if found:
+                        yield part, found
+
+
+_PIECE = 8 << 20
+"""Bytes of files of examples that are in memory at once; there each is some ten times as large."""
+
+
+def _in_pieces(
+    commits: Iterable[tuple[Commit, list[Part]]],
+) -> Iterator[list[tuple[Commit, list[Part]]]]:
+    """Commits whose files of examples are read together."""
+    piece: list[tuple[Commit, list[Part]]] = []
+    size = 0
+    for commit, parts in commits:
+        piece.append((commit, parts))
+        size += sum(commit.files[name]["size"] for name in [commit.table("examples")] if name)
+        if size >= _PIECE:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece
 
 
 @dataclass(frozen=True)

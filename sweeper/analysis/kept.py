@@ -2,18 +2,20 @@
 
 `sweeper store compact` works them out once. They hold for as long as nothing was committed,
 withdrawn, dropped or given up since, no driver is at work, and the study is the same; then a
-matrix of a store of any size is one small file. Else every answer is worked out anew.
+matrix of a store of any size is one small file. Else answers are worked out anew, but for the
+columns of gains that rest on the very same scores and examples as they did: their intervals and
+tests, for which examples would be read, stay.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sweeper.analysis.averaging import VALUES, transfer
+from sweeper.analysis.averaging import VALUES, Scores, transfer, transfers
 from sweeper.analysis.best import Best, best
 from sweeper.analysis.cell import Column, MatrixCell, Member
 from sweeper.analysis.columns import AXES
@@ -27,8 +29,11 @@ from sweeper.store.files import StoreFiles, digest
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = 1
+FORMAT = 2
 """Rises when an answer is worked out or written otherwise."""
+
+EVERY = tuple((value, by) for value in VALUES for by in AXES)
+"""All matrices: value and axis."""
 
 _DECIDING = ("commits", "withdrawn", "dropped", "failed", "pruned")
 
@@ -47,7 +52,8 @@ class Answers:
     ) -> None:
         self.files = files
         self.study = study
-        self._kept = _kept(files, study)
+        self._found = _found(files, study)
+        self._kept = self._found if _holds(files, self._found) else {}
         if view is not None:
             self.view = view
 
@@ -58,8 +64,17 @@ class Answers:
 
     def matrix(self, value: str = "score", by: str = "task") -> TransferMatrix:
         """As `transfer` gives it, with its usual languages and draws."""
-        found = self._kept.get("matrices", {}).get(f"{value}/{by}")
-        return _matrix(found) if found else transfer(self.view, value, by)
+        return self.matrices([(value, by)])[value, by]
+
+    def matrices(
+        self, wanted: Sequence[tuple[str, str]] = EVERY
+    ) -> dict[tuple[str, str], TransferMatrix]:
+        """Several by value and axis, for which examples are read once; by default all."""
+        kept = self._kept.get("matrices", {})
+        if all(f"{value}/{by}" in kept for value, by in wanted):
+            return {(value, by): _matrix(kept[f"{value}/{by}"]) for value, by in wanted}
+        gains = any(value == "gain" for value, _ in wanted)
+        return transfers(self.view, wanted, known=_known(self._found) if gains else None)
 
     def values(self, value: str = "score", by: str = "task") -> pd.DataFrame:
         """The matrix's values alone, for which no examples are read."""
@@ -111,8 +126,14 @@ def keep(files: StoreFiles) -> list[str]:
 
 
 def _answers(view: View) -> dict[str, Any]:
-    matrices = {
-        f"{value}/{by}": _plain(transfer(view, value, by)) for value in VALUES for by in AXES
+    from sweeper.analysis.uncertainty import inputs
+
+    scores, found = Scores(view), transfers(view, EVERY)
+    matrices = {f"{value}/{by}": _plain(made) for (value, by), made in found.items()}
+    judged = {
+        f"{value}/{by}": [inputs(scores, made, column) for column in made.columns]
+        for (value, by), made in found.items()
+        if made.draws
     }
     winners = {}
     for target in view.plan.columns:
@@ -121,7 +142,15 @@ def _answers(view: View) -> dict[str, Any]:
         except StoreError:  # nothing is selected yet, and why is said when it is asked for
             continue
     targets, skipped = view.plan.columns, view.skipped()
-    return {"matrices": matrices, "best": winners, "targets": targets, "skipped": skipped}
+    return {
+        "format": FORMAT,
+        "study": view.plan.study.name,
+        "matrices": matrices,
+        "judged": judged,
+        "best": winners,
+        "targets": targets,
+        "skipped": skipped,
+    }
 
 
 def _told(view: View, found: Best) -> dict[str, Any]:
@@ -132,17 +161,32 @@ def _told(view: View, found: Best) -> dict[str, Any]:
     return {**said, "relative": address.removeprefix(inside) if own else None}
 
 
-def _kept(files: StoreFiles, study: str | None) -> dict[str, Any]:
-    """The answers that are kept of a study, if they hold; else nothing."""
+def _found(files: StoreFiles, study: str | None) -> dict[str, Any]:
+    """The answers that are kept of a study, whether they still hold or not; else nothing."""
     names = files.names("studies")
     name = study if study is not None else names[0] if len(names) == 1 else None
     if name not in names or files.compacted is None:
         return {}
     content = files.content(f"{files.compacted.folder}/answers/{name}.json")
-    if content is None or Drivers(files).living():
-        return {}
-    found: dict[str, Any] = json.loads(content)
-    return found if found["state"] == _state(files, name) else {}
+    found: dict[str, Any] = json.loads(content) if content else {}
+    return found if found.get("format") == FORMAT else {}
+
+
+def _holds(files: StoreFiles, found: Mapping[str, Any]) -> bool:
+    if not found or Drivers(files).living():
+        return False
+    return bool(found["state"] == _state(files, found["study"]))
+
+
+def _known(found: Mapping[str, Any]) -> dict[str, dict[str, MatrixCell]]:
+    """The columns that were judged, by their inputs: their cells by row."""
+    known = {}
+    for name, digests in found.get("judged", {}).items():
+        said = found["matrices"][name]
+        for place, one in enumerate(digests):
+            cells = zip(said["rows"], said["cells"], strict=True)
+            known[one] = {row: _cell(several[place]) for row, several in cells}
+    return known
 
 
 def _state(files: StoreFiles, study: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 from analysis.world import World
 from sweeper import Store
 from sweeper.analysis import kept
+from sweeper.analysis.evidence import Evidence
 from sweeper.analysis.kept import keep
 from sweeper.analysis.view import View
 from sweeper.errors import StoreError
@@ -69,6 +70,38 @@ def test_they_hold_until_something_changes(world: World, planned: list[Any], wha
     found = Store(world.files.address).transfer()
     assert len(planned) == 1
     assert found.complete == (what == "commit")
+
+
+def test_after_later_commits_only_what_they_changed_is_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[tuple[str, str]] = []
+    before = Evidence._load
+    monkeypatch.setattr(
+        Evidence, "_load", lambda self, *place: (read.append(place), before(self, *place))[1]
+    )
+    World(Path(world.files.address)).run()
+    answers = Store(world.files.address).answers()
+    found = {by: answers.matrix("gain", by) for by in ("task", "language", "category")}
+    assert set(read) == {("tagging", "test")}
+    view = View(world.files)
+    for by, matrix in found.items():
+        assert matrix == kept.transfer(view, "gain", by)
+        assert matrix.family == len([c for c in matrix.cells.values() if c.p is not None])
+
+
+def test_all_matrices_read_the_examples_of_a_target_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = {by: kept.transfer(View(world.files), "gain", by) for by in kept.AXES}
+    read: list[tuple[str, str]] = []
+    before = Evidence._load
+    monkeypatch.setattr(
+        Evidence, "_load", lambda self, *place: (read.append(place), before(self, *place))[1]
+    )
+    found = kept.transfers(View(world.files), [("gain", by) for by in kept.AXES])
+    assert {by: found["gain", by] for by in kept.AXES} == alone
+    assert len(read) == len(set(read)) == len(View(world.files).plan.columns)
 
 
 def test_other_questions_are_worked_out(world: World, planned: list[Any]) -> None:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from sweeper.analysis.averaging import VALUES
 from sweeper.analysis.cell import NO_DATA
 from sweeper.analysis.columns import AXES
 from sweeper.analysis.kept import Answers
@@ -51,7 +50,7 @@ class Content:
         self._rows: list[dict[str, Any]] = self.trials.to_dict("records")  # type: ignore[assignment]
         self._line = sweeps.timeline(self._rows, view.plan)
         kept = Answers(view.files, view.plan.study.name, view)
-        self.matrices = {(value, by): kept.matrix(value, by) for value in VALUES for by in AXES}
+        self.matrices = kept.matrices()
 
     # -- text ----------------------------------------------------------------------------------
 
