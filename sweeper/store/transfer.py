@@ -9,14 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
 
-from sweeper.store.files import StoreFiles
+from sweeper.store.files import StoreFiles, folder_of
 
 Listener = Callable[[int, int], None]
 """Called with the bytes that were taken, and with how many there are to take."""
 
 _SMALL = 4 << 20
 """Bytes: files up to this size pass through memory, `_AT_ONCE` of them at once. Larger ones pass
-through the disk; a bucket's client takes several parts of each at once."""
+through the disk, between folders `_LARGE_AT_ONCE`; to and from a bucket one by one, of which its
+client has several parts in memory."""
 _AT_ONCE = 16
 _LARGE_AT_ONCE = 2
 _RECORDS = 1000
@@ -69,7 +70,8 @@ class Transfer:
         small = [one for one in several if one.size <= _SMALL]
         large = [one for one in several if one.size > _SMALL]
         problems: dict[str, str] = {}
-        for part, at_once in ((small, _AT_ONCE), (large, _LARGE_AT_ONCE)):
+        folders = folder_of(self.source.address) and folder_of(self.target.address)
+        for part, at_once in ((small, _AT_ONCE), (large, _LARGE_AT_ONCE if folders else 1)):
             with ThreadPoolExecutor(at_once) as pool:
                 told = pool.map(self._take, part)
                 problems |= {one.name: said for one, said in zip(part, told, strict=True) if said}
