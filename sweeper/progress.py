@@ -1,44 +1,33 @@
-"""Plan + Store -> what is done, ready, waiting, failed, blocked. Used by every command.
+"""The states of a plan's jobs as an engine moves them on: jobs are taken, claimed, and end.
 
-Nothing here is kept: each start derives it anew from markers, asks and failures, and a running
-engine feeds it the commits as they come. Work is pulled from the ends: a job is wanted only if
-a wanted job lacks it, so a store that has the scores asks for nothing else.
+A query makes a `Progress` too, and tells it nothing.
 """
 
 from __future__ import annotations
 
 import heapq
-import math
 import time
-from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from typing import Any
 
-from sweeper.addressing import ONLY, Addressing, Resolved
+from sweeper.addressing import Resolved
 from sweeper.claims import Claims
-from sweeper.failures import given_up
-from sweeper.graph import Job, Plan, Search
+from sweeper.graph import Plan, Search
+from sweeper.states import States
 from sweeper.store.commits import Commits
-from sweeper.store.files import StoreFiles, digest
+from sweeper.store.files import StoreFiles
 from sweeper.store.leases import Leases
 
-DONE, READY, WAITING, FAILED, BLOCKED = "done", "ready", "waiting", "failed", "blocked"
-UNNEEDED, PRUNED = "unneeded", "pruned"
 
-
-class Progress:
-    """The state of every job of a plan, against what a store holds.
+class Progress(States):
+    """The states of a plan's jobs, and what an engine says of them.
 
     Args:
         plan: The plan.
         resolved: Sources and base model, resolved.
         files: The store.
-        failures: Count the store's failures as this sweep's (an engine that starts afresh does
-            not: it tries again).
+        failures: As `States` has it, and so have ``commits`` and ``ends``.
         leases: Those of the driver that this is the progress of, if other drivers may be about.
-        commits: The store's markers, where they are read already.
-        ends: The jobs that are wanted, and with them what they need (see `sweeper.scope`);
-            default: all of the plan.
     """
 
     def __init__(
@@ -46,261 +35,8 @@ class Progress:
         failures: bool = True, leases: Leases | None = None, commits: Commits | None = None,
         ends: Iterable[str] | None = None,
     ) -> None:  # fmt: skip
-        self.plan = plan
-        self.files = files
-        self.commits = commits or Commits(files)
         self.claims = Claims(leases)
-        self.asks: dict[str, dict[int, dict[str, Any]]] = {}
-        self.records: dict[str, dict[str, Any]] = {}  # of trials that were stopped early, by name
-        self.addressing = Addressing(plan, resolved, self.commits, self.asks, self.records)
-        self.failures: dict[str, str] = {}
-        self.children = plan.children()
-        self.priority = plan.remaining_paths()
-        self.urgency = self.priority | _scores_first(plan)
-        self.done: set[str] = set()
-        self.pruned: set[str] = set()  # settled for their search, and not done
-        self.wanted: set[str] = set()
-        self.left_by_kind: Counter[str] = Counter()
-        self.cost_by_kind: dict[str, float] = {job.kind: 0.0 for job in plan.jobs.values()}
-        self._left: set[str] = set()
-        self._blocked: dict[str, str] = {}
-        self._redo: set[str] = set()  # committed, but their files are gone and needed again
-        self._lacking: dict[str, int] = {}  # wanted job -> how many of its needs are not done
-        self._ready: list[tuple[float, str]] = []
-        self._intact: set[str] = set()  # jobs whose files were seen: on NFS a look costs
-        self._read_asks()
-        self._read_pruned()
-        if failures:
-            self._read_failures()
-        last = [key for key in plan.jobs if not self.children[key]]
-        self._derive(last if ends is None else ends)
-
-    # -- deriving everything, once -------------------------------------------------------------
-
-    def _derive(self, ends: Iterable[str]) -> None:
-        self.done = {key for key in self.plan.jobs if self._has(key)}
-        for key in self.plan.jobs:
-            if key in self.done and (trouble := self._diverged(key)):
-                self.failures[key] = trouble
-        self.done -= set(self.failures)
-        for key in self.failures:
-            self._block(key)
-        self.pruned = {key for key in self.plan.jobs if self.addressing.pruned(key)}
-        needed = {need for key, job in self.plan.jobs.items() if key not in self.done
-                  for need in job.needs if need in self.done}  # fmt: skip
-        self._look_at(need for need in needed if self._leaves_files(need))
-        self._want(ends)
-
-    def _want(self, ends: Iterable[str]) -> None:
-        """Make jobs that are not done part of the work, and what they lack, up the plan."""
-        new, todo = [], list(ends)
-        while todo:
-            key = todo.pop()
-            if key in self.done or key in self.wanted or key in self.pruned:
-                continue
-            self.wanted.add(key)
-            new.append(key)
-            for need in self._undone(key):
-                self._mark_redo(need)
-            todo += self.plan.jobs[key].needs
-        for key in new:
-            self._count_lacking(key)
-            if key not in self.failures and key not in self._blocked:
-                self._left.add(key)
-                self._count(key, 1)
-        for key in [key for key in new if not self._lacking[key]]:
-            self._release(key)
-
-    def _settled(self, key: str) -> bool:
-        """Whether those below a job need not wait for it any more."""
-        return key in self.done or key in self.pruned
-
-    def _count_lacking(self, key: str) -> None:
-        self._lacking[key] = sum(not self._settled(need) for need in self.plan.jobs[key].needs)
-
-    def _undone(self, key: str) -> list[str]:
-        """What a job needs that was done and must be done again: its files are gone or damaged."""
-        dropped = self._dropped_checkpoint(key)
-        return [
-            need
-            for need in self.plan.jobs[key].needs
-            if need in self.done and (need == dropped or self._lost(need))
-        ]
-
-    def _put_off(self, key: str) -> bool:
-        """Whether a job must wait, since what it needs must be done again."""
-        undone = self._undone(key)
-        if not undone and all(map(self._settled, self.plan.jobs[key].needs)):
-            return False
-        for need in undone:
-            self._mark_redo(need)
-        self._count_lacking(key)
-        self._want(undone)
-        self.addressing.forget(key)  # decided, perhaps, by what is there no longer
-        return True
-
-    def _dropped_checkpoint(self, key: str) -> str | None:
-        """The trial whose checkpoint a score needs, if that was dropped after it lost."""
-        job = self.plan.jobs[key]
-        if job.kind != "score" or self.addressing.units(key) is None:
-            return None
-        source = self.addressing.checkpoint_job(key)
-        commit = self.addressing.commit(source) if source else None
-        return source if commit and commit.dropped else None
-
-    def _lost(self, key: str) -> bool:
-        """Whether a done job's commit was withdrawn, or its files deleted behind its back.
-
-        Only for prepared data and stages: a winner that was deleted is found out when it is read.
-        """
-        if not self._has(key):
-            return True
-        if not self._leaves_files(key) or key in self._intact:
-            return False
-        self._look_at([key])
-        return key not in self._intact
-
-    def _leaves_files(self, key: str) -> bool:
-        """Whether what a done job made is read by those below it that are not done."""
-        return self.plan.jobs[key].kind in ("prepare", "train")
-
-    def _look_at(self, keys: Iterable[str]) -> None:
-        """Note which done jobs have their files: all at once, since each look costs elsewhere."""
-        folders = {key: self._folders(key) for key in keys}
-        there = self.files.there(set().union(*folders.values()))
-        self._intact |= {key for key, own in folders.items() if own <= there}
-
-    def _folders(self, key: str) -> set[str]:
-        units = self.addressing.units(key) or {}
-        return {self.commits.by_unit[unit].folder for unit in units.values()}
-
-    def _mark_redo(self, key: str) -> None:
-        if self._has(key):  # else its commit was withdrawn, and what is missing says itself
-            self._redo.add(key)
-        self.done.discard(key)
-        self.wanted.discard(key)
-
-    def _has(self, key: str) -> bool:
-        units = self.addressing.units(key)
-        return units is not None and all(u in self.commits.by_unit for u in units.values())
-
-    def _made(self, key: str) -> bool:
-        """Whether nothing of a job is left to do, be it that it was to be done again."""
-        if key not in self._redo or not self._has(key):
-            return self._has(key)
-        commits = [self.commits.by_unit[u] for u in (self.addressing.units(key) or {}).values()]
-        return not (any(commit.dropped for commit in commits) or self._lost(key))
-
-    def _diverged(self, key: str) -> str | None:
-        """Why a stage left no checkpoint; that fails it, where a trial's search goes on."""
-        commit = self.addressing.commit(key) if self.plan.jobs[key].kind == "train" else None
-        if commit is None or commit.outcome["status"] != "diverged":
-            return None
-        return commit.outcome["message"] or "its training diverged"
-
-    def _release(self, key: str) -> None:
-        """A job whose needs are all done is ready, or done already, or cannot be done at all."""
-        if key in self.failures:
-            return
-        if self._made(key):
-            self._settle(key)
-            return
-        if self._put_off(key):
-            return
-        job = self.plan.jobs[key]
-        undecided = self._undecided(job)
-        if undecided:
-            self._release_without_winner(key, undecided)
-            return
-        if self.addressing.pruned(key):
-            self._prune(key)
-            return
-        self._offer(key)
-
-    def _undecided(self, job: Job) -> Search | None:
-        """The search that a job's settings rest on, if that has ended without a winner."""
-        stage = self.addressing.stage_search(job)
-        if stage:
-            return None if self.addressing.winner(stage, stage.selections[0]) else stage
-        if self.addressing.units(job.key) is not None:
-            return None
-        if job.kind == "score":
-            return self.plan.searches[job.declared["checkpoint"]["search"]]
-        followed = self.addressing.followed(job)
-        return followed[0] if followed and not self.addressing.winner(*followed) else None
-
-    def _release_without_winner(self, key: str, search: Search) -> None:
-        """A job that needs a winner where none finished: a pruned one goes on, or it fails."""
-        revived = self.addressing.revived(search)
-        if revived is None:
-            self.fail(key, f"no trial of the search {search.key} finished: all diverged")
-            return
-        if revived in self.pruned:
-            self.pruned.discard(revived)
-            self.wanted.discard(revived)
-            self._want([revived])
-        self._count_lacking(key)
-
-    def _offer(self, key: str) -> None:
-        heapq.heappush(self._ready, (-self.urgency[key], key))
-
-    def _settle(self, key: str) -> None:
-        """Take in that a job's units are in the store, whoever made them."""
-        trouble = self._diverged(key)
-        if trouble:
-            self.fail(key, trouble)
-        elif key not in self.done:
-            self._finish(key)
-
-    def _prune(self, key: str) -> None:
-        """Settle a trial that was stopped early: its search goes on without it."""
-        if key not in self.pruned:
-            self.pruned.add(key)
-            self._leave(key)
-            self._tell_children(key)
-
-    def _finish(self, key: str) -> None:
-        self.done.add(key)
-        self._intact.add(key)  # committed a moment ago: no need to look
-        self.pruned.discard(key)
-        self._leave(key)
-        if key in self._redo:
-            self._redo.discard(key)
-            # A training is not bound to repeat itself to the last bit: look at the winner anew.
-            for child in self.children[key]:
-                self.addressing.forget(child)
-        self._tell_children(key)
-
-    def _tell_children(self, key: str) -> None:
-        """One job less to wait for."""
-        for child in self.children[key]:
-            if child not in self.done and self._lacking.get(child):
-                self._count_lacking(child)
-                if not self._lacking[child]:
-                    self._release(child)
-
-    def _leave(self, key: str) -> None:
-        if key in self._left:
-            self._left.discard(key)
-            self._count(key, -1)
-
-    def _count(self, key: str, by: int) -> None:
-        job = self.plan.jobs[key]
-        self.left_by_kind[job.kind] += by
-        self.cost_by_kind[job.kind] += by * job.cost
-
-    def _block(self, culprit: str) -> None:
-        """Mark everything below a failed job that is not done as blocked by it."""
-        todo = [culprit]
-        while todo:
-            for child in self.children[todo.pop()]:
-                if self._settled(child) or child in self.failures or child in self._blocked:
-                    continue
-                self._blocked[child] = culprit
-                self._leave(child)
-                todo.append(child)
-
-    # -- what the engine says ------------------------------------------------------------------
+        super().__init__(plan, resolved, files, failures=failures, commits=commits, ends=ends)
 
     def take(self) -> str | None:
         """The most urgent ready job: a search's score, or the longest path; now the caller's."""
@@ -376,11 +112,11 @@ class Progress:
         if self.plan.jobs[key].kind != "score":
             return False
         self._read_again(key)
-        return self._dropped_checkpoint(key) is not None
+        return self.held.dropped_checkpoint(key) is not None
 
     def committed(self, key: str, address: str, generation: int) -> bool:
         """A worker says that a job is committed: read its marker and release what follows."""
-        if self.commits.read(address, generation) is None or not self._has(key):
+        if self.commits.read(address, generation) is None or not self.held.has(key):
             return False
         parked = self.claims.land(key)
         self._settle(key)
@@ -412,11 +148,9 @@ class Progress:
         return str(record["why"])
 
     def fail(self, key: str, reason: str) -> None:
-        """Mark a job as failed; what depends on it is blocked."""
+        """Mark a job as failed, and those that wait for it; what depends on them is blocked."""
         for failed in [key, *self.claims.land(key)]:
-            self.failures[failed] = reason
-            self._leave(failed)
-            self._block(failed)
+            super().fail(failed, reason)
 
     def asked(self, search: Search, number: int, parameters: dict[str, Any]) -> None:
         """Record a trial's parameters, durably, before it starts. An earlier ask stands."""
@@ -426,99 +160,3 @@ class Progress:
         if not self.files.create(relative, data):
             parameters = self.files.read(relative)["parameters"]
         self.asks.setdefault(folder, {})[number] = parameters
-
-    # -- what a job needs to start -------------------------------------------------------------
-
-    def missing(self, key: str) -> dict[str, str]:
-        """The units of a job that the store lacks; all of them where it must be done again."""
-        units = self.addressing.units(key)
-        assert units is not None, f"the address of {key} is not known yet"
-        if key in self._redo:
-            return units
-        return {n: u for n, u in units.items() if u not in self.commits.by_unit} or units
-
-    def attempt_address(self, key: str) -> str:
-        """The address that an attempt at the missing units of a job commits under."""
-        missing = self.missing(key)
-        if list(missing) == [ONLY]:
-            return missing[ONLY]
-        return digest(sorted(missing.values()))
-
-    def generation(self, address: str) -> int:
-        """The number that the next marker of an address bears: 0, unless there was one."""
-        return self.commits.next_generation(address)
-
-    # -- answers -------------------------------------------------------------------------------
-
-    def state(self, key: str) -> str:
-        """One of done, ready, waiting, failed, blocked, pruned, unneeded."""
-        if key in self.done:
-            return DONE
-        if key in self.pruned:
-            return PRUNED
-        if key in self.failures:
-            return FAILED
-        if key in self._blocked:
-            return BLOCKED
-        if key not in self.wanted:
-            return UNNEEDED
-        return WAITING if self._lacking[key] else READY
-
-    def blocked(self) -> dict[str, str]:
-        """Jobs that cannot be done because one above them failed -> that one."""
-        return dict(self._blocked)
-
-    @property
-    def left(self) -> Set[str]:
-        """The wanted jobs that are neither done, pruned, failed nor blocked: kept up to date."""
-        return self._left
-
-    def counts(self) -> dict[str, Counter[str]]:
-        """Kind -> state -> how many jobs."""
-        found: dict[str, Counter[str]] = {}
-        for key, job in self.plan.jobs.items():
-            found.setdefault(job.kind, Counter())[self.state(key)] += 1
-        return found
-
-    def shared(self) -> int:
-        """How many keys lead to a unit that another key of the plan leads to as well."""
-        seen = Counter(
-            unit
-            for key in self.plan.jobs
-            for unit in set((self.addressing.units(key) or {}).values())
-        )
-        return sum(count - 1 for count in seen.values())
-
-    # -- reading the store ---------------------------------------------------------------------
-
-    def _read_asks(self) -> None:
-        ours = {self.addressing.search_address(search) for search in self.plan.searches.values()}
-        names = [name for name in self.files.sizes("asks") if name.split("/")[0] in ours]
-        for name, asked in zip(
-            names, self.files.read_all(f"asks/{name}" for name in names), strict=True
-        ):
-            known = self.asks.setdefault(name.split("/")[0], {})
-            known[asked["number"]] = asked["parameters"]
-
-    def _read_pruned(self) -> None:
-        if all(search.space.pruning is None for search in self.plan.searches.values()):
-            return
-        named = {name for key in self.plan.jobs if (name := self.addressing.pruned_name(key))}
-        names = [n for one in self.files.sizes("pruned") if (n := f"pruned/{one}") in named]
-        self.records.update(zip(names, self.files.read_all(names), strict=True))
-
-    def _read_failures(self) -> None:
-        reasons = given_up(self.files)
-        for key in self.plan.jobs:
-            units = self.addressing.units(key)
-            if units is None or self._has(key):
-                continue
-            reason = reasons.get(self.attempt_address(key))
-            if reason is not None:
-                self.failures[key] = reason
-
-
-def _scores_first(plan: Plan) -> dict[str, float]:
-    """Scores of searches go before all else: they are short, and free the losers' checkpoints."""
-    cells = (*plan.cells, *plan.beside)
-    return {cell.score: math.inf for cell in cells if plan.targets[cell.target].training_task}

@@ -26,7 +26,7 @@ from sweeper.analysis.resampling import DRAWS
 from sweeper.analysis.view import Part, View
 from sweeper.errors import StoreError, suggest
 from sweeper.graph import SELECTED
-from sweeper.progress import BLOCKED, DONE, FAILED
+from sweeper.states import BLOCKED, DONE, FAILED
 from sweeper.study import CONTROL
 
 VALUES = ("score", "gain")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from sweeper.analysis.family import stars
-from sweeper.progress import BLOCKED, DONE, FAILED
+from sweeper.states import BLOCKED, DONE, FAILED
 
 RUNNING, NOT_RUN, NO_DATA, PARTIAL = "running", "not run", "no data", "partial"
 

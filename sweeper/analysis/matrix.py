@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.analysis.cell import Column, MatrixCell
 from sweeper.errors import StoreError
-from sweeper.progress import DONE
+from sweeper.states import DONE
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,8 +18,9 @@ from sweeper.analysis.cell import NOT_RUN, RUNNING
 from sweeper.errors import StoreError, suggest
 from sweeper.graph import SELECTED, Cell, Plan
 from sweeper.overlaps import overlap
-from sweeper.progress import BLOCKED, DONE, FAILED, Progress
+from sweeper.progress import Progress
 from sweeper.resolving import open_study
+from sweeper.states import BLOCKED, DONE, FAILED
 from sweeper.store.commits import Commits
 from sweeper.store.drivers import Drivers
 from sweeper.store.files import StoreFiles

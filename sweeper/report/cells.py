@@ -9,7 +9,7 @@ from sweeper.analysis.cell import NO_DATA, PARTIAL, Column, MatrixCell
 from sweeper.analysis.crossed import EXAMPLES, SEEDS
 from sweeper.analysis.family import ALPHA
 from sweeper.analysis.matrix import TransferMatrix
-from sweeper.progress import DONE
+from sweeper.states import DONE
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.disk import checkpoints_needed, free_bytes
 from sweeper.graph import Plan
-from sweeper.progress import BLOCKED, FAILED, PRUNED, Progress
+from sweeper.progress import Progress
 from sweeper.report.atwork import AtWork
 from sweeper.report.costs import data_of
 from sweeper.report.datalist import data_of_tasks
+from sweeper.states import BLOCKED, FAILED, PRUNED
 from sweeper.store.drivers import Drivers
 from sweeper.store.files import has_store
 

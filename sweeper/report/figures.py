@@ -10,10 +10,10 @@ import matplotlib as mpl
 from sweeper.analysis.cell import Column
 from sweeper.analysis.matrix import TransferMatrix
 from sweeper.errors import StoreError, suggest
-from sweeper.progress import DONE
 from sweeper.report.cells import BRACKETS, bold, head, notes, shown, title
 from sweeper.report.heatmap import draw
 from sweeper.report.panels import Panel, Scale, Spot
+from sweeper.states import DONE
 
 FORMATS = ("png", "svg", "pdf")
 WIDTH = 10.0

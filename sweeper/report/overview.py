@@ -13,7 +13,7 @@ from rich.text import Text
 from sweeper.disk import checkpoints_needed, free_bytes, size
 from sweeper.errors import StoreError
 from sweeper.graph import Plan
-from sweeper.progress import BLOCKED, DONE, FAILED, PRUNED, UNNEEDED, Progress
+from sweeper.progress import Progress
 from sweeper.report.atwork import AtWork
 from sweeper.report.data import jobs_by_kind
 from sweeper.report.terminal import (
@@ -26,6 +26,7 @@ from sweeper.report.terminal import (
     say,
     table,
 )
+from sweeper.states import BLOCKED, DONE, FAILED, PRUNED, UNNEEDED
 from sweeper.store.drivers import Drivers
 from sweeper.store.files import has_store
 

@@ -17,8 +17,8 @@ from rich.text import Text
 
 from sweeper.analysis.cell import Column
 from sweeper.analysis.matrix import TransferMatrix
-from sweeper.progress import BLOCKED, DONE, FAILED
 from sweeper.report.cells import Shown, head, notes, places, shown, title
+from sweeper.states import BLOCKED, DONE, FAILED
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,10 +15,10 @@ from rich.text import Text
 from sweeper.analysis.nearest import Nearest, nearest
 from sweeper.analysis.view import View
 from sweeper.graph import Search
-from sweeper.progress import BLOCKED, DONE, FAILED, PRUNED, READY, UNNEEDED
 from sweeper.report.inputs import words
 from sweeper.report.live import step
 from sweeper.report.terminal import STATE_STYLES, duration
+from sweeper.states import BLOCKED, DONE, FAILED, PRUNED, READY, UNNEEDED
 from sweeper.store import leases
 from sweeper.store.commits import Commit, Withdrawal, withdrawals
 from sweeper.store.drivers import Drivers, Seen

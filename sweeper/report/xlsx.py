@@ -16,9 +16,9 @@ from openpyxl.utils import get_column_letter
 from sweeper.analysis.cell import Column
 from sweeper.analysis.matrix import TransferMatrix
 from sweeper.errors import StoreError
-from sweeper.progress import DONE
 from sweeper.report.cells import Shown, bold, notes, places, shown, title
 from sweeper.report.values import lacks
+from sweeper.states import DONE
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 from sweeper.graph import Plan
 from sweeper.jobs import JobSpec
 from sweeper.planning import plan
-from sweeper.progress import DONE
+from sweeper.states import DONE
 from sweeper.store.commits import withdraw
 from sweeper.store.files import StoreFiles, digest
 

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from sweeper.graph import BASE, TOKENIZER
 from sweeper.jobs import JobSpec
 from sweeper.losers import drop, losers
-from sweeper.progress import DONE
+from sweeper.states import DONE
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
 

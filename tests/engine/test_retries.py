@@ -26,7 +26,7 @@ from sweeper.errors import DataError, UnreachableError
 from sweeper.graph import BASE, TOKENIZER
 from sweeper.inputs import Inputs
 from sweeper.jobs import JobSpec
-from sweeper.progress import BLOCKED, DONE, FAILED, READY
+from sweeper.states import BLOCKED, DONE, FAILED, READY
 from sweeper.store.files import StoreFiles
 
 SMALLEST: dict[str, Any] = {"intermediates": {}, "seeds": [0], "targets": {"tagging": None}}

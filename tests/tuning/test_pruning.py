@@ -21,9 +21,10 @@ from sweeper.errors import StudyError
 from sweeper.graph import Search
 from sweeper.jobs import JobSpec
 from sweeper.planning import plan
-from sweeper.progress import DONE, PRUNED, Progress
+from sweeper.progress import Progress
 from sweeper.report.overview import print_plan, print_status
 from sweeper.report.why import print_why
+from sweeper.states import DONE, PRUNED
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
 from sweeper.tuning.searches import Searches

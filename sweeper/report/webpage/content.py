@@ -17,12 +17,12 @@ from sweeper.analysis.columns import AXES
 from sweeper.analysis.kept import Answers
 from sweeper.analysis.matrix import TransferMatrix
 from sweeper.analysis.view import View
-from sweeper.progress import DONE
 from sweeper.report.cells import BRACKETS, bold, notes, title
 from sweeper.report.export import export, for_people
 from sweeper.report.webpage import figures, sweeps
 from sweeper.report.webpage.heatmap import heat_map
 from sweeper.report.webpage.summary import certainty, findings
+from sweeper.states import DONE
 
 if TYPE_CHECKING:
     import pandas as pd

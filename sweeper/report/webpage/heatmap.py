@@ -7,9 +7,9 @@ from typing import Any
 
 from sweeper.analysis.cell import Column, MatrixCell
 from sweeper.analysis.matrix import TransferMatrix
-from sweeper.progress import DONE
 from sweeper.report.cells import Shown, head, shown
 from sweeper.report.webpage.figures import Figure, plain
+from sweeper.states import DONE
 
 INK = "#1b1f24"
 """In a cell, whatever the page's mode: all colours of both scales are light enough for it."""
