@@ -258,9 +258,10 @@ def _tests(matrix: TransferMatrix) -> Iterator[str]:
         + _narrower(cells)
     )
     if matrix.family:
+        tests = "only test" if matrix.family == 1 else f"{matrix.family} tests"
         yield (
             f"* p < {ALPHA}, ** p < 0.01, *** p < 0.001: seeds and examples as random effects "
-            f"(min F'), corrected by Holm for the {matrix.family} tests of this matrix."
+            f"(min F'), corrected by Holm for the {tests} of this matrix."
         )
     reasons: dict[str, list[tuple[str, str]]] = {}
     for place, cell in cells:

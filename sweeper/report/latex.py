@@ -127,6 +127,7 @@ _LATEX = {
     "±": r"$\pm$",
     "†": r"$\dagger$",
     "‡": r"$\ddagger$",
+    "\n": " ",  # two of them would end a paragraph
 }
 
 

@@ -134,6 +134,7 @@ def test_text_is_escaped() -> None:
     assert latex_text(r"50 % & a_b #1 {x} ~ ^ \ $") == (
         r"50 \% \& a\_b \#1 \{x\} \textasciitilde{} \textasciicircum{} \textbackslash{} \$"
     )
+    assert latex_text("one\n\ntwo") == "one  two", "no paragraph ends in a table"
     frame = pd.DataFrame({"a|b": ["x|y\n<i>z_"]})
     assert export(frame, "markdown").decode().splitlines()[2] == "| x\\|y \\<i>z\\_ |"
 

@@ -146,6 +146,15 @@ def test_markup_in_names_stays_text(
     assert page.inner_text(".lead") == MARKUP
     assert MARKUP in page.locator("#matrix-table tbody th").all_text_contents()
     assert MARKUP in page.locator("#matrix-figure .ytick text").all_text_contents()
+    page.locator("#matrix-figure").scroll_into_view_if_needed()
+    place = page.locator("#matrix-figure .nsewdrag").bounding_box()
+    x, y = place["x"] + 0.25 * place["width"], place["y"] + 0.75 * place["height"]
+    page.mouse.move(x - 3, y)
+    page.mouse.move(x, y)
+    box = page.wait_for_selector("#matrix-figure .hoverlayer .hovertext")
+    assert box.text_content().startswith(f"{MARKUP} on tagging")
+    page.mouse.click(x, y)
+    assert page.inner_text("#cell").startswith(f"{MARKUP} on tagging\n")
     page.close()
 
 

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from analysis.world import World, study
+from analysis.world import Dev, World, study
 
 from report.matrices import MARKUP, column, done, matrix, unfinished
 from sweeper import Store
 from sweeper.errors import StoreError
+from sweeper.graph import Job
 from sweeper.report.webpage import figures, sweeps
 from sweeper.report.webpage import page as page_module
 from sweeper.report.webpage.heatmap import heat_map
@@ -116,6 +117,31 @@ def test_a_study_of_the_control_alone(tmp_path: Path) -> None:
     assert drawn["matrix"]["score|task"]["values"] == [[46.0, 20.0]]
 
 
+class Diverging(World):
+    """The second trial of every search of `more` diverges."""
+
+    def _trial(self, job: Job, address: str, attempt: str, status: str = "done") -> dict[str, Any]:
+        made = super()._trial(job, address, attempt, status)
+        lost = {"status": "diverged", "parameters": json.dumps({"learning_rate": 3e-3})}
+        return made | (lost if self._diverges(job) else {})
+
+    def _outcome(self, job: Job, dev: Dev) -> dict[str, Any]:
+        made = super()._outcome(job, dev)
+        return made | ({"status": "diverged", "selections": {}} if self._diverges(job) else {})
+
+    def _diverges(self, job: Job) -> bool:
+        return job.kind == "tune" and job.trial == 1 and job.intermediate == "more"
+
+
+def test_trials_that_diverged_are_counted_below_the_curves(tmp_path: Path) -> None:
+    Diverging(tmp_path / "store", study()).run()
+    write(Store(tmp_path / "store").view(), tmp_path / "page.html")
+    curves = part((tmp_path / "page.html").read_text(), "data")["curves"]["tagging"]
+    assert curves["said"] == "Without a mark: 3 diverged at 0.003."
+    marks = {t["name"]: t["x"] for t in curves["data"] if t["mode"] == "markers"}
+    assert marks["more"] == [1e-3] * 3 and sorted(marks["none"]) == [1e-3] * 3 + [3e-3] * 3
+
+
 def test_values_in_nats_have_a_scale_of_their_own() -> None:
     made = matrix(
         value="score",
@@ -130,6 +156,15 @@ def test_values_in_nats_have_a_scale_of_their_own() -> None:
     assert (percent["z"], percent["reversescale"]) == ([[50.0]], False)
     assert (nats["z"], nats["reversescale"], nats["columns"]) == ([[2.5]], True, [1])
     assert nats["colorbar"]["title"]["text"] == "nats (less is better)"
+
+
+def test_one_test_is_not_called_many(page_file: Path) -> None:
+    notes = " ".join(part(page_file.read_text(), "data")["notes"]["gain|task"])
+    assert "corrected by Holm for the only test of this matrix" in notes
+    by_language = " ".join(part(page_file.read_text(), "data")["notes"]["score|language"])
+    assert (
+        "Holm" not in by_language and "tagging: f1 (percent) on test, qaa qab qac" in by_language
+    )
 
 
 def test_in_short() -> None:

@@ -22,7 +22,7 @@ from sweeper.report.export import export, for_people
 from sweeper.report.webpage import figures, sweeps
 from sweeper.report.webpage.heatmap import heat_map
 from sweeper.report.webpage.summary import certainty, findings
-from sweeper.states import DONE
+from sweeper.states import DONE, PRUNED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,25 +153,43 @@ class Content:
         return found
 
     def _curves(self, look: dict[str, dict[str, Any]]) -> dict[str, Any]:
-        """Training task -> dev scores over learning rates, of its first selection split."""
+        """Training task, with its selection split where it has several -> learning-rate curves."""
         addressing = self.view.progress.addressing
-        points: dict[str, list[dict[str, Any]]] = {}
-        metrics: dict[str, str] = {}
+        points: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for search in self.view.plan.searches.values():
-            split = search.selections[0]
-            for job, best in addressing.ranking(search, split):
-                unit = "nats" if best["metric"] == "loss" else "percent"
-                metrics[search.training_task] = f"{best['metric']} on {split} ({unit})"
-                points.setdefault(search.training_task, []).append(
+            for split in search.selections:
+                points.setdefault((search.training_task, split), []).extend(
                     {
                         "row": search.intermediate,
                         "seed": search.seed,
                         "epoch": best["epoch"],
+                        "metric": best["metric"],
                         "rate": addressing.training(job)["learning_rate"],
                         "value": best["value"],
                     }
+                    for job, best in addressing.ranking(search, split)
                 )
-        return {task: figures.curves(found, metrics[task], look) for task, found in points.items()}
+        several = Counter(task for task, _ in points)
+        return {
+            f"{task}, chosen on {split}" if several[task] > 1 else task: {
+                **figures.curves(found, split, look),
+                "said": self._without_value(task),
+            }
+            for (task, split), found in points.items()
+            if found
+        }
+
+    def _without_value(self, task: str) -> str:
+        """How many trials of a training task diverged or were pruned, at which learning rates."""
+        lost = Counter(
+            (row["status"], json.loads(row["parameters"])["learning_rate"])
+            for row in self._rows
+            if row["kind"] == "tune"
+            and row["target"] == task
+            and row["status"] in ("diverged", PRUNED)
+        )
+        each = (f"{count} {status} at {rate:g}" for (status, rate), count in sorted(lost.items()))
+        return f"Without a mark: {', '.join(each)}." if lost else ""
 
     # -- downloads -----------------------------------------------------------------------------
 

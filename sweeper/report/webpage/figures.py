@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from sweeper.analysis.cell import Column, MatrixCell
@@ -144,12 +144,15 @@ def _height(cell: MatrixCell | None) -> float:
 
 
 def curves(
-    points: Iterable[Mapping[str, Any]], measured: str, look: Mapping[str, dict[str, Any]]
+    points: Sequence[Mapping[str, Any]], split: str, look: Mapping[str, dict[str, Any]]
 ) -> Figure:
     """Dev scores over learning rates of one training task: a mark per trial, means joined.
 
-    ``points`` have ``row``, ``seed``, ``rate``, ``value`` and ``epoch``.
+    ``points``, at least one, have ``row``, ``seed``, ``rate``, ``metric``, ``value`` and
+    ``epoch``; ``split`` is what they were measured on.
     """
+    metric = points[0]["metric"]
+    measured = f"{metric} on {split} ({'nats' if metric == 'loss' else 'percent'})"
     by_row: dict[str, list[Mapping[str, Any]]] = {}
     for point in points:
         by_row.setdefault(point["row"], []).append(point)

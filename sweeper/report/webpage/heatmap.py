@@ -80,7 +80,6 @@ def _axis(names: Sequence[str], ticks: Sequence[str]) -> dict[str, Any]:
     """An axis of all names in their order, whether or not any of them has a value."""
     return {
         "type": "category",
-        "categoryorder": "array",
         "categoryarray": list(names),
         "tickvals": list(names),
         "ticktext": list(ticks),

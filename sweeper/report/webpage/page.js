@@ -172,7 +172,11 @@ function whenNear(name, make) {
 
 for (const name of ["languages", "curves"]) {
   const select = at(name + "-choice");
-  const show = () => draw(name, drawn[name][select.value]);
+  const show = () => {
+    const figure = drawn[name][select.value];
+    if (name === "curves") at("curves-said").textContent = figure ? figure.said : "";
+    draw(name, figure);
+  };
   select.addEventListener("change", show);
   whenNear(name, show);
 }

@@ -19,6 +19,9 @@ _FAILED = "#C0392B"
 MOST_BARS = 2000
 """Attempts that a timeline shows one by one; of more, the longest ones."""
 
+TALLEST = 1500
+"""Pixels that the lines of all workers may take."""
+
 
 def flow(plan: Plan, progress: Progress) -> Figure:
     """The plan's graph, its jobs grouped: base, rows, searches by training task, targets."""
@@ -94,12 +97,11 @@ class Link:
     after: str
     waited: float
     seconds: float
-    worker: str
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Who worked when: the figure (None if nobody did), what it leaves out, the last chain."""
+    """Who worked when: the figure (None if nobody did), how busy all were, the last chain."""
 
     figure: Figure | None
     said: str
@@ -137,7 +139,7 @@ def timeline(trials: Sequence[Mapping[str, Any]], plan: Plan) -> Timeline:
     ]
     left = len(rows) - len(longest)
     layout = {
-        "height": 150 + 26 * len(names),
+        "height": 150 + min(26 * len(names), TALLEST),
         "barmode": "overlay",
         "minwidth": 640,
         "xaxis": {"type": "date", "title": {"text": "UTC"}, "fixedrange": False},
@@ -204,10 +206,8 @@ def _chain(plan: Plan, ends: Mapping[str, Mapping[str, Any]]) -> list[Link]:
     row = max(ends.values(), key=lambda row: row["committed"], default=None)
     while row is not None:
         before = _last_need(row["job"], plan, ends)
-        found.append(
-            Link(row["job"], before["job"] if before else "", _waited(row), _seconds(row),
-                 row["worker"])
-        )  # fmt: skip
+        after = before["job"] if before else ""
+        found.append(Link(row["job"], after, _waited(row), _seconds(row)))
         row = before
     return found[::-1]
 
