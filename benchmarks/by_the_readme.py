@@ -3,7 +3,8 @@
     python -m benchmarks.by_the_readme tests/end_to_end/tiny.yaml --store runs/by_the_readme
 
 The commands are read from the README and typed into a shell of each host. The hosts are those of
-``benchmarks.hosts`` (Linux, root, iproute2), here with processes and a ``/tmp`` of their own too.
+``benchmarks.hosts`` (Linux, root, iproute2), here with processes and a ``/tmp`` of their own too,
+so that a store below ``/tmp`` is shared by none.
 Put in place of what the README says are the study, the store and the head's address, and a node
 gives one core. Left out is step 1: the environment is the one that this runs in. Checked: every
 command ends well, both nodes are there before the sweep, both worked, every job is done, and after

@@ -21,9 +21,8 @@ Location = Sequence[str | int]
 LONGEST_NAME = 60
 """Characters: names become folders and columns."""
 
-Name = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=LONGEST_NAME)
-]
+_NAME = r"^[a-z0-9][a-z0-9_.-]*$"
+Name = Annotated[str, StringConstraints(pattern=_NAME, max_length=LONGEST_NAME)]
 """A name that people give: a study's, a row's, a task's, a split's. It is one part of a path."""
 
 _MOST_SHOWN = 60  # characters of a faulty value in a message
@@ -199,6 +198,11 @@ def _sentence(model: type[BaseModel], item: Any, marks: Marks) -> str:
     if item["type"] == "value_error":  # our own rules name the value themselves
         return f"{place}: {dotted}: {item['msg'].removeprefix('Value error, ').rstrip('.')}."
     message = _WORDS.get(item["type"]) or item["msg"].rstrip(".")
+    if item.get("ctx", {}).get("pattern") == _NAME:
+        message = (
+            "a name is of lower-case letters, digits, `_`, `.` and `-`, and begins with one of "
+        )
+        message += "the first two"
     value = repr(item["input"])
     shown = f" (it is {value})" if len(value) <= _MOST_SHOWN else ""
     return f"{place}: {dotted}: {message}{shown}."

@@ -123,5 +123,9 @@ def test_a_plan_has_a_line_per_task(root: Path) -> None:
     assert f"Missing of panx:\n  {root / 'panx/dev-en.tsv'}, and 2 more" in said
     lines = [" ".join(line.split()) for line in shown(Study.load("xtreme")).splitlines()]
     assert "ccg missing 39,604" in lines and "mnli hub 392,702" in lines
-    assert "udpos hub over 45,710" in lines and lines[-1].startswith("No data folder is named")
+    assert "udpos hub over 45,710" in lines
+    said = " ".join(lines)
+    assert "ccg is read from files alone. CCGbank (LDC2005T13) needs a licence" in said
+    assert "No data folder is named" in said
+    assert lines[-1] == "To plan and sweep without: `--without bucc2018 --without ccg`."
     assert shown(small_study()) == "", "all of it is made by code"

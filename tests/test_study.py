@@ -157,7 +157,7 @@ def test_limits_of_a_task_replace_those_of_the_study(load: Any) -> None:
         ("  model: xlm-roberta-base", "  modle: xlm-roberta-base", "3: unknown key 'modle'. Did"),
         ("  model: xlm-roberta-base", "  model: x\n  scratch: {}", "missing"),
         ("targets:", "target:", "the key 'targets' is missing"),
-        ("name: mine", "name: My Study", "1: name: String should match pattern"),
+        ("name: mine", "name: My Study", "1: name: a name is of lower-case letters, digits"),
         ("panx: {train: 50", "panx: {tran: 50", "29: unknown key 'tran'. Did you mean 'train'"),
     ],
 )  # fmt: skip

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweeper.cli.words import TasksOption, app
-from sweeper.errors import StudyError
+from sweeper.errors import StudyError, suggest
 
 if TYPE_CHECKING:
     from sweeper.report.newstudy import Answers
@@ -69,12 +70,21 @@ def _asked(given: Answers, rows: list[str], targets: list[str]) -> Answers:
     from dataclasses import replace
 
     typer.echo(f"Tasks to train on first: {', '.join(rows)}")
-    chosen = typer.prompt("Rows", default=" ".join(given.rows) or "mnli")
+    default = " ".join(given.rows) or "mnli"
+    chosen = typer.prompt("Rows", default=default, value_proc=partial(_known, rows))
     typer.echo(f"Tasks to score: {', '.join(targets)}")
-    columns = typer.prompt("Targets", default="xnli")
+    columns = typer.prompt("Targets", default="xnli", value_proc=partial(_known, targets))
     base = typer.prompt("Base model", default=given.base)
     seeds = typer.prompt("Seeds", default=given.seeds, type=int)
-    return replace(given, rows=_names(chosen), targets=_names(columns), base=base, seeds=seeds)
+    return replace(given, rows=chosen, targets=columns, base=base, seeds=seeds)
+
+
+def _known(known: list[str], said: str) -> tuple[str, ...]:
+    """The tasks of an answer; a wrong one is asked for again."""
+    for name in _names(said):
+        if name not in known:
+            raise typer.BadParameter(f"There is no task {name!r} here.{suggest(name, known)}")
+    return _names(said)
 
 
 def _names(said: str) -> tuple[str, ...]:

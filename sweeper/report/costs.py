@@ -17,7 +17,8 @@ def print_estimate(out: Console, found: Estimate | None) -> None:
     """An estimate: what it is of and rests on, the longest chain, and a line per cluster."""
     out.print()
     if found is None:
-        say(out, "Estimate: none, since the size of this base model is not known here.")
+        said = "Estimate: none, since the size of this base model is not known here"
+        say(out, f"{said}; that of a folder would be (`base: {{model: ./FOLDER}}`).")
         return
     if not found.seconds:
         say(out, "Estimate: nothing is left to do.")

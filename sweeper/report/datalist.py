@@ -10,6 +10,7 @@ from rich.text import Text
 from sweeper.graph import Plan
 from sweeper.needs import Need, data_root, missing_folder, needs
 from sweeper.report.terminal import print_path, say, table
+from sweeper.tasks.presence import how_to_get
 
 SOURCES = {"local": "files", "hub": "hub", "synthetic": "made by code"}
 
@@ -33,8 +34,15 @@ def print_data(out: Console, planned: Plan) -> None:
     root, lost = data_root(planned.study), missing_folder(planned.study)
     if lost:
         say(out, str(lost), "yellow")
-    elif root is None:
+        return
+    nowhere = [need.card for need in found if need.absence and not need.missing]
+    for card in nowhere:
+        say(out, f"{card.name} is read from files alone.{how_to_get(card)}", "yellow")
+    if root is None:
         say(out, "No data folder is named (SWEEPER_DATA, or `data:` in the study).")
+    if nowhere:
+        options = " ".join(f"--without {card.name}" for card in nowhere)
+        say(out, f"To plan and sweep without: `{options}`.")
 
 
 def data_of_tasks(planned: Plan) -> list[dict[str, Any]]:

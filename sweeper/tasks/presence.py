@@ -62,7 +62,7 @@ def no_folder(card: Card) -> AbsentError:
     """What is to be said of a task that is read from files where no data folder is given."""
     return AbsentError(
         f"The task {card.name!r} is read from files, and no data folder is given. "
-        f"Set SWEEPER_DATA or the study's `data:` to the folder.{_how_to_get(card)}"
+        f"Set SWEEPER_DATA or the study's `data:` to the folder.{how_to_get(card)}"
     )
 
 
@@ -74,9 +74,10 @@ def no_file(card: Card, split: str, code: str, path: Path, more: int = 0) -> Abs
         f"The task {card.name!r} needs a file for its split {split!r} in the language "
         f"{code!r}; there is no {path}{others if more else ''}. Put it there, or set SWEEPER_DATA "
         "or the study's `data:` to the folder that holds it"
-        f"{', or leave the language out' if several else ''}.{_how_to_get(card)}"
+        f"{', or leave the language out' if several else ''}.{how_to_get(card)}"
     )
 
 
-def _how_to_get(card: Card) -> str:
+def how_to_get(card: Card) -> str:
+    """What a card says of where its files are had, as a sentence that follows another."""
     return f" {card.how_to_get.strip()}" if card.how_to_get else ""

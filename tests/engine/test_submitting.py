@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 import typer.testing
 from helpers import free_port, small_study
 
@@ -153,23 +155,41 @@ class Other(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def other() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Other) as served:
+@contextlib.contextmanager
+def serving(handler: type[Other]) -> Iterator[str]:
+    """The address of a web server, for as long as the block lasts."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as served:
         threading.Thread(target=served.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{served.server_port}"
         served.shutdown()
 
 
-def test_an_address_without_a_job_server_is_told(
-    other: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_address_without_a_job_server_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:1")  # would count more to Ray
-    for address in (f"http://127.0.0.1:{free_port()}", other):
-        with pytest.raises(EngineError, match=r"tunnel.*needs the extra `submit`") as error:
-            JobServer(address)
-        assert address in str(error.value) and "\n" not in str(error.value)
-        assert "127.0.0.1:1." not in str(error.value)
+    with serving(Other) as other:
+        for address in (f"http://127.0.0.1:{free_port()}", other):
+            with pytest.raises(EngineError, match=r"tunnel.*needs the extra `submit`") as error:
+                JobServer(address)
+            assert address in str(error.value) and "\n" not in str(error.value)
+            assert "127.0.0.1:1." not in str(error.value)
+
+
+class Forgetful(Other):
+    """A job server that knows no job: one that was started anew since."""
+
+    def do_GET(self) -> None:
+        version = {"version": "4", "ray_version": ray.__version__, "ray_commit": ray.__commit__}
+        self.send_response(200 if self.path == "/api/version" else 404)
+        self.end_headers()
+        self.wfile.write(json.dumps(version).encode())
+
+
+def test_a_job_that_the_server_does_not_know_is_told() -> None:
+    with serving(Forgetful) as address:
+        server = JobServer(address)
+        for ask in (server.log, server.job, lambda name: server.follow(name, print)):
+            with pytest.raises(EngineError, match="404"):
+                ask("sweeper-small-1")
 
 
 def test_ray_s_own_address_is_no_job_server_s() -> None:

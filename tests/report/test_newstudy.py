@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import io
 from pathlib import Path
 
 import pytest
@@ -73,21 +73,29 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Ca
     monkeypatch.chdir(tmp_path)
     words = ["new", "a.yaml", "--row", "mnli", "--target", "xnli", "--rates", "1e-5,3e-5"]
     assert sweeper(*words) == 0
-    assert "a.yaml: 2 rows with the control, 1 targets" in capsys.readouterr().out
+    assert "a.yaml: 2 rows with the control, 1 target, " in capsys.readouterr().out
     assert sweeper("plan", "a.yaml") in (0, 1)  # 1: a checkpoint of it may be too large for here
     assert "a\n  2 rows: none, mnli" in capsys.readouterr().out
     assert sweeper("new", "b.yaml", "--target", "xnli", "--rates", "high") == 1
     assert "`--rates` takes numbers" in capsys.readouterr().err
 
 
+class Terminal(io.StringIO):
+    """What a person types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def test_it_asks_on_a_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    answers = itertools.chain(["mnli, udpos", "xnli panx", "xlm-roberta-base"], [1])
-    monkeypatch.setattr("typer.prompt", lambda *_, **__: next(answers))
+    typed = ["mnli, udpso", "mnli, udpos", "xnli panx", "xlm-roberta-base", "one", "1"]
+    monkeypatch.setattr("sys.stdin", Terminal("\n".join(typed) + "\n"))
     assert sweeper("new", "asked.yaml") == 0
+    said = capsys.readouterr()
+    assert "There is no task 'udpso' here. Did you mean 'udpos'?" in said.out + said.err
     study = Study.load(tmp_path / "asked.yaml")
     assert list(study.intermediates) == ["mnli", "udpos"] and list(study.targets) == [
         "xnli",
