@@ -10,18 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from sweeper.merging.commits import differing
 from sweeper.store import tables
+from sweeper.store.agreement import Difference, Key, differences, scored
 from sweeper.store.commits import Commit
 from sweeper.store.contents import Contents
 from sweeper.store.files import StoreFiles
 
 _AT_ONCE = 500
-
-Key = tuple[str, str, str, str]
-"""Unit, split, language, metric."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +31,6 @@ class Attempt:
     device: str
     micro_batch: int | None
     versions: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Something that two attempts say differently: ``what`` in words, and both values."""
-
-    what: str
-    kept: Any
-    other: Any
-    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,19 +75,19 @@ def disagreements(
         ours = _values(look.files, [new for new, _ in part])
         theirs = _values(there.files, [kept for _, kept in part])
         for new, kept in part:
-            differences = [
+            told = [
                 *_outcomes(new, kept),
-                *_scores(ours.get(new.attempt, {}), theirs.get(kept.attempt, {})),
+                *differences(theirs.get(kept.attempt, {}), ours.get(new.attempt, {})),
             ]
-            if differences:
-                told = Disagreement(
+            if told:
+                disagreement = Disagreement(
                     kept.job,
                     kept.address,
                     _attempt(there.files, kept),
                     _attempt(look.files, new),
-                    differences,
+                    told,
                 )
-                found.append(((new, kept), told))
+                found.append(((new, kept), disagreement))
     return found
 
 
@@ -111,21 +98,7 @@ def _outcomes(new: Commit, kept: Commit) -> Iterator[Difference]:
 
 
 def _values(files: StoreFiles, commits: list[Commit]) -> dict[str, dict[Key, float]]:
-    """Attempt -> what it scored."""
-    names = [name for one in commits if (name := one.table("scores"))]
-    columns = ["attempt", "unit", "split", "language", "metric", "value"]
-    rows = tables.read(files, "scores", names, columns)
-    found: dict[str, dict[Key, float]] = {}
-    for attempt, *key, value in zip(*(rows[name].to_pylist() for name in columns), strict=True):
-        found.setdefault(attempt, {})[tuple(key)] = value
-    return found
-
-
-def _scores(ours: dict[Key, float], theirs: dict[Key, float]) -> Iterator[Difference]:
-    for key in sorted(ours.keys() & theirs.keys()):
-        if ours[key] != theirs[key]:
-            unit, split, language, metric = key
-            yield Difference(f"{metric} on {split}/{language}", theirs[key], ours[key], unit)
+    return scored(files, [name for one in commits if (name := one.table("scores"))])
 
 
 def _attempt(files: StoreFiles, commit: Commit) -> Attempt:

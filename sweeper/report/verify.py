@@ -14,6 +14,7 @@ from sweeper.analysis.again import done_again
 from sweeper.disk import size
 from sweeper.errors import StoreError
 from sweeper.report.terminal import duration, say
+from sweeper.store.agreement import Second
 from sweeper.store.files import StoreFiles
 from sweeper.store.records import Fault
 from sweeper.store.verify import Verified
@@ -48,6 +49,7 @@ def data_of(
         "rests_on": verified.rests_on,
         "done_again": again if isinstance(again, dict) else None,
         "leftovers": [asdict(one) for one in verified.leftovers],
+        "disagreeing": [asdict(one) for one in verified.disagreeing],
         "repaired": repaired,
         "seconds": round(verified.seconds, 3),
     }
@@ -74,6 +76,7 @@ def print_verified(
         for fault in _first(out, others):
             _line(out, f"  {fault.name}: {fault.problem.rstrip('.')}. {fault.remedy}")
     _print_leftovers(out, verified)
+    _print_disagreeing(out, verified.disagreeing)
     if withdrawing or verified.unmarked:
         out.print()
         _print_again(out, again)
@@ -145,6 +148,21 @@ def _print_leftovers(out: Console, verified: Verified) -> None:
     if found:
         out.print()
         say(out, "`sweeper gc --yes` removes them; a study that needs them makes them again.")
+
+
+def _print_disagreeing(out: Console, several: Sequence[Second]) -> None:
+    if not several:
+        return
+    out.print()
+    said = "that does not count" if len(several) == 1 else "that do not count"
+    say(out, f"{_count(len(several), 'attempt')} {said} scored otherwise (nondeterminism):")
+    for one in _first(out, several):
+        first, more = one.differences[0], len(one.differences) - 1
+        _line(
+            out,
+            f"  {one.job}: {first.what} {first.kept} by {one.kept}, which counts, "
+            f"{first.other} by {one.other}{f', and {more:,} more' if more else ''}",
+        )
 
 
 def _line(out: Console, text: str) -> None:

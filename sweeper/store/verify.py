@@ -17,6 +17,7 @@ from typing import Any
 
 from sweeper.errors import StoreError
 from sweeper.store import intact, relations
+from sweeper.store.agreement import Second, seconds
 from sweeper.store.commits import Commit, withdraw
 from sweeper.store.files import StoreFiles
 from sweeper.store.leftovers import UNMARKED, Leftover, leftovers
@@ -36,7 +37,8 @@ class Verified:
 
     ``rests_on`` says of each commit to be withdrawn how many others were made from its
     checkpoint, directly or not: those stay as they are. ``jobs`` says whose each marker is that
-    is to be withdrawn, as far as that is known.
+    is to be withdrawn, as far as that is known. ``disagreeing`` are attempts that do not count
+    and scored otherwise than those that do, which is no fault of the store.
     """
 
     counts: Counter[str]
@@ -44,6 +46,7 @@ class Verified:
     leftovers: list[Leftover]
     rests_on: dict[str, int] = field(default_factory=dict)
     jobs: dict[str, str] = field(default_factory=dict)
+    disagreeing: list[Second] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -87,6 +90,7 @@ def verify(files: StoreFiles, listener: Listener = lambda done, total: None) -> 
     )
     found.rests_on = relations.resting(rows, counting, found.withdrawing)
     found.jobs = {name: records.job_of(name) for name in found.withdrawing}
+    found.disagreeing = seconds(files, counting, records.named.values())
     found.seconds = time.monotonic() - began
     return found
 

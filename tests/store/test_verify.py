@@ -576,3 +576,27 @@ def test_all_findings_as_json(broken: Broken) -> None:
     assert told["counts"]["markers"] == 14 and told["leftovers"] == [] and told["repaired"] == 0
     code, said = run(broken.root, "--json", "--repair")
     assert (code, json.loads(said)["repaired"]) == (0, 1)
+
+
+def test_a_second_attempt_that_scored_otherwise_is_told(broken: Broken) -> None:
+    commit = broken.commit(SCORE)
+    name = f"{commit.address}-second.parquet"
+    for table in ("scores", "trials"):
+        path = broken.file(SCORE, table)
+        rows = [{**row, "attempt": "second"} for row in pq.read_table(path).to_pylist()]
+        schema = TABLES[table]
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), path.with_name(name))
+    assert broken.verify().disagreeing == []
+    path = broken.file(SCORE, "scores").with_name(name)
+    rows = pq.read_table(path).to_pylist()
+    rows[0]["value"] += 1e-12
+    pq.write_table(pa.Table.from_pylist(rows, schema=TABLES["scores"]), path)
+    found = broken.verify()
+    (one,) = found.disagreeing
+    assert (one.job, one.kept, one.other) == (SCORE, commit.attempt, "second")
+    (said,) = one.differences
+    assert said.other - said.kept == pytest.approx(1e-12, rel=0.1)
+    assert found.faults == []
+    # One that died before its last table was no whole attempt.
+    broken.file(SCORE, "trials").with_name(name).unlink()
+    assert broken.verify().disagreeing == []
