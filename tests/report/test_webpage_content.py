@@ -158,6 +158,19 @@ def test_values_in_nats_have_a_scale_of_their_own() -> None:
     assert nats["colorbar"]["title"]["text"] == "nats (less is better)"
 
 
+def test_last_and_averaged_checkpoints_stand_below_the_curves(tmp_path: Path) -> None:
+    world = World(tmp_path / "store", study(checkpoints=["last", "averaged"]))
+    world.beside = lambda weights, row, seed: -0.5 if weights == "last" else 2.0
+    world.run()
+    write(Store(tmp_path / "store").view(), tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    rows = re.findall(r"<td>(last|averaged)</td><td class=.number.>(.*?)</td><td>(.*?)</td>", text)
+    assert rows == [
+        ("last", "-0.50 [-0.50, -0.50]", "rows: 3, seeds: 3"),
+        ("averaged", "+2.00 [+2.00, +2.00]", "rows: 3, seeds: 3"),
+    ]
+
+
 def test_one_test_is_not_called_many(page_file: Path) -> None:
     notes = " ".join(part(page_file.read_text(), "data")["notes"]["gain|task"])
     assert "corrected by Holm for the only test of this matrix" in notes

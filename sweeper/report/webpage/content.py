@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from sweeper.analysis.cell import NO_DATA
+from sweeper.analysis.checkpoints import checkpoints, gains
 from sweeper.analysis.columns import AXES
 from sweeper.analysis.kept import Answers
 from sweeper.analysis.matrix import TransferMatrix
@@ -72,6 +74,7 @@ class Content:
             "certainty": certainty(self.matrices["gain", "task"]),
             "brackets": BRACKETS,
             "chain": self._line.chain,
+            "beside": self._beside(),
             "failures": [
                 {"job": job, "why": why} for job, why in sorted(progress.failures.items())
             ],
@@ -92,6 +95,21 @@ class Content:
             *(("libraries", ", ".join(f"{k} {v}" for k, v in one.items())) for one in versions),
             ("store", self.view.files.address),
             ("sweeper", version("sweeper")),
+        ]
+
+    def _beside(self) -> list[tuple[str, str, str, str]]:
+        """Target, which checkpoint beside the selected one, its gain with interval, over what."""
+        if not self.view.plan.study.checkpoints:
+            return []
+        found = gains(checkpoints(self.view)).to_dict("records")
+        return [
+            (
+                one["target"],
+                one["checkpoint"],
+                f"{one['gain']:+.2f}{_interval(one['low'], one['high'])}",
+                f"rows: {one['rows']}, seeds: {one['seeds']}",
+            )
+            for one in found
         ]
 
     # -- figures -------------------------------------------------------------------------------
@@ -203,6 +221,10 @@ class Content:
             name: base64.b64encode(gzip.compress(export(one, "csv"), mtime=0)).decode()
             for name, one in made.items()
         }
+
+
+def _interval(low: float, high: float) -> str:
+    return "" if math.isnan(low) else f" [{low:+.2f}, {high:+.2f}]"
 
 
 def _words(ref: Mapping[str, Any]) -> str:
