@@ -9,6 +9,7 @@ from sweeper.analysis.cell import NO_DATA, PARTIAL, Column, MatrixCell
 from sweeper.analysis.crossed import EXAMPLES, SEEDS
 from sweeper.analysis.family import ALPHA
 from sweeper.analysis.matrix import TransferMatrix
+from sweeper.report.values import rounded
 from sweeper.states import DONE
 
 
@@ -52,9 +53,9 @@ class Shown:
 def shown(matrix: TransferMatrix, row: str, column: Column) -> Shown:
     """The texts of one cell."""
     cell = matrix.cell(row, column)
-    sign = "+" if matrix.value == "gain" else ""
     digits = places(column.unit)
-    value = "" if cell.value is None else f"{cell.value:{sign}.{digits}f}"
+    signed = matrix.value == "gain"
+    value = "" if cell.value is None else rounded(cell.value, digits, signed=signed)
     some = value and cell.state != DONE and len(cell.seeds) < len(matrix.seeds)
     return Shown(
         value=value,
@@ -72,8 +73,8 @@ def shown(matrix: TransferMatrix, row: str, column: Column) -> Shown:
 def _interval(cell: MatrixCell, digits: int) -> str:
     if cell.interval is None:
         return ""
-    low, high = cell.interval
-    return f"[{low:+.{digits}f}, {high:+.{digits}f}]"
+    low, high = (rounded(end, digits, signed=True) for end in cell.interval)
+    return f"[{low}, {high}]"
 
 
 BRACKETS = "In brackets: the target is trained in this language, so it is not zero-shot."

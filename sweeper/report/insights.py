@@ -7,6 +7,7 @@ from rich.console import Console
 
 from sweeper.analysis.checkpoints import gains
 from sweeper.report.terminal import console, print_rows, say
+from sweeper.report.values import rounded
 
 _SAID = {
     "rank": "Gain over none in points, over all targets that every row has: interquartile mean "
@@ -87,8 +88,9 @@ def _print_tested(out: Console, found: pd.DataFrame) -> None:
     differences = gains(found)
     for one in differences.to_dict("records"):
         over = f"{_count(one['rows'], 'row')} and {_count(one['seeds'], 'seed')}"
-        spread = f" [{one['low']:+.2f}, {one['high']:+.2f}]" if one["low"] == one["low"] else ""
-        told = f"{one['checkpoint']} gains {one['gain']:+.2f}{spread} over selected"
+        gain, low, high = (rounded(one[n], 2, signed=True) for n in ("gain", "low", "high"))
+        spread = f" [{low}, {high}]" if one["low"] == one["low"] else ""
+        told = f"{one['checkpoint']} gains {gain}{spread} over selected"
         say(out, f"- {one['target']}: {told}, {over}", "dim")
     said = (
         "In brackets: 95 %, rows and seeds at random. Neither uses data of a target language, so "

@@ -26,4 +26,10 @@ def readable(value: Any) -> str:
     """A value as a person reads it: four decimal places at most, nothing where there is none."""
     if lacks(value):
         return ""
-    return f"{value:.4f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    return f"{value:z.4f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+
+
+def rounded(value: float, digits: int, *, signed: bool = False) -> str:
+    """A number with so many decimals, with its sign if ``signed``; what rounds to 0 has none."""
+    said = f"{value:+z.{digits}f}" if signed else f"{value:z.{digits}f}"
+    return said.removeprefix("+") if float(said) == 0 else said

@@ -41,7 +41,7 @@ LATEX = r"""\begin{table}
 intermediate & tagging & demo\_retrieval \\
 \midrule
 supersense & $+$11.0 {\scriptsize $\pm$ 1.0}$^{2/3}$ & \textbf{$+$7.0} {\scriptsize $\pm$ 0.6} \\
-more & \textit{not run} & $+$0.0 {\scriptsize $\pm$ 0.6} \\
+more & \textit{not run} & 0.0 {\scriptsize $\pm$ 0.6} \\
 \bottomrule
 \end{tabular}
 \end{table}

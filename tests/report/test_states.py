@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
 import re
@@ -22,8 +23,10 @@ from report.matrices import column, done, lacking, matrix, unfinished
 from sweeper.analysis.matrix import TransferMatrix
 from sweeper.errors import StoreError
 from sweeper.report import figures
+from sweeper.report.cells import shown
 from sweeper.report.export import export
 from sweeper.report.figures import figure
+from sweeper.report.values import readable, rounded
 
 GOLDEN = Path(__file__).parent / "golden"
 STATES = ["running", "failed", "blocked", "not run"]
@@ -214,6 +217,19 @@ def test_many_columns_have_no_intervals(drawn: list[Figure]) -> None:
     texts = re.findall(r"<text[^>]*>([^<]+)</text>", svg)
     assert texts.count("+1.0") == 2 and not [text for text in texts if "[" in text]
     assert not [text for text in texts if "interval" in text.lower()]
+
+
+def test_what_rounds_to_zero_is_zero_without_a_sign() -> None:
+    made = matrix()
+    cell = done(-0.04, interval=(-0.04, 0.04), covers="seeds and examples")
+    made = dataclasses.replace(made, cells={**made.cells, ("better", "xnli"): cell})
+    found = shown(made, "better", made.columns[0])
+    assert (found.value, found.interval) == ("0.0", "[0.0, 0.0]")
+    scores = dataclasses.replace(made, value="score")
+    assert shown(scores, "better", made.columns[0]).value == "0.0"
+    assert (readable(-0.00001), readable(-0.5), rounded(2.04, 1, signed=True)) == (
+        "0", "-0.5", "+2.0",
+    )  # fmt: skip
 
 
 def test_trained_languages_are_in_brackets() -> None:

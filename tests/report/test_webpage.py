@@ -16,7 +16,6 @@ from analysis.world import World, study
 
 from report.matrices import MARKUP
 from sweeper import Store
-from sweeper.analysis.averaging import transfer
 from sweeper.analysis.kept import Answers
 from sweeper.analysis.matrix import TransferMatrix
 from sweeper.report.export import export
@@ -128,14 +127,16 @@ def test_markup_in_names_stays_text(
 ) -> None:
     """A study's names are plain words; the page does not rest on that."""
 
-    def renamed(answers: Answers, value: str, by: str) -> TransferMatrix:
-        made = transfer(answers.view, value, by)
+    def renamed(made: TransferMatrix) -> TransferMatrix:
         name = {"more": MARKUP}
         cells = {(name.get(row, row), column): one for (row, column), one in made.cells.items()}
         return replace(made, rows=tuple(name.get(row, row) for row in made.rows), cells=cells)
 
     styles = figures.styles
-    monkeypatch.setattr(Answers, "matrix", renamed)
+    matrices = Answers.matrices
+    monkeypatch.setattr(Answers, "matrices", lambda answers: {
+        place: renamed(made) for place, made in matrices(answers).items()
+    })  # fmt: skip
     monkeypatch.setattr(figures, "styles", lambda rows: styles([*rows, MARKUP]))
     write(Store(store).view(), tmp_path / "page.html")
     assert MARKUP not in (tmp_path / "page.html").read_text()

@@ -8,6 +8,7 @@ from typing import Any
 from sweeper.analysis.cell import Column, MatrixCell
 from sweeper.analysis.matrix import TransferMatrix
 from sweeper.report.cells import Shown, head, shown
+from sweeper.report.values import rounded
 from sweeper.report.webpage.figures import Figure, plain
 from sweeper.states import DONE
 
@@ -216,8 +217,8 @@ def _told(
 
 def _certainty(cell: MatrixCell, found: Shown) -> Iterator[str]:
     if cell.interval is not None:
-        low, high = cell.interval
-        yield f"95 % interval: {low:.2f} to {high:.2f}, over {cell.covers}"
+        low, high = (rounded(end, 2) for end in cell.interval)
+        yield f"95 % interval: {low} to {high}, over {cell.covers}"
     if cell.p_holm is not None:
         yield f"p {cell.p:.2g}; by Holm {cell.p_holm:.2g} {found.stars}".rstrip() + (
             f"; q {cell.q:.2g}"
