@@ -173,6 +173,8 @@ def test_a_last_epoch_that_dev_selected_is_scored_once(files: StoreFiles) -> Non
         assert at is not None
         equal += at.epochs == {"epoch": 3}
         assert (selected == last) == (at.epochs == {"epoch": 3})
+        also = progress.addressing.checkpoint(progress.plan.jobs[keys[1]])
+        assert also and also.weights == ("selected" if selected == last else "last")
         assert averaged != selected
     assert 0 < equal < 6, "the made-up outcomes have both cases"
 
