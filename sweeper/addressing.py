@@ -15,35 +15,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweeper.graph import SELECTED, TOKENIZER, Job, Plan, Search
+from sweeper.graph import SELECTED, Job, Plan, Search
+from sweeper.prepared import ONLY as ONLY
+from sweeper.prepared import Prepared
+from sweeper.prepared import Resolved as Resolved
 from sweeper.spaces import LATER, Training
 from sweeper.store.commits import Commit, Commits
 from sweeper.store.files import canonical, digest, digests
 from sweeper.tasks import kinds
-from sweeper.tasks.card import Card, SyntheticSource
-from sweeper.tasks.encoding import ENCODING_VERSION
 from sweeper.tasks.metrics import METRIC_VERSION
-from sweeper.tasks.sources import identity
 
 TRAINING_VERSION = 1
 """Rises when the same settings and data would train other weights."""
-
-ONLY = "all"
-"""The name of the unit of a job that has just one."""
-
-
-@dataclass
-class Resolved:
-    """What names of the outside world turned out to be, found once and kept in the store.
-
-    ``base`` is a model reference with its identity (None for `scratch`); ``sources`` has a
-    resolution (see `sweeper.tasks.sources`) per ``task/split/language``; ``root`` is the folder
-    of the local files.
-    """
-
-    base: dict[str, Any] | None = None
-    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
-    root: str | None = None
 
 
 def derived_seed(place: Any) -> int:
@@ -82,11 +65,11 @@ class Addressing:
     ) -> None:
         self.plan = plan
         self.resolved = resolved
+        self.prepared = Prepared(plan, resolved)
         self.commits = commits
         self.asks = asks
         self._pruned = pruned
         self._units: dict[str, dict[str, str]] = {}
-        self._data_units: dict[tuple[str, str, str, int], str] = {}
         self._searches: dict[str, str] = {}
 
     def units(self, key: str) -> dict[str, str] | None:
@@ -133,7 +116,7 @@ class Addressing:
             return units[ONLY]
         said = {name: job.declared.get(name) for name in ("task", "split", "length")}
         if job.kind == "prepare":
-            return digest({"prepare": said, "tokenizer": self._tokenizer_identity()})
+            return digest({"prepare": said, "tokenizer": self.prepared.tokenizer})
         checkpoint = self.checkpoint(job)
         assert checkpoint is not None, key
         return digest({"score": job.target, "checkpoint": checkpoint.identity})
@@ -274,53 +257,7 @@ class Addressing:
     # -- units, by kind ------------------------------------------------------------------------
 
     def _prepare_units(self, job: Job) -> dict[str, dict[str, Any]]:
-        if job.declared["do"] == "tokenizer":
-            text = job.declared["text"]
-            sources = {c: self._source(text["task"], "train", c) for c in text["languages"]}
-            return {ONLY: {"tokenizer": sources, "size": job.declared["vocabulary"]}}
-        task, split = job.declared["task"], job.declared["split"]
-        return {
-            code: self._data(task, split, code, job.declared["length"])
-            for code in job.declared["languages"]
-        }
-
-    def data_unit(self, task: str, split: str, code: str, length: int) -> str:
-        """The address of one language of a split, prepared for inputs of a length."""
-        place = (task, split, code, length)
-        if place not in self._data_units:
-            self._data_units[place] = digest(self._data(task, split, code, length))
-        return self._data_units[place]
-
-    def _data(self, task: str, split: str, code: str, length: int) -> dict[str, Any]:
-        return {
-            "data": self._source(task, split, code),
-            "length": length,
-            "tokenizer": self._tokenizer_identity(),
-            "version": ENCODING_VERSION,
-        }
-
-    def _source(self, task: str, split: str, code: str) -> dict[str, Any]:
-        """What decides the rows of a split in a language: content, reading rules, limit."""
-        resolution = self.resolved.sources[f"{task}/{split}/{code}"]
-        card = self.plan.cards[task]
-        going = {"keep_going": True} if self.plan.study.keep_going else {}
-        return {
-            **going,
-            "content": identity(resolution),
-            "kind": card.kind,
-            "labels": list(card.labels),
-            "reading": _reading(card, resolution["source"], split),
-            "without": card.split(split).without,
-            "options": card.options,
-            "metric": card.scorer,
-            "limit": self.plan.limit(task, split),
-        }
-
-    def _tokenizer_identity(self) -> Any:
-        if TOKENIZER in self.plan.jobs:
-            return self.address(TOKENIZER)
-        assert self.resolved.base is not None
-        return self.resolved.base["tokenizer"]
+        return self.prepared.units(job)
 
     def _train_units(self, job: Job) -> dict[str, dict[str, Any]]:
         declared = job.declared
@@ -344,7 +281,7 @@ class Addressing:
         languages = self.plan.training_languages(task)
         return {
             "task": task,
-            "data": [self.data_unit(task, "train", code, length) for code in languages],
+            "data": [self.prepared.unit(task, "train", code, length) for code in languages],
         }
 
     def _parent_identity(self, parent: str | None) -> Any:
@@ -354,7 +291,7 @@ class Addressing:
             return self.resolved.base["weights"]
         scratch = self.plan.study.base.scratch
         assert scratch is not None
-        return {"scratch": architecture(scratch), "tokenizer": self._tokenizer_identity()}
+        return {"scratch": architecture(scratch), "tokenizer": self.prepared.tokenizer}
 
     def _tune_units(self, job: Job) -> dict[str, dict[str, Any]] | None:
         parameters = self.parameters(job)
@@ -371,7 +308,7 @@ class Addressing:
             "train": self._train_data(declared["tasks"][0], declared),
             "select": {
                 name: {
-                    "data": self.data_unit(task, split, code, length),
+                    "data": self.prepared.unit(task, split, code, length),
                     "metric": kinds.get(self.plan.cards[task].kind).metric,
                 }
                 for name, (task, split, code) in declared["selections"].items()
@@ -396,12 +333,12 @@ class Addressing:
             "version": METRIC_VERSION,
         }
         length = job.declared["length"]
-        found = {}
+        unit, found = self.prepared.unit, dict[str, dict[str, Any]]()
         for name, (split, code) in job.declared["units"].items():
-            said: dict[str, Any] = {"data": self.data_unit(target, split, code, length), **shared}
+            said: dict[str, Any] = {"data": unit(target, split, code, length), **shared}
             others = kinds.get(card.kind).companions(card, split, code)
             if others:  # a threshold or a pool of candidates comes from them
-                said["companions"] = [self.data_unit(target, *other, length) for other in others]
+                said["companions"] = [unit(target, *other, length) for other in others]
             found[name] = said
         return found
 
@@ -471,13 +408,3 @@ def architecture(scratch: Any) -> dict[str, Any]:
     fields = {"layers", "hidden", "heads", "feed_forward", "max_length"}
     found: dict[str, Any] = scratch.model_dump(include=fields)
     return found
-
-
-def _reading(card: Card, source: str, split: str) -> Any:
-    """A card's rules for reading a split: where its files lie is none of them."""
-    told = {"files", "dataset", "config", "revision", "splits"}
-    found = card.source(source)
-    if isinstance(found, SyntheticSource):
-        return found.model_dump(mode="json")
-    members = found.members(split)
-    return [[part, member.model_dump(mode="json", exclude=told)] for part, member in members]

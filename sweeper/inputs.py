@@ -178,7 +178,7 @@ class Inputs:
 
     def _data(self, task: str, split: str, code: str, length: int) -> str:
         """The folder of one language's prepared data."""
-        unit = self.addressing.data_unit(task, split, code, length)
+        unit = self.addressing.prepared.unit(task, split, code, length)
         commit = self.addressing.commits.by_unit[unit]
         self.reads.add(commit.name)
         return f"{commit.folder}/{code}"

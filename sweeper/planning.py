@@ -9,23 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from sweeper import overlaps
 from sweeper.checks import Checks
+from sweeper.costs import Costs
 from sweeper.errors import StudyError
 from sweeper.graph import BASE, TOKENIZER, Cell, Job, Plan, Search, selection_name
+from sweeper.knowncards import known_cards
 from sweeper.sizes import checkpoint_bytes
 from sweeper.spaces import Space, Training
 from sweeper.study import CONTROL, Stage, Study, Target
 from sweeper.tasks import kinds
-from sweeper.tasks.card import Card, load_cards, shipped_cards
-from sweeper.tasks.overlaps import check as check_overlaps
-
-_EXAMPLES_UNKNOWN = 10_000
-_EVALUATION = 1 / 3  # a forward pass beside a forward, a backward and a step
-_PREPARING = 1 / 100
+from sweeper.tasks.card import Card
 
 
 def plan(study: Study, *, cards: Mapping[str, Card] | None = None) -> Plan:
@@ -44,38 +40,6 @@ def plan(study: Study, *, cards: Mapping[str, Card] | None = None) -> Plan:
     return _Planner(study, known).plan()
 
 
-def known_cards(study: Study) -> dict[str, Card]:
-    """The shipped cards, and the user's own, which may not take a shipped name."""
-    if study.tasks_path is None:
-        return cards_with(None)
-    folder = study.folder / Path(study.tasks_path).expanduser()
-    if not folder.is_dir():
-        raise StudyError(
-            f"{study.where('tasks_path')}: tasks_path must be a folder of cards; {folder} is "
-            "none. Mend the path (it is relative to the study's file)."
-        )
-    return cards_with(folder)
-
-
-def cards_with(folder: Path | None) -> dict[str, Card]:
-    """The shipped cards and those of a folder.
-
-    Raises:
-        StudyError: there is no such folder, a card of it is wrong or has a shipped name, or tells
-            of an overlap with a task that there is not.
-    """
-    cards = shipped_cards()
-    if folder is None:
-        return cards
-    own = load_cards(folder.expanduser())
-    taken = sorted(set(own) & set(cards))
-    if taken:
-        raise StudyError(f"{folder}: the card name {taken[0]!r} is a shipped one. Rename yours.")
-    known = {**cards, **own}
-    check_overlaps(known)
-    return known
-
-
 class _Planner:
     """Builds a `Plan` from the ends: a cell asks for its score, and that for what it needs."""
 
@@ -86,7 +50,7 @@ class _Planner:
         self.plan_ = Plan(study, cards, {})
         self._stages: dict[str, str] = {}  # what a stage trains -> its key
         self._languages: dict[tuple[str, str, int], set[str]] = {}
-        self._counts: dict[tuple[str, str], int] = {}
+        self.costs = Costs(self.plan_)
 
     def plan(self) -> Plan:
         self.plan_.targets = self.checks.targets()
@@ -126,8 +90,8 @@ class _Planner:
             languages = self.checks.training_languages(card.name, ("base", "scratch", "text"))
             text = {"task": card.name, "split": "train", "languages": languages}
             declared = {"do": "tokenizer", "text": text, "vocabulary": scratch.vocabulary}
-            examples = self._examples(card.name, "train") * len(languages)
-            self._add(Job(TOKENIZER, "prepare", (), declared, examples * _PREPARING))
+            cost = self.costs.preparing(card.name, "train", languages)
+            self._add(Job(TOKENIZER, "prepare", (), declared, cost))
             training = self.study.training.updated(scratch.training)
             stage = Stage(tasks=(card.name,), training=scratch.training)
             self._train(BASE, "base", 0, stage, training, scratch.seed, None)
@@ -172,7 +136,7 @@ class _Planner:
             search = self._stage_search(key, row, stage, seed, tuple(needs), declared)
             needs += search.trials
             declared["search"] = search.key
-        cost = self._training_cost(stage.tasks, training)
+        cost = self.costs.training(stage.tasks, training)
         self._add(Job(key, "train", tuple(needs), declared, cost, row, "", seed))
 
     def _stage_search(
@@ -188,8 +152,8 @@ class _Planner:
         training = Training.model_validate(declared["training"])
         dev = self._prepare(at.task, at.split, training.max_length, (at.language,))
         data = self._prepare(task, "train", training.max_length)
-        cost = self._training_cost([task], training)
-        cost += self._examples(at.task, at.split) * training.epochs * _EVALUATION
+        cost = self.costs.training([task], training)
+        cost += self.costs.evaluating([(at.task, at.split)], training.epochs)
         key = stage_key.removeprefix("train/")
         said = {
             **declared,
@@ -206,12 +170,6 @@ class _Planner:
         )
         self.plan_.searches[key] = search
         return search
-
-    def _training_cost(self, tasks: Iterable[str], training: Training) -> float:
-        if training.steps:
-            return float(training.steps * training.batch)
-        pools = [self._training_examples(task) for task in tasks]
-        return float(sum(min(n, training.examples or n) for n in pools) * training.epochs)
 
     def _cell(self, row: str, column: str, seed: int, parent: str | None) -> None:
         target = self.plan_.targets[column]
@@ -239,7 +197,7 @@ class _Planner:
             "length": length,
         }
         run = [*units.values(), *beside.values()]
-        cost = sum(self._examples(column, split) for split, _ in run) * _EVALUATION
+        cost = self.costs.evaluating((column, split) for split, _ in run)
         needs = list(dict.fromkeys(needs))
         job = Job(key, "score", tuple(needs), declared, cost, row, column, seed)
         self._add(job)
@@ -284,11 +242,11 @@ class _Planner:
         training = self.study.training.updated(space.training)
         selections = self._selections(task)
         needs = [*([parent] if parent else []), self._prepare(task, "train", training.max_length)]
-        cost = self._training_cost([task], training)
         for chosen, split, code in selections.values():
             needs.append(self._prepare(chosen, split, training.max_length, (code,)))
-            evaluations = training.epochs + ("averaged" in self.study.checkpoints)
-            cost += self._examples(chosen, split) * evaluations * _EVALUATION
+        evaluated = [(chosen, split) for chosen, split, _ in selections.values()]
+        times = training.epochs + ("averaged" in self.study.checkpoints)
+        cost = self.costs.training([task], training) + self.costs.evaluating(evaluated, times)
         followed = self._followed(row, task, seed, space)
         if followed:
             needs += followed.trials
@@ -362,7 +320,7 @@ class _Planner:
             key = f"prepare/{task}/{split}/{length}"
             job = self.plan_.jobs[key]
             declared = {**job.declared, "languages": tuple(sorted(languages))}
-            cost = self._examples(task, split) * len(languages) * _PREPARING
+            cost = self.costs.preparing(task, split, languages)
             self.plan_.jobs[key] = Job(key, job.kind, job.needs, declared, cost)
         # A prepare job can be asked for first by a job that stands before it: parents first.
         self.plan_.jobs = {job.key: job for job in _parents_first(self.plan_.jobs)}
@@ -372,18 +330,6 @@ class _Planner:
         if self.study.base.scratch and job.key != TOKENIZER:
             job = replace(job, needs=(*job.needs, TOKENIZER))
         self.plan_.jobs.setdefault(job.key, job)
-
-    def _examples(self, task: str, split: str) -> int:
-        """Examples per language of a split: the card's count, cut by the study's limit."""
-        if (task, split) not in self._counts:
-            found = self.cards[task].splits[split]
-            counts = [found.rows_in(code) or _EXAMPLES_UNKNOWN for code in found.languages]
-            known = sum(counts) // len(counts)
-            self._counts[task, split] = min(known, self.plan_.limit(task, split) or known)
-        return self._counts[task, split]
-
-    def _training_examples(self, task: str) -> int:
-        return self._examples(task, "train") * len(self.plan_.training_languages(task))
 
 
 def _search(row: str, task: str, seed: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sweeper.checks import Checks
 from sweeper.errors import StudyError, suggest
-from sweeper.planning import known_cards
+from sweeper.knowncards import known_cards
 from sweeper.study import Intermediate, Study, Target
 from sweeper.tasks.card import Card
 from sweeper.yamlfile import LONGEST_NAME

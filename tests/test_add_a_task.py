@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import DataError
+from sweeper.knowncards import cards_with
 from sweeper.overlaps import overlap
-from sweeper.planning import cards_with, plan
+from sweeper.planning import plan
 from sweeper.report.taskcheck import Checked, check_tasks
 from sweeper.study import Study
 from sweeper.tasks import formats, kinds, readers, sources

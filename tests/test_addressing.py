@@ -391,7 +391,7 @@ def test_broken_rows_that_are_left_out_make_other_data(files: StoreFiles) -> Non
     strict, going = small_study(), small_study(keep_going=True)
     one, other = (progress_of(study, files).addressing for study in (strict, going))
     place = ("tagging", "train", "qaa", 48)
-    assert one.data_unit(*place) != other.data_unit(*place)
+    assert one.prepared.unit(*place) != other.prepared.unit(*place)
 
 
 def test_frozen_layers_are_in_the_address_and_their_absence_is_not(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 
 from sweeper.errors import StudyError
 from sweeper.graph import BASE, TOKENIZER, Plan
-from sweeper.planning import known_cards, plan
+from sweeper.knowncards import known_cards
+from sweeper.planning import plan
 from sweeper.report.tasklist import role
 from sweeper.scope import Scope
 from sweeper.sizes import checkpoint_bytes

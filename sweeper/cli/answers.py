@@ -115,7 +115,7 @@ def score(
 
     Exits with 1 if a file could not be scored; it is named, and the others are scored.
     """
-    from sweeper.planning import cards_with
+    from sweeper.knowncards import cards_with
     from sweeper.report.data import scores_data
     from sweeper.report.scores import csv_of, print_scores
     from sweeper.report.submitted import score_folder

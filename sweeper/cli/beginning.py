@@ -40,7 +40,7 @@ def new(
 
     On a terminal it asks for what is not said, if no target is.
     """
-    from sweeper.planning import cards_with
+    from sweeper.knowncards import cards_with
     from sweeper.report.newstudy import BASE, Answers, rows_of, targets_of, write_study
 
     cards = cards_with(tasks)

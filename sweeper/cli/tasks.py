@@ -31,7 +31,7 @@ def tasks(
     if context.invoked_subcommand is not None:
         context.obj = (tasks, data)
         return
-    from sweeper.planning import cards_with
+    from sweeper.knowncards import cards_with
     from sweeper.report.tasklist import data_of_cards, print_tasks
     from sweeper.report.terminal import console
 
@@ -58,7 +58,7 @@ def check(
     A task on the hub is read only where it is named. Exits with 1 if anything does not fit, was
     left out, or is not there though its task is named.
     """
-    from sweeper.planning import cards_with
+    from sweeper.knowncards import cards_with
     from sweeper.report.data import check_data
     from sweeper.report.taskcheck import check_tasks, print_check
     from sweeper.report.terminal import console

@@ -124,7 +124,7 @@ def made_by_code(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("xnli", "mnli", "pawsx", "tatoeba"):
         said = cards[name].model_dump(mode="json") | {"sources": source}
         cards[name] = Card.model_validate(said)
-    monkeypatch.setattr("sweeper.planning.shipped_cards", lambda: cards)
+    monkeypatch.setattr("sweeper.knowncards.shipped_cards", lambda: cards)
 
 
 @pytest.fixture

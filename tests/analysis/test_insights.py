@@ -64,7 +64,7 @@ def test_published_scores_stand_beside_the_control(
         cards[name] = Card.model_validate(
             said | {"sources": {"synthetic": {"generator": "topic"}}}
         )
-    monkeypatch.setattr("sweeper.planning.shipped_cards", lambda: cards)
+    monkeypatch.setattr("sweeper.knowncards.shipped_cards", lambda: cards)
     codes = official.XTREME.languages["pawsx"]
     for left_out in ((), ("ko",)):
         languages = [code for code in codes if code not in left_out]

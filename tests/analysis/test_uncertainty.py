@@ -170,7 +170,7 @@ def test_a_category_is_the_mean_of_its_targets(
     cards = shipped_cards()
     second = cards["topic"].model_dump(mode="json") | {"name": "second", "training_task": "second"}
     cards["second"] = Card.model_validate(second)
-    monkeypatch.setattr("sweeper.planning.shipped_cards", lambda: cards)
+    monkeypatch.setattr("sweeper.knowncards.shipped_cards", lambda: cards)
     both = study(
         targets={"topic": {"languages": ["qab"]}, "second": {"languages": ["qab"]}},
         intermediates={"supersense": None}, spaces={}, seeds=[0, 1, 2],

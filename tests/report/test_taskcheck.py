@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from sweeper.errors import StudyError
-from sweeper.planning import cards_with
+from sweeper.knowncards import cards_with
 from sweeper.report.taskcheck import Checked, check_tasks, print_check
 from sweeper.tasks.card import load_card
 

@@ -16,7 +16,8 @@ from real_work import SMALL
 
 from sweeper.errors import StoreError, StudyError, SweeperError
 from sweeper.graph import Plan
-from sweeper.planning import cards_with, plan
+from sweeper.knowncards import cards_with
+from sweeper.planning import plan
 from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
