@@ -124,7 +124,10 @@ def test_other_scores_are_told_and_what_is_there_counts(tmp_path: Path, capsys: 
     }
     assert sweeper("store", "merge", str(tmp_path / "a"), str(tmp_path / "b")) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "disagree (nondeterminism)" in out and "f1 on test/qab: 60.0 counts, 59.0 there" in out
+    assert (
+        f"They disagree on {len(told)} (nondeterminism)" in out
+        and "f1 on test/qab: 60.0 counts, 59.0 there" in out
+    )
     assert sweeper("store", "merge", str(tmp_path / "a"), str(tmp_path / "b"), "--json") == 0
     assert len(json.loads(capsys.readouterr().out)["disagreements"]) == len(told)
 
@@ -268,6 +271,16 @@ def test_what_is_damaged_is_told_and_not_taken(store: Path, tmp_path: Path) -> N
     repair(StoreFiles(store), verify(StoreFiles(store)))
     assert merge(StoreFiles(store), StoreFiles(tmp_path / "b")).faults == []
     assert verify(StoreFiles(tmp_path / "b")).faults == []
+
+
+def test_what_is_damaged_here_is_taken_from_there(store: Path, tmp_path: Path) -> None:
+    there = Path(shutil.copytree(store, tmp_path / "b"))
+    lost = commit_of(there, SCORE)
+    (there / "commits" / lost.name).write_text("{")
+    merge(StoreFiles(store), StoreFiles(there))
+    repair(StoreFiles(there), verify(StoreFiles(there)))
+    assert commit_of(there, SCORE).attempt == lost.attempt
+    assert verify(StoreFiles(there)).faults == [] and left(there, "small") == set()
 
 
 def test_a_store_and_itself(tmp_path: Path) -> None:

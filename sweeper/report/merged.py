@@ -46,7 +46,7 @@ def print_merged(out: Console, merged: Merged) -> None:
     if told:
         count = len(merged.disagreements)
         out.print()
-        say(out, f"{count:,} of them disagree (nondeterminism); what was there counts:", "bold")
+        say(out, f"They disagree on {count:,} (nondeterminism); what was there counts:", "bold")
         _lines(out, told)
     if merged.asks:
         out.print()

@@ -68,6 +68,7 @@ class Contents(Listing):
         super().__init__(files)
         self.faults: list[Fault] = []
         self.markers: dict[str, Commit] = {}
+        self._names = {*names, *self.withdrawn}
         for name, content in read.items():
             try:
                 self.markers[name] = parsed(name, json.loads(content or b""))
@@ -77,11 +78,12 @@ class Contents(Listing):
 
     @cached_property
     def by_address(self) -> dict[str, dict[int, Commit | None]]:
-        """Address -> generation -> what its marker says; None where only a record is left."""
+        """Address -> generation -> what its marker says; None where that cannot be read."""
         found: dict[str, dict[int, Commit | None]] = {}
-        for name in sorted({*self.markers, *self.withdrawn}):
+        for name in sorted(self._names):
             address, _, generation = name.rpartition(".")
-            found.setdefault(address, {})[int(generation)] = self.markers.get(name)
+            if generation.isdigit():
+                found.setdefault(address, {})[int(generation)] = self.markers.get(name)
         return found
 
     def counting(self, address: str) -> Commit | None:

@@ -72,7 +72,7 @@ def test_it_is_whole_wherever_it_is_interrupted(store: Path, tmp_path: Path) -> 
     steps: list[int] = []
     copy(source, tmp_path / "all", lambda done, total: steps.append(done))
     assert len(steps) >= whole - 1
-    for number in range(0, len(steps), 9):
+    for number in range(0, len(steps), 16):
         target = tmp_path / f"c{number}"
         seen: list[int] = []
 
