@@ -45,9 +45,11 @@ def submit(
             continue
         if job.about["plan"] == about["plan"]:
             tell(f"{job.id} is at it already ({job.state}); nothing was submitted.")
-            if about["limits"] != job.about["limits"]:
-                has = job.about["limits"] or "no limits"
-                tell(f"It goes on with {has}: `sweeper stop` it first to submit it with others.")
+            has = job.about.get("limits", "")  # not there if an older sweeper submitted it
+            if about["limits"] != has:
+                tell(
+                    f"It goes on with {has or 'no limits'}: `sweeper stop` it first to submit it with others."
+                )
             return job.id
         tell(f"{job.id} runs another version of {study.name}; both share the store's work.")
     run = ["run", STUDY, "--store", store, "--address", "auto", *part, *limits]
