@@ -7,13 +7,14 @@ share its job: stages are told apart by what they train, not by the row that nam
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from sweeper import overlaps
 from sweeper.checks import Checks
 from sweeper.costs import Costs
+from sweeper.drafting import Jobs
 from sweeper.errors import StudyError
 from sweeper.graph import BASE, TOKENIZER, Cell, Job, Plan, Search, selection_name
 from sweeper.knowncards import known_cards
@@ -49,8 +50,8 @@ class _Planner:
         self.checks = Checks(study, cards)
         self.plan_ = Plan(study, cards, {})
         self._stages: dict[str, str] = {}  # what a stage trains -> its key
-        self._languages: dict[tuple[str, str, int], set[str]] = {}
         self.costs = Costs(self.plan_)
+        self.jobs = Jobs(self.plan_, self.costs)
 
     def plan(self) -> Plan:
         self.plan_.targets = self.checks.targets()
@@ -59,7 +60,7 @@ class _Planner:
                 parent = self._row(row, seed)
                 for column in self.plan_.columns:
                     self._cell(row, column, seed, parent)
-        self._finish_preparation()
+        self.jobs.finish()
         overlaps.check(self.plan_)
         self.plan_.checkpoint_bytes = checkpoint_bytes(self.study)
         return self.plan_
@@ -91,7 +92,7 @@ class _Planner:
             text = {"task": card.name, "split": "train", "languages": languages}
             declared = {"do": "tokenizer", "text": text, "vocabulary": scratch.vocabulary}
             cost = self.costs.preparing(card.name, "train", languages)
-            self._add(Job(TOKENIZER, "prepare", (), declared, cost))
+            self.jobs.add(Job(TOKENIZER, "prepare", (), declared, cost))
             training = self.study.training.updated(scratch.training)
             stage = Stage(tasks=(card.name,), training=scratch.training)
             self._train(BASE, "base", 0, stage, training, scratch.seed, None)
@@ -124,7 +125,7 @@ class _Planner:
         needs = [parent] if parent else []
         for task in stage.tasks:
             self.checks.trained(task, where)
-            needs.append(self._prepare(task, "train", training.max_length))
+            needs.append(self.jobs.prepare(task, "train", training.max_length))
         declared: dict[str, Any] = {
             "parent": parent,
             "tasks": stage.tasks,
@@ -137,7 +138,7 @@ class _Planner:
             needs += search.trials
             declared["search"] = search.key
         cost = self.costs.training(stage.tasks, training)
-        self._add(Job(key, "train", tuple(needs), declared, cost, row, "", seed))
+        self.jobs.add(Job(key, "train", tuple(needs), declared, cost, row, "", seed))
 
     def _stage_search(
         self, stage_key: str, row: str, stage: Stage, seed: int, needs: tuple[str, ...],
@@ -150,8 +151,8 @@ class _Planner:
         self.checks.stage_selection(task, at, ("intermediates", row))
         assert at.task
         training = Training.model_validate(declared["training"])
-        dev = self._prepare(at.task, at.split, training.max_length, (at.language,))
-        data = self._prepare(task, "train", training.max_length)
+        dev = self.jobs.prepare(at.task, at.split, training.max_length, (at.language,))
+        data = self.jobs.prepare(task, "train", training.max_length)
         cost = self.costs.training([task], training)
         cost += self.costs.evaluating([(at.task, at.split)], training.epochs)
         key = stage_key.removeprefix("train/")
@@ -164,7 +165,7 @@ class _Planner:
         trials = tuple(f"tune/{key}/trial={trial}" for trial in range(space.budget))
         needs = tuple(dict.fromkeys((*needs, data, dev)))
         for trial, name in enumerate(trials):
-            self._add(Job(name, "tune", needs, said, cost, row, "", seed, trial))
+            self.jobs.add(Job(name, "tune", needs, said, cost, row, "", seed, trial))
         search = Search(
             key, row, task, seed, space, trials, (selection_name(at),), stage=stage_key
         )
@@ -184,11 +185,11 @@ class _Planner:
         units = {}
         for split in target.splits:
             languages = self.checks.languages(column, split, (), target.languages)
-            needs.append(self._prepare(column, split, length, languages))
+            needs.append(self.jobs.prepare(column, split, length, languages))
             units.update({f"{split}/{code}": [split, code] for code in languages})
         beside = self._companions(column, units)
         for split, code in beside.values():
-            needs.append(self._prepare(column, split, length, (code,)))
+            needs.append(self.jobs.prepare(column, split, length, (code,)))
         declared = {
             "target": column,
             "checkpoint": checkpoint,
@@ -200,7 +201,7 @@ class _Planner:
         cost = self.costs.evaluating((column, split) for split, _ in run)
         needs = list(dict.fromkeys(needs))
         job = Job(key, "score", tuple(needs), declared, cost, row, column, seed)
-        self._add(job)
+        self.jobs.add(job)
         self.plan_.cells.append(Cell(row, column, seed, key))
         if target.training_task:
             self._beside(job)
@@ -211,7 +212,7 @@ class _Planner:
             checkpoint = {**score.declared["checkpoint"], "weights": weights}
             declared = {**score.declared, "checkpoint": checkpoint}
             job = replace(score, key=f"{score.key}/checkpoint={weights}", declared=declared)
-            self._add(job)
+            self.jobs.add(job)
             assert score.seed is not None
             cell = Cell(score.intermediate, score.target, score.seed, job.key, weights)
             self.plan_.beside.append(cell)
@@ -241,9 +242,12 @@ class _Planner:
         space = self.study.space(task)
         training = self.study.training.updated(space.training)
         selections = self._selections(task)
-        needs = [*([parent] if parent else []), self._prepare(task, "train", training.max_length)]
+        needs = [
+            *([parent] if parent else []),
+            self.jobs.prepare(task, "train", training.max_length),
+        ]
         for chosen, split, code in selections.values():
-            needs.append(self._prepare(chosen, split, training.max_length, (code,)))
+            needs.append(self.jobs.prepare(chosen, split, training.max_length, (code,)))
         evaluated = [(chosen, split) for chosen, split, _ in selections.values()]
         times = training.epochs + ("averaged" in self.study.checkpoints)
         cost = self.costs.training([task], training) + self.costs.evaluating(evaluated, times)
@@ -264,7 +268,7 @@ class _Planner:
                 "place": [seed, "tune", task],
             }
             name = f"tune/{key}/trial={trial}"
-            self._add(Job(name, "tune", tuple(needs), declared, cost, row, task, seed, trial))
+            self.jobs.add(Job(name, "tune", tuple(needs), declared, cost, row, task, seed, trial))
             trials.append(name)
         search = Search(
             key, row, task, seed, space, tuple(trials), tuple(selections),
@@ -292,59 +296,6 @@ class _Planner:
                 found[selection_name(at)] = (at.task, at.split, at.language)
         return found
 
-    def _prepare(
-        self, task: str, split: str, length: int, languages: Iterable[str] | None = None
-    ) -> str:
-        """The key of the job that tokenises a split; its languages are collected till the end.
-
-        Without ``languages``: those that the task is trained on.
-        """
-        there = languages or self.plan_.training_languages(task)
-        self._languages.setdefault((task, split, length), set()).update(there)
-        key = f"prepare/{task}/{split}/{length}"
-        if key not in self.plan_.jobs:
-            declared = {"do": "data", "task": task, "split": split, "length": length}
-            self._add(Job(key, "prepare", (), declared, 0.0))
-        return key
-
-    def _finish_preparation(self) -> None:
-        """Give each prepare job all the languages that were asked of it, and its cost."""
-        scratch = self.study.base.scratch
-        for (task, split, length), languages in self._languages.items():
-            if scratch and length > scratch.max_length:
-                raise StudyError(
-                    f"{self.study.where('base', 'scratch')}: {task} is cut to {length} subwords, "
-                    f"and the base model takes {scratch.max_length}. Lower that max_length, or "
-                    "raise the base's."
-                )
-            key = f"prepare/{task}/{split}/{length}"
-            job = self.plan_.jobs[key]
-            declared = {**job.declared, "languages": tuple(sorted(languages))}
-            cost = self.costs.preparing(task, split, languages)
-            self.plan_.jobs[key] = Job(key, job.kind, job.needs, declared, cost)
-        # A prepare job can be asked for first by a job that stands before it: parents first.
-        self.plan_.jobs = {job.key: job for job in _parents_first(self.plan_.jobs)}
-
-    def _add(self, job: Job) -> None:
-        """Add a job, unless it is there; every job reads the tokenizer where that is made."""
-        if self.study.base.scratch and job.key != TOKENIZER:
-            job = replace(job, needs=(*job.needs, TOKENIZER))
-        self.plan_.jobs.setdefault(job.key, job)
-
 
 def _search(row: str, task: str, seed: int) -> str:
     return f"{row}>{task}/seed={seed}"
-
-
-def _parents_first(jobs: Mapping[str, Job]) -> Iterator[Job]:
-    done: set[str] = set()
-
-    def visit(key: str) -> Iterator[Job]:
-        if key not in done:
-            done.add(key)
-            for need in jobs[key].needs:
-                yield from visit(need)
-            yield jobs[key]
-
-    for key in jobs:
-        yield from visit(key)
