@@ -9,7 +9,6 @@ is not done again.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,22 +18,11 @@ from sweeper.graph import SELECTED, Job, Plan, Search
 from sweeper.prepared import ONLY as ONLY
 from sweeper.prepared import Prepared
 from sweeper.prepared import Resolved as Resolved
-from sweeper.spaces import LATER, Training
 from sweeper.store.commits import Commit, Commits
-from sweeper.store.files import canonical, digest, digests
+from sweeper.store.files import digest, digests
 from sweeper.tasks import kinds
 from sweeper.tasks.metrics import METRIC_VERSION
-
-TRAINING_VERSION = 1
-"""Rises when the same settings and data would train other weights."""
-
-
-def derived_seed(place: Any) -> int:
-    """A random seed (63 bits) for a place in the study: the same in every row and process.
-
-    It never depends on an address, so that the rows of a matrix stay paired by seed.
-    """
-    return int.from_bytes(hashlib.sha256(canonical(place)).digest()[:8], "big") >> 1
+from sweeper.trainings import Trainings, settings
 
 
 @dataclass(frozen=True)
@@ -66,6 +54,7 @@ class Addressing:
         self.plan = plan
         self.resolved = resolved
         self.prepared = Prepared(plan, resolved)
+        self.trainings = Trainings(plan, self.prepared, self.address)
         self.commits = commits
         self.asks = asks
         self._pruned = pruned
@@ -126,7 +115,7 @@ class Addressing:
         if search.key not in self._searches:
             job = self.plan.jobs[search.trials[0]]
             space = search.space.model_dump(include={"search", "sampler"})
-            identity = self._tune_identity(job, {})
+            identity = self.trainings.trial(job, {})
             if search.space.warm_start:  # other points than those of a search that starts cold
                 space["warm_start"] = search.space.warm_start
             said: dict[str, Any] = {"search": identity, "space": space}
@@ -241,7 +230,7 @@ class Addressing:
     def training(self, job: Job) -> dict[str, Any]:
         """All training settings of a train or tune job, searched ones included."""
         searched = self.parameters(job) if job.kind == "tune" else self.found(job)
-        return _settings(job.declared["training"], searched or {})
+        return settings(job.declared["training"], searched or {})
 
     def found(self, job: Job) -> dict[str, Any] | None:
         """The settings that a stage's own search found, once it has; None without a search."""
@@ -260,38 +249,10 @@ class Addressing:
         return self.prepared.units(job)
 
     def _train_units(self, job: Job) -> dict[str, dict[str, Any]]:
-        declared = job.declared
         search = self.stage_search(job)
         # By what they are found with, and not by what is found: known before, and of one outcome.
         found = {"found": self._decided_by(search)} if search else {}
-        return {
-            ONLY: {
-                **found,
-                "train": [self._train_data(t, declared) for t in declared["tasks"]],
-                "sampler": declared["sampler"],
-                "parent": self._parent_identity(declared["parent"]),
-                "training": _addressed(_settings(declared["training"], {})),
-                "random": derived_seed(declared["place"]),
-                "version": TRAINING_VERSION,
-            }
-        }
-
-    def _train_data(self, task: str, declared: Mapping[str, Any]) -> dict[str, Any]:
-        length = declared["training"]["max_length"]
-        languages = self.plan.training_languages(task)
-        return {
-            "task": task,
-            "data": [self.prepared.unit(task, "train", code, length) for code in languages],
-        }
-
-    def _parent_identity(self, parent: str | None) -> Any:
-        if parent:
-            return self.address(parent)
-        if self.resolved.base is not None:
-            return self.resolved.base["weights"]
-        scratch = self.plan.study.base.scratch
-        assert scratch is not None
-        return {"scratch": architecture(scratch), "tokenizer": self.prepared.tokenizer}
+        return {ONLY: {**found, **self.trainings.stage(job)}}
 
     def _tune_units(self, job: Job) -> dict[str, dict[str, Any]] | None:
         parameters = self.parameters(job)
@@ -299,25 +260,7 @@ class Addressing:
             return None
         # No part of the search: what is kept of its trials changes nothing of what it asks.
         keep = {"keep": list(job.declared["keep"])} if job.declared["keep"] else {}
-        return {ONLY: {"tune": self._tune_identity(job, parameters), **keep}}
-
-    def _tune_identity(self, job: Job, parameters: dict[str, Any]) -> dict[str, Any]:
-        declared = job.declared
-        length = declared["training"]["max_length"]
-        return {
-            "train": self._train_data(declared["tasks"][0], declared),
-            "select": {
-                name: {
-                    "data": self.prepared.unit(task, split, code, length),
-                    "metric": kinds.get(self.plan.cards[task].kind).metric,
-                }
-                for name, (task, split, code) in declared["selections"].items()
-            },
-            "parent": self._parent_identity(declared["parent"]),
-            "training": _addressed(_settings(declared["training"], parameters)),
-            "random": derived_seed(declared["place"]),
-            "versions": [TRAINING_VERSION, METRIC_VERSION],
-        }
+        return {ONLY: {"tune": self.trainings.trial(job, parameters), **keep}}
 
     def _score_units(self, job: Job) -> dict[str, dict[str, Any]] | None:
         checkpoint = self.checkpoint(job)
@@ -353,7 +296,7 @@ class Addressing:
         source = job.declared["checkpoint"]
         if "train" in source:
             parent = source["train"]
-            return Checkpoint(parent, "checkpoint", self._parent_identity(parent))
+            return Checkpoint(parent, "checkpoint", self.trainings.parent(parent))
         search = self.plan.searches[source["search"]]
         if not all(self.commit(key) or self.pruned(key) for key in search.trials):
             return None
@@ -391,20 +334,3 @@ class Addressing:
 
 def _reached(values: list[float], sign: int) -> tuple[int, float]:
     return len(values), sign * values[-1]
-
-
-def _settings(declared: Mapping[str, Any], searched: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as the model has them, so that ``1`` and ``1.0`` are one learning rate."""
-    return Training.model_validate({**declared, **searched}).model_dump()
-
-
-def _addressed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What an address has of settings: all of them, later ones where they are no longer None."""
-    return {k: v for k, v in settings.items() if k not in LATER or v != LATER[k]}
-
-
-def architecture(scratch: Any) -> dict[str, Any]:
-    """The sizes of a base model made from scratch, as a model reference has them."""
-    fields = {"layers", "hidden", "heads", "feed_forward", "max_length"}
-    found: dict[str, Any] = scratch.model_dump(include=fields)
-    return found

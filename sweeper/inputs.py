@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sweeper.addressing import Addressing, Checkpoint, architecture, derived_seed
+from sweeper.addressing import Addressing, Checkpoint
 from sweeper.graph import TOKENIZER, Job
 from sweeper.overlaps import overlap
 from sweeper.tasks import kinds
+from sweeper.trainings import architecture, derived_seed
 
 
 class Inputs:

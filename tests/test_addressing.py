@@ -23,7 +23,6 @@ from helpers import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.addressing import derived_seed
 from sweeper.graph import BASE, TOKENIZER
 from sweeper.inputs import Inputs
 from sweeper.overlaps import overlap
@@ -31,6 +30,7 @@ from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
+from sweeper.trainings import derived_seed
 
 ROWS = {"supersense": None, "surface": None}
 

@@ -19,12 +19,12 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial, TrialState
 
-from sweeper.addressing import derived_seed
 from sweeper.graph import Job, Search
 from sweeper.progress import Progress
 from sweeper.spaces import Range, is_real
 from sweeper.store.commits import Commit
 from sweeper.tasks import kinds
+from sweeper.trainings import derived_seed
 
 optuna.logging.set_verbosity(logging.WARNING)
 

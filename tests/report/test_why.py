@@ -263,7 +263,7 @@ def test_a_changed_file_is_named(data: Path, tmp_path: Path) -> None:
 def test_a_change_of_the_code_is_named(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as earlier:
         earlier.setattr("sweeper.prepared.ENCODING_VERSION", 1)
-        earlier.setattr("sweeper.addressing.TRAINING_VERSION", 0)
+        earlier.setattr("sweeper.trainings.TRAINING_VERSION", 0)
         World(place, small()).run()
     world = World(place, small())
     assert differing(world, DATA) == ["encoding version 2 here, 1 there"]
