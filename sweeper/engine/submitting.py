@@ -48,7 +48,8 @@ def submit(
             has = job.about.get("limits", "")  # not there if an older sweeper submitted it
             if about["limits"] != has:
                 tell(
-                    f"It goes on with {has or 'no limits'}: `sweeper stop` it first to submit it with others."
+                    f"It goes on with {has or 'no limits'}: `sweeper stop` it first to submit it "
+                    "with others."
                 )
             return job.id
         tell(f"{job.id} runs another version of {study.name}; both share the store's work.")
