@@ -2,13 +2,14 @@
 
     python -m benchmarks.answers --folder /tmp/answers [--scale 0.01]
 
-Makes three things in the folder, if they are not there: a store of 6,000 commits of small files
+Makes four things in the folder, if they are not there: a store of 6,000 commits of small files
 (the study of `benchmarks.world`); the same store compacted, among 10 million score rows and 100
-million example rows of other studies' commits; and score rows of the same number as plain JSON
-files, one per commit. ``--scale`` makes everything but the study smaller. Measured: the matrix,
-the gains with their intervals, and the best checkpoint, each as a whole process; from the kept
-answers, and worked out anew from the large files; the paired bootstrap of one column of 15
-languages, 5,010 examples, 11 rows and 3 seeds; and the same mean scores by pandas from JSON.
+million example rows of other studies' commits; that one after 300 more commits, of which some 50
+are the study's own; and score rows as plain JSON files, one per commit. ``--scale`` makes
+everything but the study smaller. Measured: the matrix, the gains with their intervals, and the
+best checkpoint, each as a whole process: from small files, from kept answers, after later commits,
+and without kept answers; the paired bootstrap of one column of 15 languages, 5,010 examples, 11
+rows and 3 seeds; and the same mean scores by pandas from JSON.
 
 Wanted: matrix and best below 1 s with less than 2 GB, the bootstrap of 10,000 draws below 5 s; the
 matrix of 6,000 uncompacted commits below 2 s.
@@ -35,7 +36,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks import restart
+from benchmarks import restart, world
+from benchmarks.virtual import Cluster, Faults
 from sweeper.analysis.kept import keep
 from sweeper.analysis.resampling import bootstrap
 from sweeper.store import compacting
@@ -51,6 +53,9 @@ METRICS, LANGUAGES, COUNT = 4, 40, 40
 COMMITS = 62_500
 """Of the others, at scale 1."""
 
+LATER = 300
+"""Commits after the store was compacted."""
+
 
 def make_small(folder: Path) -> None:
     """The study's store, of small files only."""
@@ -64,18 +69,35 @@ def make_large(small: Path, folder: Path, commits: int) -> None:
     shutil.copytree(small, folder)
     files = StoreFiles(folder / "store")
     for number in range(commits):
-        address = digest(["other", number])
-        marker = {
-            "address": address, "generation": 0, "attempt": "0", "job": f"score/r>t/seed={number}",
-            "kind": "score", "units": dict(zip(_places(), _units(number), strict=True)),
-            "files": {f"tables/{t}/{address}-0.parquet": {"size": 1, "sha256": "0" * 64}
-                      for t in ("scores", "examples", "trials")},
-            "outcome": {"status": "done", "message": "", "selections": {}}, "committed": 0.0,
-        }  # fmt: skip
-        (folder / f"store/commits/{address}.0").write_text(json.dumps(marker))
+        _commit_of_another(folder, number)
     with mock.patch.object(compacting, "_parts", _with_others(commits)):
         compacting.compact(files)
     keep(StoreFiles(folder / "store"))
+
+
+def _commit_of_another(folder: Path, number: int) -> None:
+    address = digest(["other", number])
+    marker = {
+        "address": address, "generation": 0, "attempt": "0", "job": f"score/r>t/seed={number}",
+        "kind": "score", "units": dict(zip(_places(), _units(number), strict=True)),
+        "files": {f"tables/{t}/{address}-0.parquet": {"size": 1, "sha256": "0" * 64}
+                  for t in ("scores", "examples", "trials")},
+        "outcome": {"status": "done", "message": "", "selections": {}}, "committed": 0.0,
+    }  # fmt: skip
+    (folder / f"store/commits/{address}.0").write_text(json.dumps(marker))
+
+
+def make_later(large: Path, folder: Path, commits: int) -> None:
+    """The compacted store after more commits: the study's last, and others' up to 300."""
+    shutil.copytree(large, folder, copy_function=os.link)
+    before = len(list((folder / "store/commits").iterdir()))
+    shutil.rmtree(folder / "store/leases")  # of the driver that made the store
+    with mock.patch("os.fsync"):
+        progress, driver = world.started(world.large_study(SEEDS), StoreFiles(folder / "store"))
+        Cluster(progress, driver, 64, seed=0, faults=Faults(), rows=True).run()
+    own = len(list((folder / "store/commits").iterdir())) - before
+    for number in range(LATER - own):
+        _commit_of_another(folder, commits + number)
 
 
 def _places() -> list[str]:
@@ -202,13 +224,18 @@ def _queries(store: Path) -> None:
         print(f"  sweeper {' '.join(words):<24} {told}", flush=True)
 
 
+_FOLDERS = ("small", "large", "later", "json")
+
+
 def make(folder: Path, scale: float) -> None:
     """Make what is not there."""
-    small, large, plain = (folder / name for name in ("small", "large", "json"))
+    small, large, later, plain = (folder / name for name in _FOLDERS)
     if not small.is_dir():
         make_small(small)
     if not large.is_dir():
         make_large(small, large, round(COMMITS * scale))
+    if not later.is_dir():
+        make_later(large, later, round(COMMITS * scale))
     if not plain.is_dir():
         make_json(large / "store", plain, 100_000)
 
@@ -226,10 +253,10 @@ def main() -> None:
     # In a process of its own: what this one used would count as its children's.
     command("-m", "benchmarks.answers", "--make", "--folder", str(given.folder),
             "--scale", str(given.scale))  # fmt: skip
-    measure(*(given.folder / name for name in ("small", "large", "json")))
+    measure(*(given.folder / name for name in _FOLDERS))
 
 
-def measure(small: Path, large: Path, plain: Path) -> None:
+def measure(small: Path, large: Path, later: Path, plain: Path) -> None:
     """Print all figures."""
     print(f"{len(list((small / 'store/commits').iterdir())):,} commits, not compacted")
     _queries(small / "store")
@@ -239,6 +266,8 @@ def measure(small: Path, large: Path, plain: Path) -> None:
     counts = ", ".join(f"{count:,} rows of {table}" for table, count in total.items())
     print(f"compacted: {compacted.manifest['markers']:,} markers, {counts}")
     _queries(large / "store")
+    print(f"after {LATER} more commits")
+    _queries(later / "store")
     kept = next((large / "store/compacted").glob("*/answers/*.json"))
     kept.rename(kept.with_suffix(".away"))
     print("the same, the answers not kept")

@@ -123,7 +123,8 @@ class Cluster:
         self._asked = 0
         self.slots = slots
         self._slots = {"training": Slots(slots), "data": Slots(slots)}
-        self._ready = {k: 0.0 for k, job in progress.plan.jobs.items() if not job.needs}
+        jobs = progress.plan.jobs.items()
+        self._ready = {k: 0.0 for k, job in jobs if progress.done.issuperset(job.needs)}
         self._again: dict[str, float] = {}  # job -> when it was last given back
         self.dispatcher = Dispatcher(
             progress,

@@ -43,7 +43,7 @@ class Held:
     def has(self, key: str) -> bool:
         """Whether every unit of a job has a commit that counts."""
         units = self.addressing.units(key)
-        return units is not None and all(u in self.commits.by_unit for u in units.values())
+        return units is not None and self.commits.by_unit.has(units.values())
 
     def lost(self, key: str) -> bool:
         """Whether a done job's commit was withdrawn, or its files deleted behind its back.

@@ -237,9 +237,10 @@ class Commits:
                 found.append(self._parse(name, content, later=not first))
             except StoreError as error:
                 self._leave_out(name, error)
-        if first and self._waiting.rows:
-            for unit in [unit for one in found for unit in one.units.values()]:
-                self._look_for(unit)  # what was compacted may come before or after these
+        if first:
+            # What was compacted may come before or after these.
+            for unit in self._waiting.among([u for one in found for u in one.units.values()]):
+                self._look_for(unit)
         return found
 
     def _contents(self, names: Iterable[str]) -> Iterable[bytes | None]:

@@ -96,6 +96,16 @@ class Compacted:
             last += 1
         return [int(row) for row in rows[first:last]]
 
+    def among(self, units: Sequence[str]) -> list[bool]:
+        """Which of many units a marker may have."""
+        keys, _ = self._units
+        if not len(keys):
+            return [False] * len(units)
+        wanted = np.array([unit_key(unit) for unit in units], np.uint64)
+        places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        found: list[bool] = (keys[places] == wanted).tolist()
+        return found
+
     def contested(self, unit: str) -> bool:
         """Whether several markers may have a unit."""
         return bool(self._contested) and unit_key(unit) in self._contested

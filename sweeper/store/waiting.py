@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from itertools import compress
 from typing import Generic, TypeVar
 
 from sweeper.store.compacted import Compacted
@@ -30,6 +31,12 @@ class Waiting:
             return []
         names = [self._names[row] for row in self._compacted.having(unit)]
         return [name for name in names if name in self.rows]
+
+    def among(self, units: Sequence[str]) -> list[str]:
+        """Those of many units that one of them may have."""
+        if not self.rows or self._compacted is None:
+            return []
+        return list(compress(units, self._compacted.among(units)))
 
     def contested(self, units: Iterable[str]) -> list[str]:
         """Those of some units that several markers may have."""
@@ -62,6 +69,11 @@ class ByUnit(Mapping[str | None, T], Generic[T]):
         if unit not in self.known and isinstance(unit, str):
             self._look(unit)
         return unit in self.known
+
+    def has(self, units: Iterable[str]) -> bool:
+        """Whether all of some units are there."""
+        wanted = set(units)
+        return self.known.keys() >= wanted or all(unit in self for unit in wanted)
 
     def __iter__(self) -> Iterator[str | None]:
         self._complete()
