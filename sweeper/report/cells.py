@@ -171,7 +171,8 @@ def _averaged(by: str, columns: list[Column]) -> str:
 
 def _selection(column: Column) -> str:
     rule = column.selection
-    return rule if rule.startswith("no ") else f"chosen: {rule}"
+    own = ("no ", f"{column.members[0].target}: ")  # of a category, target by target
+    return rule if rule.startswith(own) else f"chosen: {rule}"
 
 
 def _rows(matrix: TransferMatrix) -> Iterator[str]:

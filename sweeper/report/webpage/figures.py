@@ -88,9 +88,10 @@ def languages(matrix: TransferMatrix, look: Mapping[str, dict[str, Any]]) -> Fig
                 },
                 "marker": look[row],
                 "customdata": [
-                    f"{plain(_named(column))}: {_said(matrix, row, column)}" for column in columns
+                    f"<b>{plain(row)}</b><br>{plain(_named(column))}: {_said(matrix, row, column)}"
+                    for column in columns
                 ],
-                "hovertemplate": "%{customdata}<extra>" + plain(row) + "</extra>",
+                "hovertemplate": "%{customdata}<extra></extra>",
             }
         )
     first = columns[0]
@@ -119,7 +120,7 @@ def _said(matrix: TransferMatrix, row: str, column: Column) -> str:
     if not found.value:
         return plain(cell.state)
     error = f" ± {found.error}" if found.error else ""
-    return f"{found.value}{error}, seeds {' '.join(map(str, cell.seeds))}"
+    return f"{found.value}{error}, seeds: {len(cell.seeds)} of {len(matrix.seeds)}"
 
 
 def _range(matrix: TransferMatrix) -> list[float] | None:
@@ -182,8 +183,12 @@ def curves(
                 "x": [p["rate"] for p in found],
                 "y": [p["value"] for p in found],
                 "marker": marker,
-                "customdata": [f"seed {p['seed']}, epoch {p['epoch']}" for p in found],
-                "hovertemplate": "%{x:.1e}: %{y:.2f}<br>%{customdata}<extra>" + name + "</extra>",
+                "customdata": [
+                    f"<b>{name}</b><br>{p['rate']:g}: {p['value']:.2f}"
+                    f"<br>seed {p['seed']}, epoch {p['epoch']}"
+                    for p in found
+                ],
+                "hovertemplate": "%{customdata}<extra></extra>",
             },
         ]
     return {

@@ -24,7 +24,7 @@ function themed(figure, width) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: given.plot_bgcolor ? colour(given.plot_bgcolor) : "rgba(0,0,0,0)",
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", ...legend },
-    hoverlabel: { align: "left" },
+    hoverlabel: { align: "left", bgcolor: colour("--panel"), bordercolor: colour("--soft"), font: { color: ink } },
     xaxis: { ...axis, ...given.xaxis, ...still },
     yaxis: { ...axis, ...given.yaxis },
     annotations: (figure.annotations || []).map((one) => ({ ...one, font: { color: ink, size: 12 } })),
