@@ -23,8 +23,9 @@ from threading import Barrier
 
 from benchmarks.s3 import new_address, s3_server
 from sweeper.store import tables
-from sweeper.store.commits import Commits, commit
+from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles, digest
+from sweeper.store.markers import commit
 
 OUTCOME = {"status": "done", "message": "", "selections": {}}
 Won = list[tuple[str, str]]

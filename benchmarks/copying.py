@@ -16,9 +16,9 @@ from pathlib import Path
 
 from benchmarks.s3 import new_address, s3_server
 from sweeper.store import tables
-from sweeper.store.commits import commit
 from sweeper.store.copying import copy
 from sweeper.store.files import StoreFiles, digest
+from sweeper.store.markers import commit
 
 
 def main() -> None:

@@ -22,10 +22,10 @@ from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
 from sweeper.store import tables
-from sweeper.store.commits import commit
 from sweeper.store.drivers import Driver, Drivers
 from sweeper.store.files import StoreFiles
 from sweeper.store.leases import Leases
+from sweeper.store.markers import commit
 from sweeper.study import Study
 from sweeper.tasks import hub
 

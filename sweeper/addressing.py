@@ -18,8 +18,9 @@ from sweeper.graph import SELECTED, Job, Plan, Search
 from sweeper.prepared import ONLY as ONLY
 from sweeper.prepared import Prepared
 from sweeper.prepared import Resolved as Resolved
-from sweeper.store.commits import Commit, Commits
+from sweeper.store.commits import Commits
 from sweeper.store.files import digest, digests
+from sweeper.store.markers import Commit
 from sweeper.tasks import kinds
 from sweeper.tasks.metrics import METRIC_VERSION
 from sweeper.trainings import Trainings, settings

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from sweeper import Store
-from sweeper.store.commits import Commit, Commits
+from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles
+from sweeper.store.markers import Commit
 
 TRIALS = [f"tune/surface>topic/seed=0/trial={number}" for number in (0, 1)]
 STAGE, SCORE, DATA = "train/surface/seed=0", "score/surface>topic/seed=0", "prepare/topic/test/48"

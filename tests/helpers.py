@@ -22,10 +22,10 @@ from sweeper.jobs import JobSpec
 from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
-from sweeper.store.commits import commit
 from sweeper.store.drivers import Driver, Drivers
 from sweeper.store.files import StoreFiles, digest
 from sweeper.store.leases import Leases
+from sweeper.store.markers import commit
 from sweeper.study import Study
 from sweeper.tasks.card import Card, shipped_cards
 from sweeper.tuning.searches import Searches

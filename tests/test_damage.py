@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -20,8 +21,9 @@ from sweeper import Store
 from sweeper.analysis.where import where
 from sweeper.errors import StoreError
 from sweeper.jobs import JobSpec, Progress
-from sweeper.store.commits import Commits, withdraw
+from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles
+from sweeper.store.markers import withdraw
 from sweeper.store.verify import repair, verify
 from sweeper.training.work import work
 
@@ -202,14 +204,16 @@ def test_a_damaged_table_is_named_with_its_remedy_which_works(
 
 @pytest.mark.parametrize("damage", [cut, lambda path: path.write_text("")], ids=["half", "empty"])
 def test_half_a_marker_is_named_with_its_remedy_which_works(
-    store: Path, damage: Callable[[Path], None]
+    store: Path, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     before, files = scores(store), StoreFiles(store)
     marker = Path(files.where(f"commits/{commit_of(store, SCORE).name}"))
     damage(marker)
-    for use in (lambda: Run(small(), store), lambda: scores(store)):
-        with pytest.raises(StoreError, match=rf"{marker.name}.*`sweeper store verify --repair"):
-            use()
+    told = rf"{marker.name}.*`sweeper store verify --repair"
+    with pytest.raises(StoreError, match=told):
+        Run(small(), store)
+    left = scores(store)
+    assert len(left) < len(before) and re.search(told, caplog.text), "who asks is told"
     repair(files, verify(files))
     assert Run(small(), store).go().ran == [SCORE]
     assert scores(store).equals(before)

@@ -20,8 +20,9 @@ from sweeper.graph import Search
 from sweeper.merging.merge import Merged, merge
 from sweeper.progress import Progress
 from sweeper.resolving import open_study
-from sweeper.store.commits import Commits, withdraw
+from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles
+from sweeper.store.markers import withdraw
 from sweeper.store.verify import repair, verify
 from sweeper.tuning.searches import Searches
 

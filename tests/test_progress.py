@@ -27,8 +27,8 @@ from sweeper.graph import BASE, TOKENIZER
 from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.states import BLOCKED, DONE, FAILED, READY, UNNEEDED, WAITING
-from sweeper.store.commits import withdraw
 from sweeper.store.files import StoreFiles
+from sweeper.store.markers import withdraw
 
 DIVERGED = {"status": "diverged", "message": "loss is nan", "selections": {}}
 SMALLEST: dict[str, Any] = {"intermediates": {}, "seeds": [0], "targets": {"tagging": None}}

@@ -16,7 +16,7 @@ from sweeper.analysis import outcomes
 from sweeper.analysis.outcomes import Vector
 from sweeper.analysis.view import Part, View
 from sweeper.store import tables
-from sweeper.store.commits import Commit
+from sweeper.store.markers import Commit
 
 if TYPE_CHECKING:
     from sweeper.analysis.averaging import Key

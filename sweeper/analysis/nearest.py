@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from sweeper.analysis.view import View
-from sweeper.store.commits import Commit
+from sweeper.store.markers import Commit
 
 MOST = 100
 """Committed jobs that one is compared with: those with the most similar keys."""

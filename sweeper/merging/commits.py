@@ -14,9 +14,9 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from sweeper.store import tables
-from sweeper.store.commits import Commit
 from sweeper.store.contents import Contents
 from sweeper.store.files import canonical
+from sweeper.store.markers import Commit
 from sweeper.store.transfer import Wanted, batches
 
 _DECIDING = ("status", "selections", "values")

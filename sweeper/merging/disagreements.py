@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from sweeper.merging.commits import differing
 from sweeper.store import tables
 from sweeper.store.agreement import Difference, Key, differences, scored
-from sweeper.store.commits import Commit
 from sweeper.store.contents import Contents
 from sweeper.store.files import StoreFiles
+from sweeper.store.markers import Commit
 
 _AT_ONCE = 500
 

@@ -14,9 +14,10 @@ from sweeper.merging.disagreements import Disagreement, Pair, disagreements, pai
 from sweeper.merging.studies import studies
 from sweeper.progress import Progress
 from sweeper.resolving import open_study
-from sweeper.store.commits import Commits, withdraw
+from sweeper.store.commits import Commits
 from sweeper.store.contents import ORDER, Contents
 from sweeper.store.files import StoreFiles, folder_of
+from sweeper.store.markers import withdraw
 from sweeper.store.records import Fault
 from sweeper.store.transfer import Listener, Transfer, Wanted
 

@@ -21,7 +21,7 @@ from sweeper.report.modelcard import model_card
 from sweeper.store.intact import difference
 
 if TYPE_CHECKING:
-    from sweeper.store.commits import Commit
+    from sweeper.store.markers import Commit
 
 
 def export_checkpoint(

@@ -11,7 +11,7 @@ from typing import Any
 from sweeper.analysis.view import View
 from sweeper.graph import Cell, Job
 from sweeper.store import tables
-from sweeper.store.commits import Commit
+from sweeper.store.markers import Commit
 from sweeper.tasks.card import Card
 
 

@@ -20,8 +20,8 @@ from sweeper.report.live import step
 from sweeper.report.terminal import STATE_STYLES, duration
 from sweeper.states import BLOCKED, DONE, FAILED, PRUNED, READY, UNNEEDED
 from sweeper.store import leases
-from sweeper.store.commits import Commit, Withdrawal, withdrawals
 from sweeper.store.drivers import Drivers, Seen
+from sweeper.store.markers import Commit, Withdrawal, withdrawals
 
 _SHOWN = 5
 

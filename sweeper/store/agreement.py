@@ -8,8 +8,8 @@ from typing import Any
 
 from sweeper.errors import StoreError
 from sweeper.store import intact, tables
-from sweeper.store.commits import Commit
 from sweeper.store.files import StoreFiles
+from sweeper.store.markers import Commit
 
 Key = tuple[str, str, str, str]
 """Unit, split, language, metric."""

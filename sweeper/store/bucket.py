@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sweeper.errors import DamageError, StoreError
+from sweeper.errors import StoreError
 from sweeper.store import nodecache
+from sweeper.store.fetched import Fetched
 from sweeper.store.folder import (
     ORDERS,
     Draft,
     Stored,
     check_inside,
-    file_digest,
     stored,
-    sync_file,
 )
 from sweeper.store.refusals import LEAST_FREE, full_disk
 from sweeper.store.services import SERVICES, Client, NoSuchRange
@@ -51,11 +49,12 @@ class Bucket:
             )
         self._call = Client(scheme, self.address)
         self._kept = Path()
+        self._fetched = Fetched(self)
 
     def opened(self, identity: bytes, create: bool) -> None:
         """Learn which store this is; make sure that its service can refuse to overwrite."""
         known = hashlib.sha256(identity).hexdigest()[:16]
-        self._kept = nodecache.cache_root() / known
+        self._kept = self._fetched.root = nodecache.cache_root() / known
         if create and self._create("store.json", identity):
             raise StoreError(
                 f"A store needs a service that does not overwrite on request (If-None-Match); "
@@ -128,7 +127,7 @@ class Bucket:
             return False
         return True
 
-    def _listed(self, prefix: str) -> dict[str, int]:
+    def listed(self, prefix: str) -> dict[str, int]:
         """Relative names that begin so, and their bytes: one LIST per thousand names."""
         check_inside(prefix, self.address)
         try:
@@ -144,7 +143,7 @@ class Bucket:
 
     def sizes(self, folder: str) -> dict[str, int]:
         prefix = f"{folder}/" if folder else ""
-        return {name[len(prefix) :]: size for name, size in self._listed(prefix).items()}
+        return {name[len(prefix) :]: size for name, size in self.listed(prefix).items()}
 
     def drafts(self) -> dict[str, int]:
         return {}  # they lie on the hosts' own disks
@@ -168,7 +167,7 @@ class Bucket:
         for _ in range(3):
             found = [
                 name
-                for name in self._listed(relative)
+                for name in self.listed(relative)
                 if name == relative or name.startswith(f"{relative}/")
             ]
             if not found:
@@ -190,13 +189,13 @@ class Bucket:
 
     # -- large files ---------------------------------------------------------------------------
 
-    def _draft(self) -> Path:
+    def draft(self) -> Path:
         """A new name on this node's disk."""
         return nodecache.workroom() / uuid.uuid4().hex
 
     @contextlib.contextmanager
     def writing(self, relative: str) -> Iterator[Draft]:
-        place = self._draft()
+        place = self.draft()
         draft = Draft(place)
         try:
             with nodecache.explained(place):
@@ -213,17 +212,17 @@ class Bucket:
 
     @contextlib.contextmanager
     def reading(self, relative: str) -> Iterator[Path]:
-        size = self._listed(relative).get(relative)
+        size = self.listed(relative).get(relative)
         if size is None:
             raise FileNotFoundError(self.where(relative))
-        place = self._draft()
+        place = self.draft()
         try:
-            self._fetch(relative, size, place)
+            self.fetch(relative, size, place)
             yield place
         finally:
             place.unlink(missing_ok=True)
 
-    def _fetch(self, relative: str, size: int, place: Path) -> None:
+    def fetch(self, relative: str, size: int, place: Path) -> None:
         """Download a file in parts, each tried again by itself."""
         with nodecache.explained(place), place.open("wb") as stream:
             stream.truncate(size)
@@ -253,7 +252,7 @@ class Bucket:
         ]
         for _ in self._call.each(lambda one: self._send(above / one.name, one.name), made, 8):
             pass
-        there = self._listed(relative)
+        there = self.listed(relative)
         for one in made:
             if there.get(one.name) != one.size:
                 raise StoreError(
@@ -273,63 +272,4 @@ class Bucket:
 
     def local(self, relative: str) -> Path:
         check_inside(relative, self.address)
-        kept = self._kept / relative.replace("/", "+")
-        if not nodecache.used(kept):
-            with nodecache.alone(kept):
-                if not nodecache.used(kept):
-                    self._keep(relative, kept)
-        return kept
-
-    def _keep(self, relative: str, kept: Path) -> None:
-        """Fetch a committed file or folder, check it against its marker, and keep it."""
-        draft = self._draft()
-        try:
-            with nodecache.explained(draft):
-                marker, files = self._vouched(relative)
-                nodecache.make_room(sum(one.size for one in files))
-                for one in files:
-                    place = Path(f"{draft}{one.name[len(relative) :]}")
-                    self._fetch_checked(marker, one, place)
-                nodecache.keep(draft, kept)
-        finally:
-            nodecache.away(draft)
-
-    def _fetch_checked(self, marker: str, one: Stored, place: Path) -> None:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._fetch(one.name, one.size, place)
-        except (FileNotFoundError, NoSuchRange):
-            raise self._damaged(marker, one.name, "is gone or too short") from None
-        if file_digest(place) != one.sha256:
-            raise self._damaged(marker, one.name, "has another SHA-256")
-        sync_file(place)
-
-    def _vouched(self, relative: str) -> tuple[str, list[Stored]]:
-        """An attempt's marker, and what it says of the files at and below a name."""
-        _, address, attempt, *_ = [*relative.split("/"), "", ""]
-        for name in self._listed(f"commits/{address}."):
-            try:
-                marker = json.loads(self.content(name) or b"")
-                found = [
-                    Stored(file, said["size"], said["sha256"])
-                    for file, said in marker["files"].items()
-                    if file == relative or file.startswith(f"{relative}/")
-                ]
-                mine = marker["attempt"] == attempt
-            except (ValueError, KeyError, TypeError, AttributeError):
-                told = f"The marker {self.where(name)} is damaged."
-                raise DamageError(name.removeprefix("commits/"), told) from None
-            if found and mine:
-                return name.removeprefix("commits/"), found
-        raise StoreError(
-            f"Only what a marker in {self.where('commits')} names can be fetched, and none names "
-            f"{self.where(relative)}. Restore the marker, or start the run again: it makes anew "
-            "what it lacks."
-        )
-
-    def _damaged(self, marker: str, name: str, how: str) -> DamageError:
-        return DamageError(
-            marker,
-            f"{self.where(name)} must be what was committed, and {how}. It is made again; "
-            "`sweeper store verify` looks for more.",
-        )
+        return self._fetched.local(relative)

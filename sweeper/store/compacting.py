@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from sweeper.errors import StoreError
 from sweeper.store import tables
-from sweeper.store.commits import Commit, Commits
+from sweeper.store.commits import Commits
 from sweeper.store.compacted import (
     FOLDER,
     FORMAT,
@@ -23,6 +23,7 @@ from sweeper.store.compacted import (
 )  # fmt: skip
 from sweeper.store.files import StoreFiles
 from sweeper.store.folder import Stored
+from sweeper.store.markers import Commit
 from sweeper.store.schema import TABLES
 
 _MARKERS = 1 << 11

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from sweeper.errors import StoreError
-from sweeper.store.commits import Commit, parsed
 from sweeper.store.compacted import FOLDER
 from sweeper.store.files import StoreFiles
 from sweeper.store.folder import ORDERS
+from sweeper.store.markers import Commit, parsed
 from sweeper.store.records import Fault
 from sweeper.store.transfer import Wanted
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweeper.errors import StoreError
-from sweeper.store.commits import Commit
 from sweeper.store.compacted import FOLDER
 from sweeper.store.contents import ORDER, RECORDS, Contents, Listing
 from sweeper.store.files import StoreFiles, folder_of
+from sweeper.store.markers import Commit
 from sweeper.store.records import Fault
 from sweeper.store.transfer import Listener, Transfer, Wanted, batches
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.errors import DamageError, StoreError
-from sweeper.store.commits import Commit, parsed
 from sweeper.store.files import StoreFiles, folder_of
 from sweeper.store.folder import file_digest
+from sweeper.store.markers import Commit, parsed
 
 
 def fault(files: StoreFiles, name: str, said: Mapping[str, Any]) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 
 from sweeper.errors import StoreError
 from sweeper.store import tables
-from sweeper.store.commits import Commit, parsed
 from sweeper.store.files import StoreFiles, digest
+from sweeper.store.markers import Commit, parsed
 
 _NAME = re.compile(r"[0-9a-f]{32}\.[0-9]+")
 

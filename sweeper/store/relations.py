@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from sweeper.errors import StoreError, UnreachableError
 from sweeper.store import tables
-from sweeper.store.commits import Commit
 from sweeper.store.files import StoreFiles
 from sweeper.store.folder import file_digest
+from sweeper.store.markers import Commit
 from sweeper.store.records import MEND, RESTORE, Fault, Records
 
 Place = tuple[str, str, str]

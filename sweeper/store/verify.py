@@ -18,9 +18,9 @@ from typing import Any
 from sweeper.errors import StoreError
 from sweeper.store import intact, relations
 from sweeper.store.agreement import Second, seconds
-from sweeper.store.commits import Commit, withdraw
 from sweeper.store.files import StoreFiles
 from sweeper.store.leftovers import UNMARKED, Leftover, leftovers
+from sweeper.store.markers import Commit, withdraw
 from sweeper.store.records import MEND, Fault, Records
 from sweeper.store.relations import Rows
 

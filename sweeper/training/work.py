@@ -26,9 +26,9 @@ from sweeper.errors import DamageError, StoreError, SweeperError
 from sweeper.jobs import Clock, Interrupted, JobSpec, Outcome, Preempted, Progress, Result
 from sweeper.redaction import redacted
 from sweeper.store import tables
-from sweeper.store.commits import commit, withdraw
 from sweeper.store.files import StoreFiles
 from sweeper.store.intact import Checked
+from sweeper.store.markers import commit, withdraw
 from sweeper.training import forward
 from sweeper.training.causes import classify
 from sweeper.training.jobs import handler

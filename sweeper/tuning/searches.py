@@ -22,7 +22,7 @@ from optuna.trial import Trial, TrialState
 from sweeper.graph import Job, Search
 from sweeper.progress import Progress
 from sweeper.spaces import Range, is_real
-from sweeper.store.commits import Commit
+from sweeper.store.markers import Commit
 from sweeper.tasks import kinds
 from sweeper.trainings import derived_seed
 

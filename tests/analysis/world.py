@@ -15,8 +15,8 @@ from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
 from sweeper.store import tables
-from sweeper.store.commits import commit
 from sweeper.store.files import StoreFiles
+from sweeper.store.markers import commit
 from sweeper.study import Study
 from sweeper.tasks import kinds
 

@@ -31,8 +31,8 @@ from sweeper.graph import Plan
 from sweeper.jobs import JobSpec
 from sweeper.planning import plan
 from sweeper.states import DONE
-from sweeper.store.commits import withdraw
 from sweeper.store.files import StoreFiles, digest
+from sweeper.store.markers import withdraw
 
 SMALLEST: dict[str, Any] = {"intermediates": {}, "seeds": [0], "targets": {"tagging": None}}
 RANDOM = {"search": {"epochs": [2, 3]}, "sampler": "random", "trials": 5}

@@ -16,8 +16,8 @@ from report.submission_world import study as study_of_files
 from sweeper.analysis.store import Store
 from sweeper.losers import drop
 from sweeper.report.why import print_why
-from sweeper.store.commits import commit, withdraw
 from sweeper.store.drivers import Drivers, machine
+from sweeper.store.markers import commit, withdraw
 from sweeper.study import Study
 
 STAGE = "train/supersense/seed=0"

@@ -10,9 +10,10 @@ from helpers import put, unrelated
 
 from benchmarks import committing
 from sweeper.errors import StoreError
-from sweeper.store.commits import Commits, commit, withdraw
+from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles
 from sweeper.store.folder import Folder
+from sweeper.store.markers import commit, withdraw
 
 A, B, U, V = (unrelated(name) for name in "abuv")
 OUTCOME = {"status": "done", "message": "", "selections": {}}

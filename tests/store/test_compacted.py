@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from sweeper import Store
 from sweeper.errors import StoreError
 from sweeper.store import commits, tables, verify
-from sweeper.store.commits import Commits, commit, withdraw
+from sweeper.store.commits import Commits
 from sweeper.store.compacting import compact
 from sweeper.store.files import StoreFiles
+from sweeper.store.markers import commit, parsed, withdraw
 
 OUTCOME = {"status": "done", "message": "", "selections": {}}
 
@@ -103,9 +104,8 @@ def test_of_other_studies_nothing_is_read(world: World, monkeypatch: pytest.Monk
                units={"all": unrelated(f"u{number}")}, made=(), outcome=OUTCOME)  # fmt: skip
     compact(world.files)
     read: list[str] = []
-    before = commits.parsed
     monkeypatch.setattr(commits, "parsed", lambda name, data: (
-        read.append(data["job"]), before(name, data))[1])  # fmt: skip
+        read.append(data["job"]), parsed(name, data))[1])  # fmt: skip
     assert Store(world.files.address).transfer()
     assert read and not [job for job in read if job.startswith("train/other/")]
 

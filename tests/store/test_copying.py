@@ -18,12 +18,12 @@ from test_cli import Capture, sweeper
 from benchmarks.s3 import new_address
 from sweeper import Store
 from sweeper.errors import StoreError
-from sweeper.store.commits import withdraw
 from sweeper.store.compacting import compact
 from sweeper.store.contents import DEAD, DRIVERS
 from sweeper.store.copying import copy
 from sweeper.store.drivers import Driver
 from sweeper.store.files import StoreFiles
+from sweeper.store.markers import withdraw
 from sweeper.store.verify import repair, verify
 
 A = unrelated("a")

@@ -11,9 +11,9 @@ from helpers import unrelated
 
 from sweeper.errors import DamageError
 from sweeper.store import intact
-from sweeper.store.commits import commit
 from sweeper.store.files import StoreFiles
 from sweeper.store.intact import Checked
+from sweeper.store.markers import commit
 
 A = unrelated("a")
 WEIGHTS = f"attempts/{A}/1/checkpoint/weights"

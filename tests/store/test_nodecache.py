@@ -19,8 +19,8 @@ from benchmarks.s3 import new_address
 from sweeper.errors import StoreError
 from sweeper.jobs import Result
 from sweeper.store import bucket, nodecache
-from sweeper.store.commits import commit
 from sweeper.store.files import StoreFiles
+from sweeper.store.markers import commit
 from sweeper.training.work import work
 
 A = unrelated("a")

@@ -16,8 +16,9 @@ from benchmarks.flaky import Flaky, flaky
 from benchmarks.s3 import BUCKET, KEYS, new_address
 from sweeper.errors import StoreError, UnreachableError
 from sweeper.store import tables
-from sweeper.store.commits import Commits, commit
+from sweeper.store.commits import Commits
 from sweeper.store.files import StoreFiles
+from sweeper.store.markers import commit
 
 SEED = 11
 QUICK = json.dumps({"config_kwargs": {"read_timeout": 1}})

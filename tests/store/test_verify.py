@@ -27,11 +27,12 @@ from sweeper.report.bytebar import bytebar
 from sweeper.report.terminal import console
 from sweeper.report.verify import consequences
 from sweeper.store import tables
-from sweeper.store.commits import Commit, Commits, withdraw
+from sweeper.store.commits import Commits
 from sweeper.store.drivers import Driver
 from sweeper.store.files import StoreFiles
 from sweeper.store.folder import file_digest
 from sweeper.store.leftovers import DEAD, PRUNED, UNMARKED
+from sweeper.store.markers import Commit, withdraw
 from sweeper.store.schema import TABLES
 from sweeper.store.verify import Verified, repair, verify
 

@@ -17,11 +17,11 @@ from sweeper.analysis.kept import keep
 from sweeper.errors import StoreError
 from sweeper.report.checkpoint import export_checkpoint
 from sweeper.report.export import export
-from sweeper.store.commits import withdraw
 from sweeper.store.compacting import compact
 from sweeper.store.copying import copy
 from sweeper.store.files import SCHEMA_VERSION, StoreFiles
 from sweeper.store.folder import file_digest
+from sweeper.store.markers import withdraw
 from sweeper.store.schema import TABLES
 from sweeper.store.verify import verify
 
