@@ -18,9 +18,10 @@ import pytest
 from analysis.world import Dev, World, study
 
 from report.matrices import MARKUP, column, done, matrix, unfinished
-from sweeper import Store
+from sweeper import Store, failures
 from sweeper.errors import StoreError
 from sweeper.graph import Job
+from sweeper.jobs import JobSpec
 from sweeper.report.webpage import figures, sweeps
 from sweeper.report.webpage import page as page_module
 from sweeper.report.webpage.heatmap import heat_map
@@ -29,6 +30,8 @@ from sweeper.report.webpage.summary import NO_STAR, STARS, UNTESTED, certainty, 
 from sweeper.report.webpage.sweeps import timeline
 from sweeper.store.drivers import Driver
 from sweeper.store.files import StoreFiles
+
+MEDIAN = {"rule": "median", "startup": 1}
 
 
 def part(text: str, name: str) -> Any:
@@ -140,6 +143,24 @@ def test_trials_that_diverged_are_counted_below_the_curves(tmp_path: Path) -> No
     assert curves["said"] == "Without a mark: 3 diverged at 0.003."
     marks = {t["name"]: t["x"] for t in curves["data"] if t["mode"] == "markers"}
     assert marks["more"] == [1e-3] * 3 and sorted(marks["none"]) == [1e-3] * 3 + [3e-3] * 3
+
+
+def test_a_trial_whose_worker_died_as_it_was_pruned_is_counted_once(tmp_path: Path) -> None:
+    """The driver wrote the rows of its attempts, which do not say what it was trained with."""
+    space = {**study().spaces["tagging"].model_dump(exclude_unset=True), "pruning": MEDIAN}
+    world = World(tmp_path / "store", study(spaces={"tagging": space}))
+    key = "tune/more>tagging/seed=0/trial=1"
+    world.run(leave=lambda one: one == key)
+    search = world.plan.searches["more>tagging/seed=0"]
+    world.progress.asked(search, 1, world.drawn(search, 1))
+    world.progress.prune(key, [20.0], "too low")
+    units = world.progress.missing(key)
+    for attempt in ("0001-a", "0002-b"):
+        spec = JobSpec(key, "tune", units["all"], attempt, "tiny", units, {}, "more", "tagging")
+        failures.record(world.files, spec, "pruned", "too low")
+    write(Store(tmp_path / "store").view(), tmp_path / "page.html")
+    curves = part((tmp_path / "page.html").read_text(), "data")["curves"]["tagging"]
+    assert curves["said"] == "Without a mark: 1 pruned at 0.003."
 
 
 def test_values_in_nats_have_a_scale_of_their_own() -> None:

@@ -199,13 +199,15 @@ class Content:
 
     def _without_value(self, task: str) -> str:
         """How many trials of a training task diverged or were pruned, at which learning rates."""
-        lost = Counter(
-            (row["status"], json.loads(row["parameters"])["learning_rate"])
-            for row in self._rows
-            if row["kind"] == "tune"
-            and row["target"] == task
-            and row["status"] in ("diverged", PRUNED)
-        )
+        plan, progress = self.view.plan, self.view.progress
+        lost: Counter[tuple[str, float]] = Counter()
+        for search in plan.searches.values():
+            for key in search.trials if search.training_task == task else ():
+                commit = progress.addressing.commit(key)
+                status = PRUNED if key in progress.pruned else commit and commit.outcome["status"]
+                if status in ("diverged", PRUNED):
+                    rate = progress.addressing.training(plan.jobs[key])["learning_rate"]
+                    lost[status, rate] += 1
         each = (f"{count} {status} at {rate:g}" for (status, rate), count in sorted(lost.items()))
         return f"Without a mark: {', '.join(each)}." if lost else ""
 
