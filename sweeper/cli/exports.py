@@ -63,7 +63,7 @@ def export(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[WHAT]",
+            metavar="WHAT",
             help="matrix, scores, examples, trials, predictions or searches; or checkpoint TARGET "
             "FOLDER.",
         ),

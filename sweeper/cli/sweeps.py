@@ -199,7 +199,7 @@ def _failed(failed: dict[str, str], blocked: dict[str, str], store: str) -> None
 
 StudiesArgument = Annotated[
     str | None,
-    typer.Argument(metavar="[STUDY]", help="A study of the store, or its file; default: all."),
+    typer.Argument(metavar="STUDY", help="A study of the store, or its file; default: all."),
 ]
 
 

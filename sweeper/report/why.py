@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator
-from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -17,11 +15,12 @@ from sweeper.analysis.view import View
 from sweeper.graph import Search
 from sweeper.report.inputs import words
 from sweeper.report.live import step
-from sweeper.report.terminal import STATE_STYLES, duration
+from sweeper.report.lost import lost_outcome
+from sweeper.report.terminal import STATE_STYLES, duration, moment
 from sweeper.states import BLOCKED, DONE, FAILED, PRUNED, READY, UNNEEDED
 from sweeper.store import leases
 from sweeper.store.drivers import Drivers, Seen
-from sweeper.store.markers import Commit, Withdrawal, withdrawals
+from sweeper.store.markers import Commit
 
 _SHOWN = 5
 
@@ -45,7 +44,7 @@ def print_why(out: Console, view: View, key: str, drivers: Drivers | None = None
 def lines(view: View, key: str, drivers: Drivers | None = None) -> list[str]:
     """What `print_why` says, line by line."""
     why = _Why(view, key, drivers or Drivers(view.files))
-    return [*why.state(), *why.withdrawn(), *why.attempts(), *why.difference()]
+    return [*why.state(), *why.lost, *why.attempts(), *why.difference()]
 
 
 def why_data(view: View, key: str) -> dict[str, Any]:
@@ -66,6 +65,7 @@ class _Why:
         self.progress = view.progress
         self.job = view.plan.jobs[key]
         self.units = view.progress.addressing.units(key)
+        self.lost = lost_outcome(self.progress, key)
 
     # -- its state -----------------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ class _Why:
             where = f" on {row['worker']}" if row.get("worker") else ""
             took = f" in {duration(row['committed'] - row['started'])}" if row else ""
             by = f", by a run of {row['study']}" if row else ""
-            yield f"  attempt {commit.attempt}, {_when(commit.committed)}{where}{took}{by}"
+            yield f"  attempt {commit.attempt}, {moment(commit.committed)}{where}{took}{by}"
             if commit.outcome["message"]:
                 yield f"  {commit.outcome['message']}"
             if commit.job != self.key:
@@ -193,42 +193,6 @@ class _Why:
         dropped = any(commit.dropped for commit in self._commits())
         gone = "its checkpoints were deleted (it lost)" if dropped else "its files are gone"
         yield f"  It was done, but {gone}; they are needed again."
-
-    def withdrawn(self) -> Iterator[str]:
-        """Of a job that was done: whose outcome no longer counts, and why."""
-        for why in self._damaged:
-            yield f"  It was committed, but {why[0].lower()}{why[1:]}"
-        for one in self._withdrawals:
-            by = f" by attempt {one.commit.attempt}" if one.commit else ""
-            when = f" ({_when(one.commit.committed)})" if one.commit else ""
-            yield f"  It was committed{by}{when}, and withdrawn ({_when(one.withdrawn)}):"
-            yield f"  {one.why}"
-        if self._withdrawals:
-            state = self.progress.state(self.key)
-            when = "when something needs it" if state == UNNEEDED else "by the next run"
-            yield f"  It is made again {when}; until then nothing of it counts."
-
-    @cached_property
-    def _damaged(self) -> list[str]:
-        """What is wrong with markers of what the store lacks of a job."""
-        found = self.progress.commits.damaged
-        address = self.progress.attempt_address(self.key) if found and self.units else ""
-        return [why for name, why in found.items() if name.rpartition(".")[0] == address]
-
-    @cached_property
-    def _withdrawals(self) -> list[Withdrawal]:
-        """The withdrawn markers of what the store lacks of a job."""
-        there = self.progress.commits.by_unit
-        lacking = {unit for unit in (self.units or {}).values() if unit not in there}
-        if not lacking:
-            return []
-        address = self.progress.attempt_address(self.key)  # of a marker that cannot be read
-        return [
-            one
-            for one in withdrawals(self.view.files)
-            if one.marker.rpartition(".")[0] == address
-            or (one.commit and not lacking.isdisjoint(one.commit.units.values()))
-        ]
 
     # -- who is at it --------------------------------------------------------------------------
 
@@ -307,8 +271,7 @@ class _Why:
 
     def difference(self) -> Iterator[str]:
         """The nearest done job, and the inputs that tell it from this one."""
-        told = self._withdrawals or self._damaged
-        if told or self.progress.state(self.key) in (DONE, PRUNED, UNNEEDED):
+        if self.lost or self.progress.state(self.key) in (DONE, PRUNED, UNNEEDED):
             return
         found = nearest(self.view, self.key)
         if found is None:
@@ -331,7 +294,7 @@ class _Why:
             yield f"(Compared with {few} done {self.job.kind} jobs.)"
 
     def _of(self, found: Nearest) -> str:
-        return f"{_when(found.commit.committed)}, study {found.row['study']}"
+        return f"{moment(found.commit.committed)}, study {found.row['study']}"
 
     def _role(self, key: str) -> str:
         kind = self.view.plan.jobs[key].kind
@@ -344,7 +307,3 @@ def _listed(names: list[str], indent: str = "  ") -> Iterator[str]:
         yield f"{indent}{name}"
     if len(names) > _SHOWN:
         yield f"  and {len(names) - _SHOWN} more"
-
-
-def _when(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
