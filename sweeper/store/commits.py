@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Iterable
@@ -186,7 +187,8 @@ class Commits:
             self._keep_all()
 
     def _read_waiting_one(self, waiting: Waiting, name: str) -> Commit:
-        commit = self._parsed(name, waiting.take(name))
+        found = Commit(**json.loads(waiting.take(name)))  # it was checked when it was compacted
+        commit = replace(found, dropped=True) if name in self._dropped else found
         self._read_ones[name] = commit
         return commit
 

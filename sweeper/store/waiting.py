@@ -42,10 +42,10 @@ class Waiting:
         """Those of some units that several markers may have."""
         return list(filter(self._compacted.contested, units)) if self._compacted else []
 
-    def take(self, name: str) -> bytes:
+    def take(self, name: str) -> str:
         """What a marker says; it waits no longer."""
         assert self._compacted is not None
-        return self._compacted.content(self.rows.pop(name)).encode()
+        return self._compacted.content(self.rows.pop(name))
 
 
 class ByUnit(Mapping[str | None, T], Generic[T]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import tempfile
@@ -17,11 +18,12 @@ from hypothesis import strategies as st
 
 from sweeper import Store
 from sweeper.errors import StoreError
-from sweeper.store import commits, tables, verify
+from sweeper.store import tables, verify
 from sweeper.store.commits import Commits
 from sweeper.store.compacting import compact
 from sweeper.store.files import StoreFiles
-from sweeper.store.markers import commit, parsed, withdraw
+from sweeper.store.markers import commit, withdraw
+from sweeper.store.waiting import Waiting
 
 OUTCOME = {"status": "done", "message": "", "selections": {}}
 
@@ -104,8 +106,14 @@ def test_of_other_studies_nothing_is_read(world: World, monkeypatch: pytest.Monk
                units={"all": unrelated(f"u{number}")}, made=(), outcome=OUTCOME)  # fmt: skip
     compact(world.files)
     read: list[str] = []
-    monkeypatch.setattr(commits, "parsed", lambda name, data: (
-        read.append(data["job"]), parsed(name, data))[1])  # fmt: skip
+    before = Waiting.take
+
+    def seen(waiting: Waiting, name: str) -> str:
+        content = before(waiting, name)
+        read.append(json.loads(content)["job"])
+        return content
+
+    monkeypatch.setattr(Waiting, "take", seen)
     assert Store(world.files.address).transfer()
     assert read and not [job for job in read if job.startswith("train/other/")]
 
