@@ -18,10 +18,14 @@ _AT_WORK = 8
 def yet_to_do(
     planned: Plan, progress: Progress | None = None, ends: Sequence[str] | None = None
 ) -> set[str]:
-    """The jobs that are yet to be done; without a ``progress``, all that ``ends`` need."""
-    if progress is not None:  # what failed is tried again
-        return {*progress.left, *progress.failures, *progress.blocked()}
-    return set(planned.jobs) if ends is None else needed(planned, ends)
+    """The jobs of the part that is asked for, all by default, that are yet to be done.
+
+    What failed is tried again. Without a ``progress`` nothing is done.
+    """
+    part = set(planned.jobs) if ends is None else needed(planned, ends)
+    if progress is None:
+        return part
+    return part & {*progress.left, *progress.failures, *progress.blocked()}
 
 
 def checkpoints_needed(

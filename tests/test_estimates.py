@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from analysis.world import World, study
+from helpers import progress_of
 from test_cli import Capture, sweeper, write_study
 
+from sweeper.disk import yet_to_do
 from sweeper.errors import EngineError, StudyError
 from sweeper.estimates import BETWEEN, COLD, Estimate, estimate
 from sweeper.graph import Job, Plan
@@ -18,6 +20,7 @@ from sweeper.planning import plan
 from sweeper.prices import CPU, SHIPPED, Prices
 from sweeper.report.costs import check_budget
 from sweeper.scheduling import DATA, TRAINING, list_schedule, longest_chain, lower_bound, on_cores
+from sweeper.scope import Scope
 from sweeper.study import Study
 from sweeper.throughput import measured
 from sweeper.workload import work_of
@@ -294,3 +297,15 @@ def test_a_part_of_a_study_is_estimated_as_such(folder: Path, capsys: Capture) -
 
     whole, part = hours(), hours("--rows", "none", "--columns", "demo_retrieval")
     assert 0 < part < 0.9 * whole  # both have the base model
+
+
+def test_what_failed_outside_a_part_is_no_work_of_it(tmp_path: Path) -> None:
+    world = World(tmp_path / "store").run(fail={"train/more/seed=1"})
+    found = {}
+    for row in ("supersense", "more"):
+        ends = Scope(rows=[row]).ends(world.plan)
+        progress = progress_of(world.plan, world.files, ends=ends)
+        found[row] = yet_to_do(world.plan, progress, ends)
+    assert found["supersense"] == set()
+    below = {key for key in world.plan.jobs if "/more>" in key and "seed=1" in key}
+    assert found["more"] == {"train/more/seed=1", *below}

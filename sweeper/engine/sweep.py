@@ -101,7 +101,7 @@ def run(
     leases = Leases(driver, Drivers(files))
     resolved = resolve(planned, files)
     progress = Progress(planned, resolved, files, failures=False, leases=leases, ends=ends)
-    check_disk(planned, files.address, progress)
+    check_disk(planned, files.address, progress, ends)
     stopped, did = "", 0
     if progress.left:
         with _listening(progress, listener, watch) as heard:
