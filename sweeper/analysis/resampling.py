@@ -60,8 +60,9 @@ def _add_means(means: NDArray[np.float64], outcomes: Runs, rng: np.random.Genera
     for start in range(0, len(means), block):
         size = min(block, len(means) - start)
         drawn = rng.binomial(examples, kept / examples, size=size)
-        cells = rng.integers(0, max(1, kept), size=int(drawn.sum()), dtype=np.uint32)
-        cells += np.repeat(np.arange(size, dtype=np.uint32) * np.uint32(kept), drawn)
+        # Of 64 bits, as `bincount` wants them; below 2**32 they cost no more to draw.
+        cells = rng.integers(0, max(1, kept), size=int(drawn.sum()))
+        cells += np.repeat(np.arange(size) * kept, drawn)
         counts = np.bincount(cells, minlength=size * kept).reshape(size, kept)
         means[start : start + size] += counts.astype(np.float32) @ table / examples + constant
 
