@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from helpers import addresses, files_at, finish, progress_of, small_study
+from helpers import addresses, cluster_of, files_at, finish, progress_of, small_study
 
+from sweeper.engine.sweep import run
 from sweeper.errors import StudyError
+from sweeper.jobs import JobSpec
 from sweeper.losers import losers
 from sweeper.planning import plan
 from sweeper.scope import Scope, needed, outside
@@ -91,3 +94,17 @@ def test_losers_stay_while_a_column_that_is_out_of_scope_may_want_them(tmp_path:
     progress = progress_of(planned, files)
     finish(progress)
     assert len(list(losers(progress))) == 1
+
+
+def test_what_failed_elsewhere_is_no_failure_of_a_part(tmp_path: Path) -> None:
+    lost, study = "train/surface/seed=0", small_study(seeds=[0])
+
+    def outcome(spec: JobSpec) -> dict[str, Any] | None:
+        bad = {"status": "diverged", "message": "nan", "selections": {}}
+        return bad if spec.key == lost else None
+
+    files = files_at(tmp_path / "store")
+    cluster_of(study, files, outcome=outcome).run()
+    assert run(study, files.address, scope=Scope(rows=["supersense"])).complete
+    whole = run(study, files.address)
+    assert whole.failed == {lost: "nan"} and set(whole.blocked.values()) == {lost}

@@ -27,7 +27,7 @@ from sweeper.losers import drop, losers
 from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.resolving import resolve
-from sweeper.scope import Scope, outside
+from sweeper.scope import Scope, needed, outside
 from sweeper.store.drivers import Driver, Drivers
 from sweeper.store.files import StoreFiles, digest
 from sweeper.store.leases import Leases
@@ -41,11 +41,12 @@ _WAIT_SECONDS = 1.0
 
 @dataclass
 class Summary:
-    """How a run ended. ``failed`` maps jobs to reasons, ``blocked`` jobs to the job above them.
+    """How a run ended.
 
-    ``done`` counts the study's jobs that are done, ``trained`` those that this run did, ``hours``
-    what these took of GPUs (of slots, without GPUs), and ``outside`` the cells of the matrix that
-    this run was not to bring.
+    ``failed`` maps jobs to reasons, ``blocked`` jobs to the job above them, of those that this run
+    was to do. ``done`` counts the study's jobs that are done, ``trained`` those that this run
+    did, ``hours`` what these took of GPUs (of slots, without GPUs), and ``outside`` the cells of
+    the matrix that this run was not to bring.
     """
 
     done: int
@@ -108,11 +109,12 @@ def run(
             stopped, did = execute(progress, driver, address, heard, meter=meter)
         leases.tidy()
     drop(progress, list(losers(progress)))
+    asked = planned.jobs if ends is None else needed(planned, ends)
     return Summary(
         done=len(progress.done),
         trained=did,
-        failed=dict(progress.failures),
-        blocked=progress.blocked(),
+        failed={key: why for key, why in progress.failures.items() if key in asked},
+        blocked={key: above for key, above in progress.blocked().items() if key in asked},
         stopped=stopped,
         seconds=time.time() - began,
         hours=meter.hours,
