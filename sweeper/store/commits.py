@@ -51,7 +51,7 @@ class Commits:
         self._withdrawn: set[str] = set()
         self._dropped: set[str] = set()
         self._last: dict[str, int] = {}  # address -> the highest generation that is taken
-        self._untaken: list[str] = []  # names that are yet to be counted there
+        self._untaken: list[str] = []  # names that are yet to be counted there, deleted ones too
         self.refresh()
 
     @property
@@ -78,7 +78,7 @@ class Commits:
         names, first = self.files.names("commits"), self._waiting is None
         if self._waiting is None:
             self._waiting = Waiting(self.files.compacted, set(names))
-            self._untaken = list(self._waiting.rows)
+            self._untaken = list(self._waiting.names)
         known = self._read_ones.keys() | self._waiting.rows.keys()
         new = self._named("commits", (name for name in names if name not in known))
         for name in new:

@@ -17,19 +17,24 @@ class Waiting:
     Args:
         compacted: The files; None where there are none.
         there: The names of the store's markers: no other counts.
+
+    Attributes:
+        names: All that the files have. One that somebody has deleted since is not to be written
+            anew under its old name: the files would go on saying what it said.
+        rows: Those that wait, and the row of each.
     """
 
     def __init__(self, compacted: Compacted | None, there: Container[str]) -> None:
         self._compacted = compacted
         markers = compacted.markers if compacted else {}
-        self._names = list(markers)
+        self.names = list(markers)
         self.rows = {name: row for name, row in markers.items() if name in there}
 
     def having(self, unit: str) -> list[str]:
         """Those that may have a unit."""
         if not self.rows or self._compacted is None:
             return []
-        names = [self._names[row] for row in self._compacted.having(unit)]
+        names = [self.names[row] for row in self._compacted.having(unit)]
         return [name for name in names if name in self.rows]
 
     def among(self, units: Sequence[str]) -> list[str]:

@@ -173,3 +173,15 @@ def test_in_a_bucket_too(anywhere: str) -> None:
     compact(world.files)
     for one, other in zip(before, answers(anywhere), strict=True):
         pd.testing.assert_frame_equal(one, other)
+
+
+def test_a_marker_that_was_deleted_is_not_brought_back(world: World) -> None:
+    key = "score/supersense>tagging/seed=1"
+    compact(world.files)
+    old = next(c for c in Commits(world.files).by_address.values() if c.job == key)
+    world.files.remove(f"commits/{old.name}")
+    again = World(Path(world.files.address))
+    again.run(lambda *place: 12.0, leave=lambda job: job != key)
+    assert again.ran == [key]
+    found = Store(world.files.address).scores("tagging", "supersense", seed=1)
+    assert set(found["value"]) == {12.0}
