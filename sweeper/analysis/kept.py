@@ -109,6 +109,8 @@ class Answers:
 def keep(files: StoreFiles) -> list[str]:
     """Work out the answers of all studies for the newest generation; returns their names.
 
+    Of those that are worked out beside a sweep, the columns that were judged alone serve later.
+
     Raises:
         StoreError: the store was never compacted, or cannot be written.
     """
@@ -118,7 +120,8 @@ def keep(files: StoreFiles) -> list[str]:
     commits = Commits(files)
     names = files.names("studies")
     for name in names:
-        state = _state(files, name)
+        # What is at work says so in the answers, and ends without a mark that would tell.
+        state = "" if Drivers(files).living() else _state(files, name)
         view = View(files, name, commits)
         said = {"state": state, **_answers(view)}
         files.create(f"{compacted.folder}/answers/{name}.json", said)

@@ -72,6 +72,19 @@ def test_they_hold_until_something_changes(world: World, planned: list[Any], wha
     assert found.complete == (what == "commit")
 
 
+def test_what_was_at_work_is_not_said_to_be_so_for_ever(tmp_path: Path) -> None:
+    world = World(tmp_path / "s").run(leave=lambda key: key.startswith("score/more>tagging"))
+    driver = Driver(world.files, "tiny")
+    driver.show("score/more>tagging/seed=0", "attempt")
+    driver.beat()
+    compact(world.files)
+    keep(StoreFiles(world.files.address))
+    cell = "more", "tagging"
+    assert Store(world.files.address).transfer().cells[cell].state == "running"
+    driver.end()
+    assert Store(world.files.address).transfer().cells[cell].state == "not run"
+
+
 def test_after_later_commits_only_what_they_changed_is_read(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
