@@ -53,6 +53,11 @@ class Listing:
         """The files below some of the store's folders, sorted."""
         return [name for name in self.sizes if name.partition("/")[0] in folders]
 
+    def generations(self) -> list[str]:
+        """The manifests of compacted files, the newest last: without one a folder is a part."""
+        inside = self.below(FOLDER)
+        return [name for name in inside if name.count("/") == 1 and name.endswith(".json")]
+
 
 class Contents(Listing):
     """The files of a store, and which of them count.
@@ -142,7 +147,7 @@ class Contents(Listing):
     @cached_property
     def compacted(self) -> list[str]:
         """The files of the newest generation of compacted ones, its manifest last."""
-        manifests = [n for n in self.below(FOLDER) if n.count("/") == 1 and n.endswith(".json")]
+        manifests = self.generations()
         if not manifests:
             return []
         inside = f"{manifests[-1].removesuffix('.json')}/"

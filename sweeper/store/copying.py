@@ -179,8 +179,9 @@ class _Copy:
         """The newest generation of compacted files, unless the copy has one as new."""
         names = self.look.compacted
         self.taken.update(names)
-        there = [name for name in self.there.below(FOLDER) if name.endswith(".json")]
-        return [] if any(name >= names[-1] for name in there if names) else names
+        return (
+            [] if any(name >= names[-1] for name in self.there.generations() if names) else names
+        )
 
     # -- taking it -----------------------------------------------------------------------------
 

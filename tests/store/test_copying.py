@@ -17,6 +17,7 @@ from test_cli import Capture, sweeper
 
 from benchmarks.s3 import new_address
 from sweeper import Store
+from sweeper.analysis.kept import keep
 from sweeper.errors import StoreError
 from sweeper.store.compacting import compact
 from sweeper.store.contents import DEAD, DRIVERS
@@ -182,6 +183,16 @@ def test_compacted_files_come_along(tmp_path: Path) -> None:
     done = copy(StoreFiles(tmp_path / "s"), tmp_path / "d")
     assert [fault.name for fault in done.faults] == ["compacted/000001/scores.parquet"]
     assert Store(tmp_path / "d").transfer().complete
+
+
+def test_compacted_files_that_came_in_part_come_whole(tmp_path: Path) -> None:
+    world = World(tmp_path / "s", study(seeds=[0])).run()
+    compact(world.files)
+    keep(StoreFiles(tmp_path / "s"))
+    copy(StoreFiles(tmp_path / "s"), tmp_path / "c")
+    (tmp_path / "c/compacted/000000.json").unlink()  # it comes last
+    copy(StoreFiles(tmp_path / "s"), tmp_path / "c")
+    assert StoreFiles(tmp_path / "c").sizes("") == StoreFiles(tmp_path / "s").sizes("")
 
 
 def test_places_that_are_refused(tmp_path: Path) -> None:
