@@ -282,6 +282,12 @@ def test_what_is_damaged_here_is_taken_from_there(store: Path, tmp_path: Path) -
     repair(StoreFiles(there), verify(StoreFiles(there)))
     assert commit_of(there, SCORE).attempt == lost.attempt
     assert verify(StoreFiles(there)).faults == [] and left(there, "small") == set()
+    # Of the next the marker is whole, and a file of its attempt is not.
+    flip(there / str(commit_of(there, SCORE).table("scores")))
+    assert repair(StoreFiles(there), verify(StoreFiles(there))) == 1
+    assert left(there, "small") == {SCORE}
+    assert merged(store, there).markers == 1
+    assert commit_of(there, SCORE).attempt == lost.attempt and left(there, "small") == set()
 
 
 def test_a_store_and_itself(tmp_path: Path) -> None:

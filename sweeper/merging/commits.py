@@ -78,8 +78,8 @@ def taken(look: Contents, there: Contents) -> list[Taken]:
 def _wanted(new: Commit, look: Contents, there: Contents) -> bool:
     """Whether a commit is to count in place of what there is of its address."""
     kept = there.counting(new.address)
-    if kept is None:
-        return new.attempt not in _attempts(there, new.address)
+    if kept is None:  # what came to harm here comes back, be it the same attempt
+        return True
     gone = kept.name in there.dropped and new.name not in look.dropped
     return gone and differing(new, kept) == []
 
