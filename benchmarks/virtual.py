@@ -142,7 +142,8 @@ class Cluster:
             while self._fill() or self._let_holds_go():
                 pass
             wakes = min(self.dispatcher.resting.values(), default=math.inf)
-            if wakes < (self._ends[0][0] if self._ends else math.inf):
+            # One that stops lets what rests rest.
+            if self.now < wakes < (self._ends[0][0] if self._ends else math.inf):
                 self.now = wakes
                 continue
             if not self._ends:
