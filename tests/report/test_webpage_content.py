@@ -24,7 +24,7 @@ from sweeper.graph import Job
 from sweeper.jobs import JobSpec
 from sweeper.report.webpage import figures, sweeps
 from sweeper.report.webpage import page as page_module
-from sweeper.report.webpage.heatmap import heat_map
+from sweeper.report.webpage.heatmap import heat_map, roomy
 from sweeper.report.webpage.page import follow, write
 from sweeper.report.webpage.summary import NO_STAR, STARS, UNTESTED, certainty, findings
 from sweeper.report.webpage.sweeps import timeline
@@ -177,6 +177,21 @@ def test_values_in_nats_have_a_scale_of_their_own() -> None:
     assert (percent["z"], percent["reversescale"]) == ([[50.0]], False)
     assert (nats["z"], nats["reversescale"], nats["columns"]) == ([[2.5]], True, [1])
     assert nats["colorbar"]["title"]["text"] == "nats (less is better)"
+
+
+@pytest.mark.parametrize(("languages", "inside"), [(8, "+2.0<br>[+1.0, +3.0]"), (9, "+2.0")])
+def test_intervals_stand_in_the_cells_where_there_is_room(languages: int, inside: str) -> None:
+    parts = tuple(column("xnli", f"l{n}", group=f"l{n}") for n in range(languages))
+    cell = done(2.0, interval=(1.0, 3.0), covers="seeds and examples")
+    made = matrix(
+        by="language",
+        rows=("better",),
+        columns=parts,
+        cells={("better", part.name): cell for part in parts},
+    )
+    (trace,) = heat_map(made, {})["data"]
+    assert trace["text"] == [[inside] * languages]
+    assert roomy(made) == ("[" in inside), "what the heading says of intervals goes by this"
 
 
 def test_last_and_averaged_checkpoints_stand_below_the_curves(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from sweeper.analysis.view import View
 from sweeper.report.cells import BRACKETS, bold, notes, title
 from sweeper.report.export import export, for_people
 from sweeper.report.webpage import figures, sweeps
-from sweeper.report.webpage.heatmap import heat_map
+from sweeper.report.webpage.heatmap import heat_map, roomy
 from sweeper.report.webpage.summary import certainty, findings
 from sweeper.states import DONE, PRUNED
 
@@ -149,7 +149,8 @@ class Content:
                 parts = {f"{value}|{by}|{one}": _only(matrix, one) for one in targets}
             for name, part in parts.items():
                 trained = any(c.group is not None and not c.zero_shot for c in part.columns)
-                said = f"{title(part)}.{f' {BRACKETS}' if trained else ''}"
+                told = title(part, spread=roomy(part))
+                said = f"{told}.{f' {BRACKETS}' if trained else ''}"
                 found[name] = {**heat_map(part, chosen), "title": said}
         return found
 

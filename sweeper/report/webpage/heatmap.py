@@ -26,6 +26,9 @@ LETTER, LINE, ROOM = 7, 17, 12
 LONGEST_LINE = 10
 """Letters of a column's name that stand on one line; a longer name is parted at an underscore."""
 
+FEW_COLUMNS = 8
+"""So many parts of a target have room for their intervals; of more, they stand elsewhere."""
+
 MOST_SEEDS = 4
 """Seeds of which a cell's box says what their searches chose."""
 
@@ -44,7 +47,7 @@ def heat_map(matrix: TransferMatrix, chosen: Mapping[tuple[str, str], Sequence[s
     labels = [plain(head(column)) for column in columns]
     cells = [[matrix.cell(row, column) for column in columns] for row in matrix.rows]
     found = [[shown(matrix, row, column) for column in columns] for row in matrix.rows]
-    inside = [list(map(_inside, line, columns)) for line in found]
+    inside = [[_inside(one, roomy(matrix)) for one in line] for line in found]
     ticks = [_parted(label) for label in labels]
     lines = [text for texts in ([*ticks], *inside) for text in texts]
     width = LETTER * max(len(part) for text in lines for part in text.split("<br>")) + ROOM
@@ -170,12 +173,18 @@ def mark(cell: MatrixCell) -> str:
     return cell.state if cell.state != DONE else "-"
 
 
-def _inside(found: Shown, column: Column) -> str:
-    """A cell's number and marks; its interval or error below, where a column is a whole target."""
+def roomy(matrix: TransferMatrix) -> bool:
+    """Whether intervals and errors stand in the cells, and not only beside them."""
+    whole = all(column.group is None for column in matrix.columns)
+    return whole or len(matrix.columns) <= FEW_COLUMNS
+
+
+def _inside(found: Shown, spread: bool) -> str:
+    """A cell's number and marks, and below them its interval or error if ``spread``."""
     if not found.value:
         return ""
     number = f"<b>{found.value}</b>" if found.best else found.value
-    below = f"<br>{found.spread}" if found.spread and column.group is None else ""
+    below = f"<br>{found.spread}" if found.spread and spread else ""
     return f"{number}{_marks(found)}{below}"
 
 
