@@ -234,12 +234,53 @@ def test_every_figure_is_drawn_on_a_phone_and_in_the_dark(
         page.locator(f"#{name}-figure").scroll_into_view_if_needed()
         page.wait_for_selector(f"#{name}-figure .plot-container")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    short = page.locator(".findings").bounding_box()
+    assert short["x"] + short["width"] <= 390, "what it says in short is seen without scrolling"
     ink, paper = page.evaluate(
         """() => [getComputedStyle(document.querySelector("#matrix-figure .xtick text")).fill,
                   getComputedStyle(document.body).backgroundColor]"""
     )
     dark = [sum(map(int, re.findall(r"\d+", colour)[:3])) < 384 for colour in (ink, paper)]
     assert dark == ([True, False] if scheme == "light" else [False, True])
+    page.close()
+
+
+@needs_browser
+def test_a_link_leads_to_its_section_though_figures_above_it_are_drawn_later(page: Any) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.click("nav a:text-is('Downloads')")
+    page.wait_for_selector("#cost-figure .plot-container")
+    top, below = page.evaluate(
+        """() => [document.getElementById("downloads").getBoundingClientRect().top,
+                  document.documentElement.scrollHeight - scrollY - innerHeight]"""
+    )
+    assert abs(top) < 2 or (top > 0 and below < 2), "at the top, or as near as the page's end is"
+
+
+@needs_browser
+def test_paper_has_every_figure_in_dark_ink_and_as_wide_as_it_is(
+    browser: Any, page_file: Path
+) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="dark")
+    page.goto(page_file.as_uri())
+    page.wait_for_selector("#matrix-figure .plot-container")
+    ink = "getComputedStyle(document.querySelector('#matrix-figure .xtick text')).fill"
+    wide = """[...document.querySelectorAll(".figure .main-svg")]
+        .map((one) => one.getBoundingClientRect().width)"""
+    on_screen = page.evaluate(ink)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    drawn = page.locator(".figure:has(.plot-container)")
+    assert drawn.evaluate_all("all => all.map(one => one.id)") == [
+        f"{name}-figure" for name in ("matrix", "languages", "curves", "flow", "timeline", "cost")
+    ]
+    assert max(page.evaluate(wide)) <= 700
+    assert page.evaluate(ink) != on_screen
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    page.emulate_media(media="print")
+    assert not page.locator("#downloads").is_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(ink) == on_screen
+    assert max(page.evaluate(wide)) > 700
     page.close()
 
 
@@ -296,9 +337,11 @@ def test_a_page_that_reads_itself_again_keeps_what_was_chosen(
     page.goto((tmp_path / "live.html").as_uri())
     page.select_option("#value", "score")
     page.select_option("#languages-choice", "demo_retrieval")
-    page.evaluate("scrollTo(0, 700)")
-    page.reload()
-    page.wait_for_function("scrollY === 700")
+    for place in (700, 100_000):  # the latter is the end, below figures that are not drawn yet
+        page.evaluate(f"scrollTo(0, {place})")
+        before = page.evaluate("scrollY")
+        page.reload()
+        page.wait_for_function(f"scrollY === {before}")
     assert page.input_value("#value") == "score"
     assert page.inner_text("#heading").startswith("Zero-shot scores")
     assert page.input_value("#languages-choice") == "demo_retrieval"

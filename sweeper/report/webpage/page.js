@@ -6,6 +6,8 @@ const files = JSON.parse(at("file-data").textContent);
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const touch = window.matchMedia("(hover: none)").matches;
 const shown = new Map(); // figure -> what is drawn in it now
+const PAPER = 700; // pixels across a printed page, A4 or letter, within its margins
+let printed = false;
 
 // A finger that moves over a figure scrolls the page; a mouse may zoom where there is something to zoom into.
 function themed(figure, width) {
@@ -37,7 +39,11 @@ function draw(name, figure) {
   box.hidden = !figure;
   if (none) none.hidden = Boolean(figure);
   if (!figure) return;
-  Plotly.react(box, figure.data, themed(figure, box.clientWidth), { displayModeBar: false });
+  box.style.zoom = "";
+  const layout = themed(figure, printed ? PAPER : box.clientWidth);
+  box.style.zoom = printed ? Math.min(1, PAPER / layout.width) : ""; // no paper can be scrolled
+  Plotly.react(box, figure.data, layout, { displayModeBar: false });
+  box.style.minHeight = "";
 }
 
 function options(select, choices) {
@@ -157,31 +163,39 @@ at("matrix-figure").on("plotly_clickannotation", ({ annotation }) => tell(...ann
 
 // ---- the other figures -------------------------------------------------------------------------
 
-// A figure is drawn when it comes near the screen: the page is there at once.
+// A figure is drawn when it comes near the screen: the page is there at once. Its place is kept for
+// it, so that nothing moves when it comes: neither where a link leads, nor where a reader was.
 const later = new Map();
 const seen = new IntersectionObserver((entries) => {
-  for (const { target } of entries.filter((one) => one.isIntersecting)) {
-    seen.unobserve(target);
-    later.get(target)();
-  }
+  for (const { target } of entries.filter((one) => one.isIntersecting)) drawNow(target);
 }, { rootMargin: "400px" });
-function whenNear(name, make) {
-  later.set(at(name + "-figure"), make);
-  seen.observe(at(name + "-figure"));
+function whenNear(name, chosen, show) {
+  const [box, figure] = [at(name + "-figure"), chosen()];
+  if (!figure) return show();
+  box.style.minHeight = figure.layout.height + "px";
+  later.set(box, show);
+  seen.observe(box);
+}
+function drawNow(box) {
+  seen.unobserve(box);
+  later.get(box)();
+  later.delete(box);
 }
 
 for (const name of ["languages", "curves"]) {
   const select = at(name + "-choice");
+  const chosen = () => drawn[name][select.value];
   const show = () => {
-    const figure = drawn[name][select.value];
+    const figure = chosen();
     if (name === "curves") at("curves-said").textContent = figure ? figure.said : "";
     draw(name, figure);
   };
   select.addEventListener("change", show);
-  whenNear(name, show);
+  whenNear(name, chosen, show);
 }
 at("curves-choice").closest("form").hidden = !Object.keys(drawn.curves).length;
-for (const name of ["flow", "timeline", "cost"]) whenNear(name, () => draw(name, drawn[name][""]));
+for (const name of ["flow", "timeline", "cost"])
+  whenNear(name, () => drawn[name][""], () => draw(name, drawn[name][""]));
 for (const [name, text] of Object.entries(drawn.said)) at(name + "-said").textContent = text;
 
 function again() {
@@ -193,6 +207,16 @@ window.addEventListener("resize", () => {
   clearTimeout(waiting);
   waiting = setTimeout(again, 150);
 });
+
+// Paper has all figures, as wide as it is, in the light mode's colours.
+function paper(now) {
+  printed = now;
+  document.documentElement.classList.toggle("printed", now);
+  if (now) [...later.keys()].forEach(drawNow);
+  again();
+}
+window.addEventListener("beforeprint", () => paper(true));
+window.addEventListener("afterprint", () => paper(false));
 
 // ---- downloads ---------------------------------------------------------------------------------
 
