@@ -73,12 +73,14 @@ def _corrected(cells: Cells) -> tuple[Cells, int]:
 def inputs(scores: Scores, matrix: Unjudged | TransferMatrix, column: Column) -> str:
     """A digest of all that the judgement of a column rests on, but for this code."""
     rows = dict.fromkeys([CONTROL, *matrix.rows])
+    commits = scores.view.progress.commits.by_unit
     behind = [
-        [part.seed, part.language, part.unit, scores.of(part)]
+        # A unit that was done again may score the same by other examples.
+        [part.seed, part.language, part.unit, scores.of(part), commits[part.unit].attempt]
         for member in column.members
         for row in rows
         for part in scores.parts.get((row, *_place(member)), [])
-        if part.language in member.languages
+        if part.language in member.languages and part.unit in commits
     ]
     seeds = [matrix.cells[row, column.name].seeds for row in matrix.rows]
     members = [[*_place(member), member.languages] for member in column.members]

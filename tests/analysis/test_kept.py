@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from analysis.world import World
+from analysis.world import Right, World, study
 from sweeper import Store
 from sweeper.analysis import kept
 from sweeper.analysis.evidence import Evidence
 from sweeper.analysis.kept import keep
 from sweeper.analysis.view import View
 from sweeper.errors import StoreError
+from sweeper.store.commits import Commits
 from sweeper.store.compacting import compact
 from sweeper.store.drivers import Driver
 from sweeper.store.files import StoreFiles
+from sweeper.store.markers import withdraw
 
 
 @pytest.fixture
@@ -101,6 +104,33 @@ def test_after_later_commits_only_what_they_changed_is_read(
     for by, matrix in found.items():
         assert matrix == kept.transfer(view, "gain", by)
         assert matrix.family == len([c for c in matrix.cells.values() if c.p is not None])
+
+
+@pytest.mark.parametrize("what", ["score", "examples"])
+def test_what_was_done_again_is_judged_again(tmp_path: Path, what: str) -> None:
+    """Other scores from the same units; the same scores, of other examples."""
+    space = {"search": {"learning_rate": [1e-3]}}
+    few = study(intermediates={"supersense": None}, targets={"topic": {"languages": ["qab"]}},
+                spaces={"topic": space})  # fmt: skip
+    world = World(tmp_path / "s", few).run(right=_first(40))
+    compact(world.files)
+    keep(StoreFiles(world.files.address))
+    key = "score/supersense>topic/seed=1"
+    old = next(c for c in Commits(world.files).by_address.values() if c.job == key)
+    withdraw(world.files, old.name, "for this test")
+    again = World(tmp_path / "s", few)
+    again.called = "again"
+    again.run(right=_first(50) if what == "score" else lambda *place: _first(40)(*place)[::-1])
+    assert again.ran == [key]
+    found = Store(tmp_path / "s").answers().matrix("gain")
+    fresh = kept.transfer(View(StoreFiles(tmp_path / "s")), "gain")
+    shutil.rmtree(tmp_path / "s/compacted")
+    assert found == fresh == Store(tmp_path / "s").transfer("gain")
+
+
+def _first(count: int) -> Right:
+    """As many right of a hundred, and for other rows than the control some more."""
+    return lambda row, *place: [n < count + 9 * (row != "none") for n in range(100)]
 
 
 def test_all_matrices_read_the_examples_of_a_target_once(
