@@ -65,6 +65,29 @@ def test_addresses_are_the_same_everywhere(known: Callable[..., Any], tmp_path: 
     assert all(len(unit) == 32 and int(unit, 16) for unit in flat)
 
 
+EARLIER = {
+    "prepare/tokenizer": ("all", "5ec84c7b613c9793ee7f8780069ffefb"),
+    "train/base": ("all", "d623e67990a62a7d79815154c9ed1929"),
+    "prepare/tagging/train/48": ("qaa", "b55e08027e5d398d7480afb945e30c39"),
+    "train/supersense/seed=0": ("all", "8adb2f236fb5fd1b1b26d8e7d8573508"),
+    "tune/supersense>tagging/seed=0/trial=1": ("all", "ccb7a6c3abf910320ff1dd37754fd968"),
+    "score/supersense>tagging/seed=0": ("test/qaa", "944162dbc8f6780691742ae015934364"),
+    "score/none>demo_retrieval/seed=0": ("test/qab", "1472d4c12afc9eebf9db8724103f807f"),
+}
+"""Addresses as earlier sweepers computed them, and as stores have them."""
+
+
+def test_what_a_study_does_not_use_leaves_its_addresses_as_they_were(
+    known: Callable[..., Any], files: StoreFiles
+) -> None:
+    """Else all that there is would be done anew. Where that is meant, a version was raised."""
+    found = known()
+    assert {key: (name, found[key][name]) for key, (name, _) in EARLIER.items()} == EARLIER
+    progress = progress_of(small_study(), files)
+    search = progress.plan.searches["none>tagging/seed=0"]
+    assert progress.addressing.search_address(search) == "d3378a3b7ba77d6b3dc77ae905dacca6"
+
+
 @pytest.mark.parametrize(
     "changes",
     [

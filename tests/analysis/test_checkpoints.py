@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from analysis.world import World, known_score, study
 from sweeper import Store
+from sweeper.analysis.checkpoints import gains
 from sweeper.cli import app
 from sweeper.errors import StoreError
 
@@ -72,6 +73,11 @@ def test_what_they_gain_with_rows_and_seeds_at_random(store: Store) -> None:
     df = (rows + seeds) ** 2 / (rows**2 / 2 + seeds**2 / 2)
     reach = stats.t.ppf(0.975, df) * math.sqrt(rows + seeds)
     assert averaged["high"] - averaged["gain"] == pytest.approx(reach)
+
+
+def test_what_is_better_when_lower_gains_by_falling(store: Store) -> None:
+    found = gains(store.checkpoints().assign(higher_is_better=False)).set_index("checkpoint")
+    assert found.loc["averaged", "gain"] == pytest.approx(-2.0)
 
 
 def test_nothing_that_averages_mixes_them(store: Store, plain: Store) -> None:

@@ -89,3 +89,4 @@ def test_the_average_is_told_by_dev_and_chooses_nothing(world: World) -> None:
         scored = world.run(world.spec("score", inputs), "scores").scores
         (value,) = [row["value"] for row in scored if row["metric"] == found["metric"]]
         assert found["value"] == pytest.approx(value)
+        assert found["loss"] != outcome.curve[-1]["selections"][name]["loss"]
