@@ -296,6 +296,8 @@ def test_limits_make_jobs_cheaper() -> None:
     many = plan(small_study())
     key = "train/surface/seed=0"
     assert few.jobs[key].cost < many.jobs[key].cost
+    drawn = plan(small_study(training={"max_length": 48, "epochs": 2, "examples": 40}))
+    assert drawn.jobs[key].cost == 80
     by_steps = plan(small_study(training={"max_length": 48, "steps": 7, "batch": 4}))
     assert by_steps.jobs[key].cost == 28
 
