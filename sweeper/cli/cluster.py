@@ -33,7 +33,7 @@ def check_everywhere(store: str) -> None:
         raise StoreError(
             "A store of a cluster must be where every host reaches it, and "
             f"{store!r} is relative to a folder of this machine. Give the absolute path of a "
-            "shared folder, or an address in a bucket."
+            "shared folder, or an address in a bucket, by `--store`."
         )
 
 

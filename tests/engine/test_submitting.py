@@ -216,6 +216,8 @@ def test_a_store_that_means_another_place_there_is_refused(tmp_path: Path) -> No
     for words in (("submit", str(TINY)), ("stop", "tiny", "--address", "http://127.0.0.1:1")):
         ran = command(*words, "--store", "runs/tiny")
         assert "Give the absolute path of a shared folder" in str(ran.exception)
+    ran = command("submit", str(TINY))
+    assert "'runs/tiny' is relative" in str(ran.exception) and "`--store`" in str(ran.exception)
 
 
 def test_a_part_and_a_budget_go_along(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
