@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sweeper.store import tables
 from sweeper.store.contents import Contents
-from sweeper.store.files import canonical
 from sweeper.store.markers import Commit
 from sweeper.store.transfer import Wanted, batches
 
@@ -49,9 +48,7 @@ class Taken:
     @property
     def marker(self) -> bytes:
         """What its marker says."""
-        said = {**vars(self.commit), "generation": self.generation}
-        del said["dropped"]
-        return canonical(said)
+        return replace(self.commit, generation=self.generation).content
 
 
 SAME = "it did not count there either"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweeper.errors import StoreError
-from sweeper.store.files import StoreFiles
+from sweeper.store.files import StoreFiles, canonical
 from sweeper.store.folder import Stored
 
 
@@ -37,6 +37,13 @@ class Commit:
     def name(self) -> str:
         """Its marker's, in ``commits/``."""
         return f"{self.address}.{self.generation}"
+
+    @property
+    def content(self) -> bytes:
+        """What its marker says: the very bytes that `commit` writes."""
+        said = dict(vars(self))
+        del said["dropped"]
+        return canonical(said)
 
     @property
     def folder(self) -> str:

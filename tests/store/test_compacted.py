@@ -12,7 +12,7 @@ from unittest import mock
 import pandas as pd
 import pytest
 from analysis.world import World, study
-from helpers import unrelated
+from helpers import put, unrelated
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -172,6 +172,21 @@ def test_in_a_bucket_too(anywhere: str) -> None:
     before = answers(anywhere)
     compact(world.files)
     for one, other in zip(before, answers(anywhere), strict=True):
+        pd.testing.assert_frame_equal(one, other)
+
+
+def test_what_came_to_harm_since_is_not_compacted_anew(world: World) -> None:
+    before = answers(world.files.address)
+    compact(world.files)
+    said = {name: world.files.content(f"commits/{name}") for name in world.files.names("commits")}
+    compacted = StoreFiles(world.files.address).compacted
+    assert compacted is not None
+    assert {
+        name: compacted.content(row).encode() for name, row in compacted.markers.items()
+    } == said
+    put(world.files, f"commits/{next(iter(said))}", "{")
+    compact(StoreFiles(world.files.address))
+    for one, other in zip(before, answers(world.files.address), strict=True):
         pd.testing.assert_frame_equal(one, other)
 
 
