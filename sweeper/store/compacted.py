@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import uuid
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -221,7 +222,10 @@ def newest(files: StoreFiles) -> Compacted | None:
     return Compacted(files, manifests[-1].removesuffix(".json"), manifest)
 
 
-def next_number(files: StoreFiles) -> str:
-    """The number that the next generation bears."""
+def new_number(files: StoreFiles) -> str:
+    """The number of a new generation, into whose folder nobody else writes."""
     taken = [int(name.removesuffix(".json")) for name in files.names(FOLDER)]
-    return f"{max(taken, default=-1) + 1:06d}"
+    for number in itertools.count(max(taken, default=-1) + 1):
+        if files.create(f"{FOLDER}/{number:06d}/began.json", {"by": uuid.uuid4().hex}):
+            break
+    return f"{number:06d}"

@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sweeper.errors import StoreError
 from sweeper.store import tables
 from sweeper.store.commits import Commits
 from sweeper.store.compacted import (
@@ -18,7 +17,7 @@ from sweeper.store.compacted import (
     INDEX,
     MARKERS,
     UNITS,
-    next_number,
+    new_number,
     unit_key,
 )  # fmt: skip
 from sweeper.store.files import StoreFiles
@@ -42,7 +41,7 @@ def compact(files: StoreFiles) -> dict[str, Any]:
         StoreError: a small file is missing or damaged, or the store cannot be written.
     """
     commits = Commits(files)
-    number = next_number(files)
+    number = new_number(files)
     folder = f"{FOLDER}/{number}"
     counting = sorted(commits.by_address.values(), key=lambda one: (_place(one), one.job))
     made = [*_markers(files, folder, commits)]
@@ -58,11 +57,7 @@ def compact(files: StoreFiles) -> dict[str, Any]:
         "rows": {name: sum(p["rows"] for p in places if p["table"] == name) for name in TABLES},
         "compacted": time.time(),
     }
-    if not files.create(f"{FOLDER}/{number}.json", manifest):
-        raise StoreError(
-            f"Another `sweeper store compact` wrote {FOLDER}/{number} at this moment. Its "
-            "generation is as good as this one: there is nothing to do."
-        )
+    files.create(f"{FOLDER}/{number}.json", manifest)
     return manifest
 
 

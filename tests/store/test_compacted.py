@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 from unittest import mock
 
@@ -22,6 +23,7 @@ from sweeper.store import tables, verify
 from sweeper.store.commits import Commits
 from sweeper.store.compacting import compact
 from sweeper.store.files import StoreFiles
+from sweeper.store.folder import Draft
 from sweeper.store.markers import commit, withdraw
 from sweeper.store.waiting import Waiting
 
@@ -138,6 +140,29 @@ def test_a_generation_follows_another(world: World) -> None:
     ]  # fmt: skip
     assert files.compacted is not None
     assert files.compacted.markers.keys() == set(files.names("commits"))
+
+
+def test_two_at_once_write_a_generation_each(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = answers(world.files.address)
+    writing, begun = StoreFiles.writing, []
+
+    def late(files: StoreFiles, relative: str) -> AbstractContextManager[Draft]:
+        if not begun:  # another one runs just before the first file of this one
+            begun.append(relative)
+            compact(StoreFiles(world.files.address))
+        return writing(files, relative)
+
+    monkeypatch.setattr(StoreFiles, "writing", late)
+    compact(StoreFiles(world.files.address))
+    files = StoreFiles(world.files.address)
+    assert [n for n in files.names("compacted") if n.endswith("json")] == [
+        "000000.json", "000001.json",
+    ]  # fmt: skip
+    shutil.rmtree(Path(world.files.address) / "tables")
+    for one, other in zip(before, answers(world.files.address), strict=True):
+        pd.testing.assert_frame_equal(one, other)
 
 
 def test_rows_are_cut_from_several_row_groups(
