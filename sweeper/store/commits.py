@@ -39,6 +39,7 @@ class Commits:
     ) -> None:
         self.files = files
         self.damaged: dict[str, str] = {}
+        self._told: set[str] = set()  # those of which a warning was given
         self._tolerant = tolerant
         self.by_unit: ByUnit[Commit] = ByUnit(self._look_for, self._read_waiting)
         self._by_unit = self.by_unit.known
@@ -74,6 +75,7 @@ class Commits:
 
     def refresh(self) -> list[Commit]:
         """Read what is new since last time; returns the commits of new markers."""
+        self.damaged = {}  # each is read anew: it may have been mended, or moved away
         self._look_at_records()
         names, first = self.files.names("commits"), self._waiting is None
         if self._waiting is None:
@@ -114,9 +116,10 @@ class Commits:
     def _leave_out(self, name: str, error: StoreError) -> None:
         if not self._tolerant:
             raise error
-        if name not in self.damaged:
-            log.warning("Left out: %s", error)
         self.damaged[name] = str(error)
+        if name not in self._told:
+            self._told.add(name)
+            log.warning("Left out: %s", error)
 
     def read(self, address: str, generation: int = 0) -> Commit | None:
         """One marker, just written by a worker; None if it is not there."""
@@ -154,7 +157,6 @@ class Commits:
         names = self.files.names("withdrawn")
         withdrawn = self._without | set(self._named("withdrawn", names))
         dropped = set(self.files.names("dropped"))
-        self.damaged = {name: why for name, why in self.damaged.items() if name not in withdrawn}
         for name in withdrawn - self._withdrawn:
             self._take(*_place(name, "withdrawn"))
         changed = (withdrawn ^ self._withdrawn) | (dropped ^ self._dropped)

@@ -217,6 +217,20 @@ def test_who_only_looks_leaves_a_damaged_marker_out(
     assert set(commits.damaged) == {"notes.txt"}
 
 
+def test_a_marker_that_was_restored_is_damaged_no_longer(
+    files: StoreFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    _commit(files, A, [U])
+    whole = files.content(f"commits/{A}.0")
+    assert whole
+    put(files, f"commits/{A}.0", "{")
+    commits = Commits(files, tolerant=True)
+    assert set(commits.damaged) == {f"{A}.0"} and U not in commits.by_unit
+    put(files, f"commits/{A}.0", whole)
+    assert [one.address for one in commits.refresh()] == [A]
+    assert commits.damaged == {} and U in commits.by_unit and len(caplog.records) == 1
+
+
 def test_a_whole_marker_is_none_of_the_damaged_ones(files: StoreFiles) -> None:
     put(files, f"commits/{A}.0", _marker())
     assert set(Commits(files).by_unit) == {A}
