@@ -29,7 +29,7 @@ from sweeper.store.files import StoreFiles, digest
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = 2
+FORMAT = 3
 """Rises when an answer is worked out or written otherwise."""
 
 EVERY = tuple((value, by) for value in VALUES for by in AXES)
@@ -123,8 +123,9 @@ def keep(files: StoreFiles) -> list[str]:
         # What is at work says so in the answers, and ends without a mark that would tell.
         state = "" if Drivers(files).living() else _state(files, name)
         view = View(files, name, commits)
-        said = {"state": state, **_answers(view)}
-        files.create(f"{compacted.folder}/answers/{name}.json", said)
+        said = json.dumps({"state": state, **_answers(view)}, allow_nan=False)
+        # Not canonical JSON, whose keys are sorted: settings and limits are told in their order.
+        files.put(f"{compacted.folder}/answers/{name}.json", said.encode())
     return names
 
 

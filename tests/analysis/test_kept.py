@@ -58,6 +58,17 @@ def test_they_are_the_same_and_nothing_is_planned(world: World, planned: list[An
     assert store.answers().skipped == {} and not planned
 
 
+def test_they_are_told_in_the_same_order(world: World, planned: list[Any]) -> None:
+    store, view = Store(world.files.address), View(world.files)
+    told, known = store.transfer(), kept.transfer(view, draws=0)
+    assert list(told.limits) == list(known.limits)
+    assert list(told.trained_on) == list(known.trained_on)
+    assert list(told.trained_on) != sorted(told.trained_on)
+    parameters = store.best("tagging").parameters
+    assert list(parameters) == list(kept.best(view, "tagging").parameters) != sorted(parameters)
+    assert not planned
+
+
 @pytest.mark.parametrize("what", ["commit", "withdrawal", "driver", "study"])
 def test_they_hold_until_something_changes(world: World, planned: list[Any], what: str) -> None:
     if what == "commit":
