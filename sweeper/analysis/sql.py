@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 VIEWS = ("scores", "trials", "examples", "languages", "best", "gain")
 """What a query can be over."""
 
+_THERE = f"The views are {', '.join(VIEWS)}; `DESCRIBE scores` lists the columns of one."
+
 _JOINED = """
 CREATE VIEW {table} AS
 SELECT p.study, p.intermediate, p.target, p.seed, p.split, p.language, p.zero_shot, p.overlap,
@@ -54,7 +56,8 @@ def query(files: StoreFiles, views: Sequence[View], statement: str) -> pa.Table:
     """The answer to a query over some studies of a store.
 
     Raises:
-        StoreError: DuckDB does not take the query; the message says why, and what there is.
+        StoreError: DuckDB does not take the query, or it has no answer, such as an empty one; the
+            message says why, and what there is.
     """
     import duckdb
 
@@ -65,12 +68,13 @@ def query(files: StoreFiles, views: Sequence[View], statement: str) -> pa.Table:
         for shut in ("python_enable_replacements", "enable_external_access"):
             connection.execute(f"SET {shut} = false")
         try:
-            found: pa.Table = connection.sql(statement).to_arrow_table()
+            answer = connection.sql(statement)
+            found: pa.Table | None = None if answer is None else answer.to_arrow_table()
         except duckdb.Error as error:
-            raise StoreError(
-                f"DuckDB does not take the query: {str(error).splitlines()[0]} The views are "
-                f"{', '.join(VIEWS)}; `DESCRIBE scores` lists the columns of one."
-            ) from None
+            said = str(error).splitlines()[0].rstrip(".")
+            raise StoreError(f"DuckDB does not take the query: {said}. {_THERE}") from None
+    if found is None:
+        raise StoreError(f"The query answers nothing: it must be a SELECT. {_THERE}")
     return found
 
 

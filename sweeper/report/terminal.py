@@ -185,7 +185,10 @@ _MOST_ROWS = 100
 
 
 def print_rows(out: Console, found: pd.DataFrame) -> None:
-    """The first rows of a table, and how many there are."""
+    """The first rows of a table, and how many there are.
+
+    Where not even the headers fit side by side, each row is a block with a line per column.
+    """
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     numbers = [
@@ -193,12 +196,34 @@ def print_rows(out: Console, found: pd.DataFrame) -> None:
         for place, name in enumerate(found.columns)
         if is_numeric_dtype(found[name]) and not is_bool_dtype(found[name])
     ]
-    made = table(*map(str, found.columns), right=numbers)
-    for row in found.head(_MOST_ROWS).itertuples(index=False, name=None):
-        made.add_row(*(Text(_told(value)) for value in row))
-    out.print(made)
+    headers = [str(name) for name in found.columns]
+    shown = found.head(_MOST_ROWS).itertuples(index=False, name=None)
+    rows = [[_told(value) for value in row] for row in shown]
+    words = (max(map(len, header.split()), default=0) for header in headers)
+    if sum(words) + 3 * (len(headers) - 1) > out.width:
+        _print_blocks(out, headers, rows)
+    else:
+        made = table(*headers, right=numbers)
+        for row in rows:
+            made.add_row(*map(Text, row))
+        out.print(made)
     if len(found) > _MOST_ROWS:
         say(out, f"({_MOST_ROWS} of {len(found):,} rows; `--csv` has all)", "dim")
+
+
+def _print_blocks(out: Console, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Rows one below the other, their columns too."""
+    if not rows:
+        say(out, f"No rows, of {', '.join(headers)}.")
+    for place, row in enumerate(rows):
+        if place:
+            out.print()
+        block = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
+        block.add_column(style="bold", no_wrap=True)
+        block.add_column(overflow="fold")
+        for header, value in zip(headers, row, strict=True):
+            block.add_row(Text(header), Text(value))
+        out.print(block)
 
 
 def _told(value: Any) -> str:

@@ -73,6 +73,9 @@ def test_large_answers_come_as_arrow(store: Store) -> None:
     [
         ("SELECT * FROM score", "The views are scores, trials"),
         ("SELECT nothing FROM scores", "nothing"),
+        ("SELECT", "selection list. The views are scores, trials"),
+        ("", "must be a SELECT. The views are scores, trials"),
+        (";", "must be a SELECT"),
         ("SELECT * FROM read_csv('/etc/hostname')", "file system operations are disabled"),
         ("SELECT * FROM views", "does not exist"),  # a Python variable where it is asked
         ("SET enable_external_access = true; SELECT 1", "DuckDB does not take"),

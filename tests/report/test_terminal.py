@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from analysis.world import World, study
 from helpers import commit_job, files_at, outcome_of, progress_of, small_study
@@ -20,6 +21,7 @@ from sweeper.report.terminal import (
     print_best,
     print_languages,
     print_matrix,
+    print_rows,
 )
 from sweeper.tasks.card import shipped_cards
 
@@ -204,3 +206,23 @@ def test_cells_are_listed_by_rows_that_share_columns() -> None:
     assert listed(cells) == "a, b on x; c on x, y"
     many = [(f"row{row}", f"column{row}{number}") for row in range(10) for number in range(10)]
     assert listed(many) == "100 cells"
+
+
+def test_rows_of_more_columns_than_a_line_has_room_for_are_blocks(out: Console) -> None:
+    names = [f"a_long_name_{number}" for number in range(6)]
+    print_rows(out, pd.DataFrame([range(6), [*range(5), "x" * 70]], columns=names))
+    lines = text(out).splitlines()
+    assert lines[:2] == ["a_long_name_0   0", "a_long_name_1   1"]
+    assert lines[6:8] == ["", "a_long_name_0   0"]
+    assert lines[-2:] == [f"a_long_name_5   {'x' * 64}", " " * 16 + "x" * 6]
+
+
+def test_no_rows_of_many_columns_name_these(out: Console) -> None:
+    names = [f"a_long_name_{number}" for number in range(6)]
+    print_rows(out, pd.DataFrame(columns=names))
+    assert " ".join(text(out).split()) == f"No rows, of {', '.join(names)}."
+
+
+def test_rows_whose_headers_fit_are_a_table(out: Console) -> None:
+    print_rows(out, pd.DataFrame({"row": ["none"], "path": ["x" * 100]}))
+    assert text(out).splitlines()[0] == "row    path"
