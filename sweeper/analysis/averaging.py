@@ -162,6 +162,11 @@ class Scores:
         place = (part.intermediate, part.target, part.seed, part.split, part.language)
         return self.value.get(place)
 
+    def attempt(self, part: Part) -> str | None:
+        """The attempt that scored a part: another one may score the same by other examples."""
+        scored = self.of(part) is not None
+        return self.view.progress.commits.by_unit[part.unit].attempt if scored else None
+
     def score(self, row: str, column: Column) -> MatrixCell:
         """The mean score over languages and seeds."""
         by_seed = self.by_seed(row, column)

@@ -73,14 +73,12 @@ def _corrected(cells: Cells) -> tuple[Cells, int]:
 def inputs(scores: Scores, matrix: Unjudged | TransferMatrix, column: Column) -> str:
     """A digest of all that the judgement of a column rests on, but for this code."""
     rows = dict.fromkeys([CONTROL, *matrix.rows])
-    commits = scores.view.progress.commits.by_unit
     behind = [
-        # A unit that was done again may score the same by other examples.
-        [part.seed, part.language, part.unit, scores.of(part), commits[part.unit].attempt]
+        [part.seed, part.language, part.unit, scores.of(part), scores.attempt(part)]
         for member in column.members
         for row in rows
         for part in scores.parts.get((row, *_place(member)), [])
-        if part.language in member.languages and part.unit in commits
+        if part.language in member.languages
     ]
     seeds = [matrix.cells[row, column.name].seeds for row in matrix.rows]
     members = [[*_place(member), member.languages] for member in column.members]
