@@ -145,7 +145,14 @@ def execute(
 
     ``worker`` is the trainable that does the jobs, by default `sweeper.engine.worker.Worker`.
     """
-    with connected(address):
+    dispatchers = list[Dispatcher]()  # none before Ray has started
+
+    def stop(why: str) -> None:
+        for one in dispatchers:
+            one.stop(why)  # what is not heard yet is said again with the next beat
+
+    # Ray takes its time to start: whoever looks meanwhile sees a sweep, and may stop it.
+    with beating(driver, stop), connected(address):
         if address is not None:
             check_versions()
         meter = meter or Meter(Budget())
@@ -164,7 +171,8 @@ def execute(
             listener=listener,
             meter=meter,
         )
-        with beating(driver, dispatcher.stop), interruptible(dispatcher):
+        dispatchers.append(dispatcher)
+        with interruptible(dispatcher):
             _until_done(dispatcher, shapes, worker)
         if not dispatcher.stopping and progress.left:
             raise EngineError(

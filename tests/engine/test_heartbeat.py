@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,10 @@ from helpers import files_at, small_study
 
 from sweeper.engine import sweep
 from sweeper.engine.heartbeat import beating
-from sweeper.errors import StoreError
+from sweeper.errors import EngineError, StoreError
 from sweeper.progress import Progress
 from sweeper.scope import Scope
-from sweeper.store.drivers import Driver
+from sweeper.store.drivers import Driver, Drivers
 from sweeper.store.files import StoreFiles
 
 
@@ -123,3 +125,22 @@ def test_a_run_shows_the_part_that_it_was_asked_for(
         sweep.run(small_study(), files.address, scope=scope)
         (name,) = files.names("drivers")
         assert files.read(f"drivers/{name}")["part"] == part
+
+
+def test_a_sweep_is_seen_and_heard_while_ray_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = StoreFiles(tmp_path / "store", create=True)
+
+    @contextlib.contextmanager
+    def connected(address: str | None) -> Iterator[None]:
+        (seen,) = Drivers(files).living()
+        assert seen.heartbeat["study"] == small_study().name
+        raise EngineError("there is no Ray")
+        yield
+
+    monkeypatch.setattr(sweep, "connected", connected)
+    with pytest.raises(EngineError, match="there is no Ray"):
+        sweep.run(small_study(), files.address)
+    (seen,) = Drivers(files).all()
+    assert seen.ended
