@@ -263,6 +263,7 @@ def test_plans_over_a_budget_are_refused(folder: Path, capsys: Capture) -> None:
     capsys.readouterr()
     for words, said in {
         ("--max-gpu-hours", "1e-9"): "core-hours, over the budget of 1e-09. Take seeds",
+        ("--gpu", "h100", "--max-gpu-hours", "1e-9"): "GPU-hours, over the budget of 1e-09.",
         ("--gpu", "h100", "--max-cost", "1e-9"): "USD on 8 h100, over the budget of 1e-09",
         ("--max-cost", "0"): "--max-cost must be above 0, it is 0.",
         ("--max-gpu-hours", "-1"): "--max-gpu-hours must be above 0, it is -1.",
@@ -272,7 +273,9 @@ def test_plans_over_a_budget_are_refused(folder: Path, capsys: Capture) -> None:
         ("--prices", "no.yaml"): "There is no file no.yaml.",
     }.items():
         assert sweeper("plan", file, *words) == 1, words
-        assert said in " ".join(capsys.readouterr().err.split()), words
+        told = " ".join(capsys.readouterr().err.split())
+        assert said in told, words
+        assert "about 0.00 " not in told, "what is over a budget is told as more than nothing"
 
 
 def test_a_plan_is_printed_and_told_as_data(folder: Path, capsys: Capture) -> None:

@@ -25,7 +25,9 @@ def print_estimate(out: Console, found: Estimate | None) -> None:
         return
     unit = _unit(found)
     say(
-        out, f"Estimate for {found.name}: {found.hours:,.2f} {unit}-hours, {_error(found)}", "bold"
+        out,
+        f"Estimate for {found.name}: {_amount(found.hours)} {unit}-hours, {_error(found)}",
+        "bold",
     )
     say(out, f"  It rests on {_basis(found)}.")
     steps = " > ".join(found.chain)
@@ -36,14 +38,19 @@ def print_estimate(out: Console, found: Estimate | None) -> None:
     heads += [found.currency] if priced else []
     made = table(*heads, right=range(len(heads)))
     for one in found.schedules:
-        cells = [f"{one.slots:,}", duration(one.wall), f"{one.held:,.2f}", f"{one.busy:.0%}"]
+        cells = [f"{one.slots:,}", duration(one.wall), _amount(one.held), f"{one.busy:.0%}"]
         cells.append("unknown" if one.disk is None else size(one.disk))
         if priced:
-            cells.append("unknown" if one.cost is None else f"{one.cost:,.2f}")
+            cells.append("unknown" if one.cost is None else _amount(one.cost))
         made.add_row(*cells)
     out.print(made)
     out.print()
     say(out, _price(found, unit))
+
+
+def _amount(number: float) -> str:
+    """Hours or money with two decimals; with two digits where that would be next to nothing."""
+    return f"{number:,.2f}" if number >= 0.1 or not number else f"{number:.2g}"
 
 
 def _unit(found: Estimate) -> str:
@@ -113,9 +120,9 @@ def check_budget(found: Estimate | None, hours: float | None, cost: float | None
         )
     if hours is not None and found.hours > hours:
         raise EngineError(
-            f"The plan needs about {found.hours:,.2f} {_unit(found)}-hours, over the budget of "
-            f"{hours:g}. "
-            "Take seeds, rows, targets or trials out of the study, or raise --max-gpu-hours."
+            f"The plan needs about {_amount(found.hours)} {_unit(found)}-hours, over the budget "
+            f"of {hours:g}. Take seeds, rows, targets or trials out of the study, or raise "
+            "--max-gpu-hours."
         )
     if cost is not None:
         _check_cost(found, cost)
@@ -131,7 +138,7 @@ def _check_cost(found: Estimate, most: float) -> None:
     cheapest = min(known, key=lambda one: one.cost or 0.0)
     if (cheapest.cost or 0.0) > most:
         raise EngineError(
-            f"The plan costs about {cheapest.cost:,.2f} {found.currency} on {cheapest.slots} "
-            f"{found.name}, over the budget of {most:g}. Take seeds, rows, targets or trials out "
-            "of the study, give other --gpus, or raise --max-cost."
+            f"The plan costs about {_amount(cheapest.cost or 0.0)} {found.currency} on "
+            f"{cheapest.slots} {found.name}, over the budget of {most:g}. Take seeds, rows, "
+            "targets or trials out of the study, give other --gpus, or raise --max-cost."
         )
