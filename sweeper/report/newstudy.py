@@ -109,6 +109,7 @@ def _lines(answers: Answers, cards: Mapping[str, Card]) -> Iterator[str]:
     yield f"name: {_scalar(answers.name)}"
     if answers.tasks:
         yield f"tasks_path: {_scalar(str(answers.tasks.expanduser().absolute()))}"
+        yield _DATA
     yield _BASE
     yield f"base: {{model: {_scalar(answers.base)}}}"
     yield _ROWS if answers.rows else _NO_ROWS
@@ -133,6 +134,9 @@ def _lines(answers: Answers, cards: Mapping[str, Card]) -> Iterator[str]:
 _HEAD = """\
 # A study of intermediate training. `sweeper plan` shows the jobs and the cost of this file,
 # `sweeper run` does them, `sweeper matrix` shows what came of it. All keys: docs/studies.md."""
+_DATA = """\
+# The folder of their files, relative to this one; without this line SWEEPER_DATA names it.
+# data: data"""
 _BASE = """
 # The encoder that everything starts from: a hub id, or a folder with a model."""
 _ROWS = """

@@ -35,6 +35,14 @@ def test_what_is_asked_for_is_in_the_study(tmp_path: Path) -> None:
     assert len(comments) >= 8 and max(map(len, comments)) < 100
 
 
+def test_own_cards_come_with_the_line_that_names_their_data(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    write_study(path, Answers("mine", targets=("xnli",), tasks=tmp_path), CARDS)
+    assert Study.load(path).tasks_path == str(tmp_path)
+    path.write_text(path.read_text().replace("# data: data", "data: data"))
+    assert Study.load(path).data == "data"
+
+
 @pytest.mark.parametrize("target", targets_of(CARDS))
 def test_every_target_plans_alone(target: str, tmp_path: Path) -> None:
     planned = write_study(tmp_path / "one.yaml", Answers("one", targets=(target,)), CARDS)
