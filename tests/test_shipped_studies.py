@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from test_cli import sweeper
 
 from sweeper import Study, plan, yamlfile
 from sweeper.study import schema, shipped_folder
@@ -95,3 +96,9 @@ def test_every_setting_of_xtreme_names_its_source() -> None:
     stated = [line for line in spaces if "training:" in line or "search:" in line]
     assert len(stated) == 12
     assert all(re.search(r"# \[(jiant|google|xtune)\]", line) for line in stated)
+
+
+def test_the_help_names_every_shipped_study(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweeper("plan", "--help") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"a shipped one's: {', '.join(path.stem for path in STUDIES)}." in said

@@ -107,7 +107,8 @@ class What(StrEnum):
 
 
 StudyArgument = Annotated[
-    str, typer.Argument(help="A study file, or a shipped one's name: demo, local_files.")
+    str,
+    typer.Argument(help="A study file, or a shipped one's: demo, local_all, local_files, xtreme."),
 ]
 StoreOption = Annotated[
     str | None,
