@@ -158,9 +158,10 @@ class Scores:
                 self.value[key], self.n[key] = found[part.unit]
 
     def of(self, part: Part) -> float | None:
-        """The score of a part."""
+        """The score of a part; None without one, or where it is no number."""
         place = (part.intermediate, part.target, part.seed, part.split, part.language)
-        return self.value.get(place)
+        value = self.value.get(place, math.nan)
+        return None if math.isnan(value) else value
 
     def attempt(self, part: Part) -> str | None:
         """The attempt that scored a part: another one may score the same by other examples."""

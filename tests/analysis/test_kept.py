@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from analysis.world import Right, World, study
+from analysis.world import Right, World, known_score, study
 from sweeper import Store
 from sweeper.analysis import kept
 from sweeper.analysis.evidence import Evidence
@@ -168,6 +169,18 @@ def test_other_questions_are_worked_out(world: World, planned: list[Any]) -> Non
 def test_a_store_can_be_moved_with_its_answers(world: World, tmp_path: Path) -> None:
     moved = Path(world.files.address).rename(tmp_path / "moved")
     assert Store(moved).best("tagging").address.startswith(str(moved))
+
+
+def test_a_score_that_is_no_number_is_kept_as_none(tmp_path: Path) -> None:
+    def score(*place: Any) -> float:
+        return math.nan if place == ("more", "tagging", 1, "qab") else known_score(*place)
+
+    world = World(tmp_path / "s").run(score)
+    before = Store(tmp_path / "s").transfer("gain")
+    assert before.cells["more", "tagging"].seeds == (0, 2)
+    compact(world.files)
+    assert keep(StoreFiles(tmp_path / "s")) == ["tiny"]
+    assert Store(tmp_path / "s").transfer("gain") == before
 
 
 def test_there_is_nothing_to_keep_them_with(tmp_path: Path) -> None:
