@@ -340,6 +340,8 @@ def test_errors_are_one_sentence_and_exit_with_1(folder: Path, capsys: Capture) 
         ("plan", "demo", "--columns", "none"): "demo has no column 'none'.",
         ("plan", "demo", "--only", "train"): "No job of demo is in --only train.",
         ("plan", "demo", "--only", ""): "--only is empty. Name what is wanted",
+        ("run", "demo", "--store", ""): "--store is empty. Name a folder or a bucket",
+        ("matrix", "--store", ""): "--store is empty. Name a folder or a bucket",
         ("run", "demo", "--rows", ""): "--rows is empty. Name what is wanted",
         ("plan", "demo", "--columns", " ,"): "--columns is empty. Name what is wanted",
         ("run", "demo", "--jobs-per-gpu", "0"): "--jobs-per-gpu must be a number above 0",

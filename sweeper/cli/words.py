@@ -110,10 +110,20 @@ StudyArgument = Annotated[
     str,
     typer.Argument(help="A study file, or a shipped one's: demo, local_all, local_files, xtreme."),
 ]
+
+
+def _named(store: str | None) -> str | None:
+    """A store that is named; an empty name, as an unset variable is, means no default."""
+    if store is not None and not store.strip():
+        raise StoreError("--store is empty. Name a folder or a bucket, or leave it out.")
+    return store
+
+
 StoreOption = Annotated[
     str | None,
     typer.Option(
         "--store",
+        callback=_named,
         help="The store: a folder, s3:// or gs://. Default: runs/STUDY, or the only one in runs.",
     ),
 ]
