@@ -22,6 +22,7 @@ from sweeper.analysis.columns import AXES
 from sweeper.analysis.matrix import TransferMatrix
 from sweeper.analysis.view import View
 from sweeper.errors import StoreError
+from sweeper.failures import given_up
 from sweeper.store.commits import Commits
 from sweeper.store.drivers import Drivers
 from sweeper.store.files import StoreFiles, digest
@@ -35,7 +36,7 @@ FORMAT = 3
 EVERY = tuple((value, by) for value in VALUES for by in AXES)
 """All matrices: value and axis."""
 
-_DECIDING = ("commits", "withdrawn", "dropped", "failed", "pruned")
+_DECIDING = ("commits", "withdrawn", "dropped", "pruned")
 
 
 class Answers:
@@ -196,7 +197,8 @@ def _known(found: Mapping[str, Any]) -> dict[str, dict[str, MatrixCell]]:
 def _state(files: StoreFiles, study: str) -> str:
     """What decides the answers of a study."""
     names = {folder: files.names(folder) for folder in (*_DECIDING, f"studies/{study}")}
-    return digest([FORMAT, names])
+    # Of a job that was given up, a later attempt may have been begun, and died without a word.
+    return digest([FORMAT, names, given_up(files)])
 
 
 def _plain(matrix: TransferMatrix) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import put
 
 from analysis.world import Right, World, known_score, study
 from sweeper import Store
@@ -97,6 +98,18 @@ def test_what_was_at_work_is_not_said_to_be_so_for_ever(tmp_path: Path) -> None:
     cell = "more", "tagging"
     assert Store(world.files.address).transfer().cells[cell].state == "running"
     driver.end()
+    assert Store(world.files.address).transfer().cells[cell].state == "not run"
+
+
+def test_what_failed_and_was_begun_anew_is_not_said_to_have_failed(tmp_path: Path) -> None:
+    keys = [f"score/more>tagging/seed={seed}" for seed in (0, 1, 2)]
+    world = World(tmp_path / "s").run(fail=keys)
+    compact(world.files)
+    keep(StoreFiles(world.files.address))
+    cell = "more", "tagging"
+    assert Store(world.files.address).transfer().cells[cell].state == "failed"
+    for key in keys:
+        put(world.files, f"attempts/{world.progress.attempt_address(key)}/later/job.json", "{}")
     assert Store(world.files.address).transfer().cells[cell].state == "not run"
 
 
