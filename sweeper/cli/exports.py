@@ -153,8 +153,14 @@ def _check_belongs(what: What, given: Mapping[str, tuple[Any, tuple[What, ...]]]
 def _format(what: What, format: Format | None, output: Path | None) -> Format:
     """The format that is said, else what the output's name ends in, else the first there is."""
     known = FORMATS[what]
-    if format is None and output is not None and SUFFIXES.get(output.suffix.lower()) in known:
-        return SUFFIXES[output.suffix.lower()]
+    named = SUFFIXES.get(output.suffix.lower()) if output is not None else None
+    if format is None and named in known:
+        return named
+    if format is None and named is not None and what is not What.predictions:
+        raise StoreError(
+            f"{what} is exported as {', '.join(known)}, and {output} is named as if it were "
+            f"{named}. Name it otherwise, or choose one of these with `--format`."
+        )
     if format is not None and format not in known:
         raise StoreError(
             f"{what} is exported as {', '.join(known)}; you asked for {format}. Choose one of "
