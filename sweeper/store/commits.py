@@ -235,8 +235,8 @@ class Commits:
             found = parsed(name, self.files.parsed(f"commits/{name}", content))
         except StoreError as error:
             raise StoreError(
-                f"{error} `sweeper store verify --repair --store {self.files.address}` makes the "
-                "marker count as not there; the next run then does its job again."
+                f"{error} Or keep the file: `sweeper store verify --repair --store "
+                f"{self.files.address}` makes it count as not there, which comes to the same."
             ) from None
         return replace(found, dropped=True) if name in self._dropped else found
 
