@@ -259,6 +259,8 @@ def test_searches_figures_and_checkpoints_are_exported(folder: Path, capsys: Cap
         ("matrix", "--width", "5"): "`--width` is that of a figure (png, svg, pdf), not csv",
         ("-o", "x.png", "--width", "1"): "3 to 100 inches wide; you asked for 1",
         ("-o", "x.png", "--aggregate", "xtreme"): "Figures are of the matrix alone",
+        ("scores", "-o", "x.png"): "x.png is named as if it were png",
+        ("searches", "-o", "x.csv"): "searches is exported as sqlite, journal, and x.csv is named",
     }.items():
         assert sweeper("export", *wrong) == 1, wrong
         assert why in capsys.readouterr().err, wrong
@@ -504,14 +506,14 @@ def test_failed_jobs_make_a_run_exit_with_1_and_are_named(
     file = write_study(folder / "tiny.yaml")
     broken, below = "tune/more>tagging/seed=0/trial=1", "score/more>tagging/seed=0"
     World(Path("runs/tiny")).run(fail={broken})
-    ended = Summary(5, 5, {broken: "a row has no label"}, {below: broken})
+    ended = Summary(5, 1, {broken: "a row has no label"}, {below: broken})
     run_ending_with(ended, monkeypatch)
     assert sweeper("run", str(file)) == 1
     said = capsys.readouterr()
     assert f"error: {broken} failed: a row has no label\n  blocked by it: {below}\n" in said.err
     assert f"sweeper logs '{broken}' --store runs/tiny" in said.err
     assert "Zero-shot scores" in said.out
-    assert said.err.startswith("Done now: 5 jobs in 1 s, 1 failed, 1 blocked.\n")
+    assert said.err.startswith("Done now: 1 job in 1 s, 1 failed, 1 blocked.\n")
 
 
 def test_a_run_of_which_every_job_failed_was_not_all_done_before(

@@ -166,9 +166,8 @@ def _made(summary: Summary) -> str:
 
     if summary.complete and not summary.trained:
         return "nothing, all was done before"
-    made = (
-        f"{summary.trained} jobs in {duration(summary.seconds)}" if summary.trained else "nothing"
-    )
+    jobs = "1 job" if summary.trained == 1 else f"{summary.trained} jobs"
+    made = f"{jobs} in {duration(summary.seconds)}" if summary.trained else "nothing"
     lacking = {"failed": len(summary.failed), "blocked": len(summary.blocked)}
     return made + "".join(f", {count} {state}" for state, count in lacking.items() if count)
 

@@ -233,7 +233,7 @@ def listed(cells: Iterable[tuple[str, str]]) -> str:
 def _collapsed(matrix: TransferMatrix) -> Iterator[str]:
     """What ‡ stands for."""
     found = [
-        (row, f"{column.label} (seed {', '.join(map(str, cell.collapsed))})")
+        (row, f"{column.label} ({_numbered(cell.collapsed)})")
         for column in matrix.columns
         for row in matrix.rows
         if (cell := matrix.cell(row, column)).collapsed
@@ -244,6 +244,10 @@ def _collapsed(matrix: TransferMatrix) -> Iterator[str]:
             f"‡ a run{compared} is no better than the commonest answer alone; it counts all the "
             f"same: {listed(found)}."
         )
+
+
+def _numbered(seeds: tuple[int, ...]) -> str:
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
 def _tests(matrix: TransferMatrix) -> Iterator[str]:

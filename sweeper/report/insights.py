@@ -6,7 +6,7 @@ import pandas as pd
 from rich.console import Console
 
 from sweeper.analysis.checkpoints import gains
-from sweeper.report.terminal import console, print_rows, say
+from sweeper.report.terminal import console, print_list, print_rows, say
 from sweeper.report.values import rounded
 
 _SAID = {
@@ -21,6 +21,12 @@ _SAID = {
     "dev.",
     "published": "Published scores beside those of none.",
 }
+
+_EMPTY = {
+    "published": "No target of this study is a task of which published scores are known: they are "
+    "of XTREME's tasks.",
+}
+"""What is said of a table that stays empty, however far the sweep is."""
 
 _SHOWN = {
     "rank": {
@@ -66,14 +72,13 @@ def print_insight(what: str, found: pd.DataFrame) -> None:
     say(out, _SAID[what], "bold")
     out.print()
     if not len(found):
-        say(out, "The store has nothing of this yet.")
+        say(out, _EMPTY.get(what, "Nothing of this is done yet: see `sweeper status`."))
         return
     print_rows(out, found[list(_SHOWN[what])].rename(columns=_SHOWN[what]))
     for name in _BELOW:
         if name in found:
             out.print()
-            for value in dict.fromkeys(found[name]):
-                say(out, f"- {name}: {value}", "dim")
+            print_list(out, (f"{name}: {value}" for value in dict.fromkeys(found[name])))
     if what == "checkpoints":
         _print_tested(out, found)
 
@@ -85,21 +90,21 @@ def _print_tested(out: Console, found: pd.DataFrame) -> None:
     out.print()
     print_rows(out, found[list(_TESTED)].rename(columns=_TESTED))
     out.print()
-    differences = gains(found)
+    differences, told = gains(found), []
     for one in differences.to_dict("records"):
         over = f"{_count(one['rows'], 'row')} and {_count(one['seeds'], 'seed')}"
         gain, low, high = (rounded(one[n], 2, signed=True) for n in ("gain", "low", "high"))
         spread = f" [{low}, {high}]" if one["low"] == one["low"] else ""
-        told = f"{one['checkpoint']} gains {gain}{spread} over selected"
-        say(out, f"- {one['target']}: {told}, {over}", "dim")
-    said = (
+        made = f"{one['checkpoint']} gains {gain}{spread} over selected"
+        told.append(f"{one['target']}: {made}, {over}")
+    told.append(
         "In brackets: 95 %, rows and seeds at random. Neither uses data of a target language, so "
         "their scores are zero-shot; the trial itself was chosen by dev."
         if len(differences)
         else "Last and averaged checkpoints are kept and scored where the study says "
         "`checkpoints: [last, averaged]`."
     )
-    say(out, f"- {said}", "dim")
+    print_list(out, told)
 
 
 def _count(number: int, what: str) -> str:

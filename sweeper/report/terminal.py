@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
@@ -95,11 +95,16 @@ def _even(columns: list[Column], most: int) -> Iterator[list[Column]]:
 
 def print_notes(out: Console, matrix: TransferMatrix) -> None:
     """The sentences under a matrix."""
-    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0), style="dim")
-    for note in notes(matrix):
-        made.add_row("-", Text(note))
-    out.print(made)
+    print_list(out, notes(matrix))
     out.print()
+
+
+def print_list(out: Console, sentences: Iterable[str]) -> None:
+    """Sentences below a table, each with a dash before it."""
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0), style="dim")
+    for sentence in sentences:
+        made.add_row("-", Text(sentence))
+    out.print(made)
 
 
 def _cell(cell: Shown) -> Text:

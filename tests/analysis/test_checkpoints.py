@@ -124,6 +124,8 @@ def test_they_are_shown(store: Store, plain: Store) -> None:
     assert shown.exit_code == 0, shown.output
     text = " ".join(shown.output.split())
     assert "tagging: last gains -0.50 [-0.50, -0.50] over selected, 3 rows and 3 seeds" in text
-    assert "zero-shot" in text
+    below = shown.output.splitlines()[-2:]
+    assert [line[:2] for line in below] == ["- ", "  "], "a note hangs from its dash"
+    assert "zero-shot" in below[-1]
     without = CliRunner().invoke(app, ["show", "checkpoints", "--store", plain.files.address])
     assert "`checkpoints: [last, averaged]`" in " ".join(without.output.split())

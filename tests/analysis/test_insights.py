@@ -93,6 +93,8 @@ def test_every_table_is_shown(store: Store, what: str) -> None:
     assert shown.exit_code == 0, shown.output
     told = CliRunner().invoke(app, ["show", what, "--store", store.files.address, "--csv"])
     assert told.exit_code == 0 and "," in told.output
+    if what == "published":
+        assert "No target of this study is a task of which published" in shown.output
     data = CliRunner().invoke(app, ["show", what, "--store", store.files.address, "--json"])
     columns = told.output.splitlines()[0].split(",")
     rows = json.loads(data.output)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,10 +10,11 @@ from analysis.world import World, study
 from helpers import commit_job, files_at, outcome_of, progress_of, small_study
 from rich.console import Console
 
+from report.matrices import matrix
 from sweeper import Store
 from sweeper.analysis.where import where
 from sweeper.disk import size
-from sweeper.report.cells import listed
+from sweeper.report.cells import listed, notes
 from sweeper.report.overview import print_plan, print_results, print_status, print_where
 from sweeper.report.tasklist import data_state, print_tasks, role, sizes
 from sweeper.report.terminal import (
@@ -215,6 +217,14 @@ def test_rows_of_more_columns_than_a_line_has_room_for_are_blocks(out: Console) 
     assert lines[:2] == ["a_long_name_0   0", "a_long_name_1   1"]
     assert lines[6:8] == ["", "a_long_name_0   0"]
     assert lines[-2:] == [f"a_long_name_5   {'x' * 64}", " " * 16 + "x" * 6]
+
+
+def test_seeds_of_a_collapse_are_counted() -> None:
+    made = matrix()
+    for seeds, said in (((1,), "worse on xnli (seed 1)"), ((0, 2), "worse on xnli (seeds 0, 2)")):
+        cell = replace(made.cells["worse", "xnli"], collapsed=seeds)
+        told = notes(replace(made, cells={**made.cells, ("worse", "xnli"): cell}))
+        assert any(note.endswith(f"{said}.") for note in told)
 
 
 def test_no_rows_of_many_columns_name_these(out: Console) -> None:
