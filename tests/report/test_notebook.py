@@ -26,9 +26,12 @@ def run(source: str, names: dict[str, Any]) -> Any:
 def test_the_notebook_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    World(tmp_path / "store", study()).run()
-    monkeypatch.setenv("STORE", str(tmp_path / "store"))
-    monkeypatch.setenv("MADE", str(tmp_path))
+    World(tmp_path / "runs" / "demo", study()).run()
+    # As Jupyter does it: in the notebook's folder, beside that of the stores.
+    (tmp_path / "docs").mkdir()
+    monkeypatch.chdir(tmp_path / "docs")
+    for name in ("STORE", "MADE"):
+        monkeypatch.delenv(name, raising=False)
     cells = json.loads(NOTEBOOK.read_text())["cells"]
     names: dict[str, Any] = {}
     shown = [run("".join(c["source"]), names) for c in cells if c["cell_type"] == "code"]
@@ -36,7 +39,7 @@ def test_the_notebook_runs(
     # supersense gains 10, 12 and 14 points on tagging, see `known_score`.
     assert shown[1].loc["supersense", "tagging"] == 12.0
     assert (shown[3] == "done").all(axis=None)
-    assert {path.name for path in tmp_path.glob("*.*")} == {
+    assert {path.name for path in (tmp_path / "reports").iterdir()} == {
         "gains.svg",
         "gains.tex",
         "report.html",
