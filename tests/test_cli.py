@@ -535,23 +535,29 @@ def test_a_run_of_which_every_job_failed_was_not_all_done_before(
 
 
 @pytest.mark.parametrize(
-    ("why", "code"),
+    ("why", "code", "done", "told"),
     [
-        ("stopped by SIGINT", 130),
-        ("stopped by SIGTERM", 143),
-        ("The disk is full.", 1),
-        ("stopped by its budget of 2 slot-hours", 0),
+        ("stopped by SIGINT", 130, 3, "3 jobs are done, "),
+        ("stopped by SIGTERM", 143, 1, "1 job is done, "),
+        ("The disk is full.", 1, 3, "3 jobs are done, "),
+        ("stopped by its budget of 2 slot-hours", 0, 1, "1 job is done, "),
     ],
 )
 def test_a_stopped_run_says_how_to_go_on(
-    folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, why: str, code: int
+    folder: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    why: str,
+    code: int,
+    done: int,
+    told: str,
 ) -> None:
     file = write_study(folder / "tiny.yaml")
     World(Path("runs/tiny"))
-    run_ending_with(Summary(3, 3, stopped=why), monkeypatch)
+    run_ending_with(Summary(done, done, stopped=why), monkeypatch)
     assert sweeper("run", str(file)) == code
     said = capsys.readouterr().err
-    assert said.startswith(why) and "The same command goes on" in said
+    assert said.startswith(f"{why}: {told}") and "The same command goes on" in said
 
 
 def test_a_second_ctrl_c_exits_with_130(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

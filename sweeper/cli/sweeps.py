@@ -175,10 +175,11 @@ def _made(summary: Summary) -> str:
 def _stopped(summary: Summary, view: View) -> NoReturn:
     from sweeper.engine.budget import USED_UP
 
-    left = len(view.progress.left)
+    done, left = summary.done, len(view.progress.left)
     typer.echo(
-        f"{summary.stopped}: {summary.done} jobs are done, {left} are left, and nothing that was "
-        "committed is lost. The same command goes on from here.",
+        f"{summary.stopped}: {done} {'job is' if done == 1 else 'jobs are'} done, {left} "
+        f"{'is' if left == 1 else 'are'} left, and nothing that was committed is lost. "
+        "The same command goes on from here.",
         err=True,
     )
     if summary.stopped.startswith(USED_UP):  # as asked for: nothing to try again
