@@ -222,9 +222,13 @@ def test_in_short() -> None:
     assert (xnli.helps[0], xnli.helps[1].value, xnli.helps[1].stars) == ("better", "+2.0", "**")
     assert (xnli.hurts[0], xnli.hurts[1].spread) == ("worse", "[-3.2, -1.0]")
     assert findings(unfinished(2, 3)) == []
-    assert certainty(matrix()) == STARS
-    assert certainty(matrix(family=0)) == UNTESTED
-    chance = {key: replace(cell, p_holm=0.2) for key, cell in matrix().cells.items()}
+    marks = " † and ‡: see 'How to read it' below the matrix."
+    assert certainty(matrix()) == STARS + marks
+    assert certainty(matrix(family=0)) == UNTESTED + marks
+    chance = {
+        key: replace(cell, p_holm=0.2, overlap=(), collapsed=())
+        for key, cell in matrix().cells.items()
+    }
     assert certainty(matrix(cells=chance)) == NO_STAR
 
 

@@ -52,8 +52,10 @@ def findings(gains: TransferMatrix) -> list[Finding]:
 
 
 def certainty(gains: TransferMatrix) -> str:
-    """Whether what `findings` says may be chance, in a sentence."""
-    if not gains.family:
-        return UNTESTED
+    """Whether what `findings` says may be chance, and where its marks are told, in sentences."""
     effects = [effect for one in findings(gains) for effect in (one.helps, one.hurts) if effect]
-    return STARS if any(cell.stars for _, cell in effects) else NO_STAR
+    marks = sorted({mark for _, cell in effects for mark in cell.marks})
+    told = f" {' and '.join(marks)}: see 'How to read it' below the matrix." if marks else ""
+    if not gains.family:
+        return UNTESTED + told
+    return (STARS if any(cell.stars for _, cell in effects) else NO_STAR) + told
