@@ -174,6 +174,7 @@ def _made(summary: Summary) -> str:
 
 def _stopped(summary: Summary, view: View) -> NoReturn:
     from sweeper.engine.budget import USED_UP
+    from sweeper.report.stopping import ASKED
 
     done, left = summary.done, len(view.progress.left)
     typer.echo(
@@ -182,7 +183,8 @@ def _stopped(summary: Summary, view: View) -> NoReturn:
         "The same command goes on from here.",
         err=True,
     )
-    if summary.stopped.startswith(USED_UP):  # as asked for: nothing to try again
+    # As asked for: what starts jobs that failed again (KubeRay, Slurm) must leave this one alone.
+    if summary.stopped.startswith((USED_UP, ASKED)):
         raise typer.Exit(0)
     signals = {f"stopped by {s.name}": 128 + s for s in (signal.SIGINT, signal.SIGTERM)}
     raise typer.Exit(signals.get(summary.stopped, 1))

@@ -10,6 +10,9 @@ from sweeper.errors import StoreError, suggest
 from sweeper.report.terminal import duration
 from sweeper.store.drivers import Drivers, Seen, stop_marker
 
+ASKED = "stopped by `sweeper stop`"
+"""What the reason of a stop begins with that a person asked for from elsewhere."""
+
 _LOOK_SECONDS = 1.0
 
 
@@ -40,7 +43,7 @@ def stop(
         tell(f"Nothing runs{f' of {study}' if study else ''}: no driver of this store is alive.")
         return
     for seen in asked:
-        why = f"stopped by `sweeper stop` on {platform.node()}"
+        why = f"{ASKED} on {platform.node()}"
         drivers.files.create(stop_marker(seen.driver), {"why": why})
         tell(f"Asked {_name(seen)} to save and stop. {_at_work(seen)}")
     while asked:

@@ -106,7 +106,7 @@ def test_a_sweep_is_watched_and_stopped_from_outside(tmp_path: Path) -> None:
     asked = sweeper("stop", "tiny", "--store", store)
     assert asked.returncode == 0, asked.stderr
     assert "Ended: driver" in asked.stdout and "stopped by `sweeper stop`" in asked.stdout
-    assert driver.wait() == 1
+    assert driver.wait() == 0  # whoever starts it again if it fails is not to
     said = (tmp_path / "run.log").read_text()
     assert "stopped by `sweeper stop` on" in said and "The same command goes on from here" in said
     assert list((store / "resume").rglob("*.safetensors"))
