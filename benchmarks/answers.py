@@ -40,7 +40,7 @@ from benchmarks import restart, world
 from benchmarks.virtual import Cluster, Faults
 from sweeper.analysis.kept import keep
 from sweeper.analysis.resampling import bootstrap
-from sweeper.store import compacting
+from sweeper.store import compacting, tables
 from sweeper.store.files import StoreFiles, digest
 from sweeper.store.schema import TABLES
 
@@ -70,7 +70,7 @@ def make_large(small: Path, folder: Path, commits: int) -> None:
     files = StoreFiles(folder / "store")
     for number in range(commits):
         _commit_of_another(folder, number)
-    with mock.patch.object(compacting, "_parts", _with_others(commits)):
+    with mock.patch.object(tables, "each", _with_others(commits)):
         compacting.compact(files)
     keep(StoreFiles(folder / "store"))
 
@@ -110,7 +110,7 @@ def _units(number: int) -> list[str]:
 
 def _with_others(commits: int) -> Any:
     """What `compacting` reads: the rows of small files, and made-up ones for the others."""
-    plain = compacting._parts
+    plain = tables.each
 
     def parts(files: StoreFiles, table: str, names: list[str]) -> Iterator[tuple[str, pa.Table]]:
         others = {f"tables/{table}/{digest(['other', n])}-0.parquet": n for n in range(commits)}

@@ -108,18 +108,13 @@ def _table(
         files.writing(f"{folder}/{table}.parquet") as draft,
         pq.ParquetWriter(draft.path, TABLES[table], compression="zstd") as writer,
     ):
-        for group in _groups(_parts(files, table, names)):
+        for group in _groups(tables.each(files, table, names)):
             for name, rows in group:
                 count = rows.num_rows
                 places.append({"table": table, "name": name, "first": first, "rows": count})
                 first += count
             writer.write_table(pa.concat_tables(rows for _, rows in group))
     return draft.stored
-
-
-def _parts(files: StoreFiles, table: str, names: list[str]) -> Iterator[tuple[str, pa.Table]]:
-    for name in names:
-        yield name, tables.read(files, table, [name])
 
 
 def _groups(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +18,9 @@ _LARGE = 1 << 20
 """Bytes of a file from which on several threads read it."""
 _MANY = 1000
 """Rows from which on a file is pressed harder."""
+_FILES_AT_ONCE = 64
+_ROWS_AT_ONCE = 1 << 17
+"""How much `each` reads at once: of small files, and of compacted ones (about a row group)."""
 
 
 def write(files: StoreFiles, table: str, name: str, rows: list[dict[str, Any]]) -> Stored:
@@ -51,13 +55,57 @@ def read(
         schema = pa.schema([schema.field(name) for name in columns])
     wanted = list(names)
     large = files.compacted.places(table, wanted) if files.compacted and wanted else {}
-    small = [name for name in wanted if name not in large]
-    mend = f"`sweeper store verify --repair --store {files.address}`"
-    found = zip(small, files.contents(small), strict=True)
-    parts = [_parsed(files.where(name), content, schema, mend) for name, content in found]
-    if large and files.compacted:
-        parts.append(_as(schema, files.compacted.read(table, large.values(), schema.names)))
+    parts = list(_small(files, [name for name in wanted if name not in large], schema))
+    if large:
+        parts.append(_large(files, table, large.values(), schema))
     return pa.concat_tables(parts) if parts else schema.empty_table()
+
+
+def each(files: StoreFiles, table: str, names: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+    """The rows of each of a table's files, as `read` has them, in the order of the names.
+
+    Many are read at once: a compacted file is read by whole row groups, so that reading its parts
+    one by one would keep a row group in memory for each of them.
+    """
+    places = files.compacted.places(table, names) if files.compacted else {}
+    for together in _together(names, places):
+        small = [name for name in together if name not in places]
+        rows = dict(zip(small, _small(files, small, TABLES[table]), strict=True))
+        large = sorted((places[name], name) for name in together if name in places)
+        if large:
+            found = _large(files, table, [place for place, _ in large], TABLES[table])
+            starts = itertools.accumulate((count for (_, count), _ in large), initial=0)
+            for start, ((_, count), name) in zip(starts, large, strict=False):
+                rows[name] = found.slice(start, count)
+        yield from ((name, rows[name]) for name in together)
+
+
+def _together(names: Iterable[str], places: Mapping[str, tuple[int, int]]) -> Iterator[list[str]]:
+    """Names in groups of what is read at once."""
+    group: list[str] = []
+    small = rows = 0
+    for name in names:
+        group.append(name)
+        small += name not in places
+        rows += places.get(name, (0, 0))[1]
+        if small >= _FILES_AT_ONCE or rows >= _ROWS_AT_ONCE:
+            yield group
+            group, small, rows = [], 0, 0
+    if group:
+        yield group
+
+
+def _small(files: StoreFiles, names: list[str], schema: pa.Schema) -> Iterator[pa.Table]:
+    mend = f"`sweeper store verify --repair --store {files.address}`"
+    for name, content in zip(names, files.contents(names), strict=True):
+        yield _parsed(files.where(name), content, schema, mend)
+
+
+def _large(
+    files: StoreFiles, table: str, places: Iterable[tuple[int, int]], schema: pa.Schema
+) -> pa.Table:
+    assert files.compacted is not None
+    return _as(schema, files.compacted.read(table, places, schema.names))
 
 
 def _parsed(where: str, content: bytes | None, schema: pa.Schema, mend: str) -> pa.Table:

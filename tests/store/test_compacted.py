@@ -21,10 +21,12 @@ from sweeper import Store
 from sweeper.errors import StoreError
 from sweeper.store import tables, verify
 from sweeper.store.commits import Commits
+from sweeper.store.compacted import Compacted
 from sweeper.store.compacting import compact
 from sweeper.store.files import StoreFiles
 from sweeper.store.folder import Draft
 from sweeper.store.markers import commit, withdraw
+from sweeper.store.schema import TABLES
 from sweeper.store.waiting import Waiting
 
 OUTCOME = {"status": "done", "message": "", "selections": {}}
@@ -176,6 +178,20 @@ def test_rows_are_cut_from_several_row_groups(
     files = StoreFiles(world.files.address)
     for name in [*names, *names[::-1]]:
         assert tables.read(files, "scores", [name]).equals(before[name])
+
+
+def test_compacting_again_reads_what_is_compacted_many_files_at_once(world: World) -> None:
+    """Read file by file, a row group was in memory as often as it has files."""
+    compact(world.files)
+    World(Path(world.files.address)).run()
+    files = StoreFiles(world.files.address)
+    before = answers(world.files.address)
+    with mock.patch.object(Compacted, "read", autospec=True, side_effect=Compacted.read) as reads:
+        compact(files)
+    assert sorted(call.args[1] for call in reads.call_args_list) == sorted(TABLES)
+    shutil.rmtree(Path(world.files.address) / "tables")
+    for one, other in zip(before, answers(world.files.address), strict=True):
+        pd.testing.assert_frame_equal(one, other)
 
 
 def test_a_damaged_generation_says_what_to_do(world: World) -> None:
