@@ -175,7 +175,7 @@ def job_of_attempt(files: StoreFiles, address: str, attempt: str) -> str:
         if orders and isinstance(orders.get("key"), str):
             return str(orders["key"])
     with contextlib.suppress(StoreError):
-        rows = tables.read(files, "trials", [f"tables/trials/{address}-{attempt}.parquet"])
+        rows = tables.read_one(files, "trials", f"tables/trials/{address}-{attempt}.parquet")
         return str(rows["job"][0]) if rows.num_rows else ""
     return ""
 

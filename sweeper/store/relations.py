@@ -69,7 +69,7 @@ def _trials(files: StoreFiles, commit: Commit, found: Rows) -> Iterator[tuple[st
     if name is None:
         yield f"commits/{commit.name}", "it names no row of trials"
         return
-    rows = tables.read(files, "trials", [name]).to_pylist()
+    rows = tables.read_one(files, "trials", name).to_pylist()
     found.counts["rows"] += len(rows)
     if len(rows) != 1:
         yield name, f"it has {len(rows)} rows, and an attempt has one"
@@ -90,7 +90,7 @@ def _scores(files: StoreFiles, commit: Commit, found: Rows) -> Iterator[tuple[st
         if commit.kind == "score":
             yield f"commits/{commit.name}", "it names no scores"
         return
-    rows = tables.read(files, "scores", [name]).to_pylist()
+    rows = tables.read_one(files, "scores", name).to_pylist()
     found.counts["rows"] += len(rows)
     found.checkpoints = {row["checkpoint"] for row in rows if row["checkpoint"]}
     said = _owner(commit)
@@ -194,7 +194,7 @@ def failure_faults(files: StoreFiles, failed_tables: Mapping[str, str]) -> Itera
     """Records of failed attempts whose row is not there."""
     for table, path in failed_tables.items():
         try:
-            count = tables.read(files, "trials", [table]).num_rows
+            count = tables.read_one(files, "trials", table).num_rows
         except StoreError as error:
             yield Fault(path, str(error), remedy=RESTORE)
             continue

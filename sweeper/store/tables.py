@@ -61,6 +61,15 @@ def read(
     return pa.concat_tables(parts) if parts else schema.empty_table()
 
 
+def read_one(files: StoreFiles, table: str, name: str) -> pa.Table:
+    """The rows of one of a table's files as that very file has them, compacted or not.
+
+    Raises:
+        StoreError: it is missing, truncated or not Parquet.
+    """
+    return next(_small(files, [name], TABLES[table]))
+
+
 def each(files: StoreFiles, table: str, names: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
     """The rows of each of a table's files, as `read` has them, in the order of the names.
 
