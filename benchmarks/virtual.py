@@ -24,13 +24,13 @@ Wanted: within 5 % of the bound, and nothing overtaken without end. Measured, 10
      512   9.39h   1.000  1.000   59.2%  1.27 ms         0   (the longest chain is the bound)
      512   9.39h   1.000  1.000   59.5%  1.32 ms         0   with 213 failures, 141 preemptions
 
-As the engine orders jobs now, columns first, with a pause after a failure (CPU with others' load)::
+As the engine orders jobs now, columns first, a pause after a failure (CPU with others' load)::
 
       64  44.48h   1.001  1.000   99.9%  2.40 ms         0
       64  44.68h   1.001  1.000   99.9%  3.05 ms         0   with 213 failures, 141 preemptions
      128  22.36h   1.002  1.000   99.8%  2.77 ms         0   with 213 failures, 141 preemptions
      256  11.24h   1.007  0.997   99.3%  4.72 ms         0   with 213 failures, 141 preemptions
-     512   9.39h   1.000  1.000   59.2%  4.65 ms         0
+     512   9.39h   1.000  1.000   59.5%  4.00 ms         0   with 213 failures, 141 preemptions
 """
 
 from __future__ import annotations
