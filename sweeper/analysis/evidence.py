@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from sweeper.analysis import outcomes
 from sweeper.analysis.outcomes import Vector
 from sweeper.analysis.view import Part, View
 from sweeper.store import tables
+from sweeper.store.grouping import in_groups
 from sweeper.store.markers import Commit
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class Evidence:
             commit = commits.get(part.unit)
             if commit is not None:
                 there.setdefault(commit.name, (commit, []))[1].append(part)
-        for several in _in_pieces(there.values()):
+        for several in in_groups(there.values(), _PIECE, _size):
             names = [name for commit, _ in several if (name := commit.table("examples"))]
             columns = ["address", *outcomes.columns(kind)]
             units = _by_unit(kind, tables.read(self.view.files, "examples", names, columns))
@@ -139,20 +140,10 @@ _PIECE = 8 << 20
 """Bytes of files of examples that are in memory at once; there each is some ten times as large."""
 
 
-def _in_pieces(
-    commits: Iterable[tuple[Commit, list[Part]]],
-) -> Iterator[list[tuple[Commit, list[Part]]]]:
-    """Commits whose files of examples are read together."""
-    piece: list[tuple[Commit, list[Part]]] = []
-    size = 0
-    for commit, parts in commits:
-        piece.append((commit, parts))
-        size += sum(commit.files[name]["size"] for name in [commit.table("examples")] if name)
-        if size >= _PIECE:
-            yield piece
-            piece, size = [], 0
-    if piece:
-        yield piece
+def _size(one: tuple[Commit, list[Part]]) -> int:
+    commit, _ = one
+    name = commit.table("examples")
+    return int(commit.files[name]["size"]) if name else 0
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ from sweeper.store.agreement import Difference, Key, differences, scored
 from sweeper.store.contents import Contents
 from sweeper.store.files import StoreFiles
 from sweeper.store.markers import Commit
-
-_AT_ONCE = 500
+from sweeper.store.transfer import batches
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,8 @@ def disagreements(
     look: Contents, there: Contents, several: Iterable[Pair]
 ) -> list[tuple[Pair, Disagreement]]:
     """Those of some pairs that disagree, each told."""
-    both = list(several)
     found = []
-    for first in range(0, len(both), _AT_ONCE):
-        part = both[first : first + _AT_ONCE]
+    for part in batches(several):
         ours = _values(look.files, [new for new, _ in part])
         theirs = _values(there.files, [kept for _, kept in part])
         for new, kept in part:

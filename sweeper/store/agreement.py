@@ -86,10 +86,8 @@ def seconds(
                 if name in named and intact.fault(files, name, named[name]):
                     continue
                 both = scored(files, [str(own), name])
-            except (
-                StoreError
-            ):  # a damaged one that counts is a fault, told already; others are not
-                continue
+            except StoreError:
+                continue  # a damaged one that counts is a fault, told already; others are not
             kept = both.pop(commit.attempt, {})
             for attempt, values in both.items():
                 told = list(differences(kept, values))

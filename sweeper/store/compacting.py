@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +22,7 @@ from sweeper.store.compacted import (
 )  # fmt: skip
 from sweeper.store.files import StoreFiles
 from sweeper.store.folder import Stored
+from sweeper.store.grouping import in_groups
 from sweeper.store.markers import Commit
 from sweeper.store.schema import TABLES
 
@@ -108,26 +109,12 @@ def _table(
         files.writing(f"{folder}/{table}.parquet") as draft,
         pq.ParquetWriter(draft.path, TABLES[table], compression="zstd") as writer,
     ):
-        for group in _groups(tables.each(files, table, names)):
+        for group in in_groups(
+            tables.each(files, table, names), _GROUP, lambda one: one[1].num_rows
+        ):
             for name, rows in group:
                 count = rows.num_rows
                 places.append({"table": table, "name": name, "first": first, "rows": count})
                 first += count
             writer.write_table(pa.concat_tables(rows for _, rows in group))
     return draft.stored
-
-
-def _groups(
-    parts: Iterable[tuple[str, pa.Table]],
-) -> Iterator[list[tuple[str, pa.Table]]]:
-    """Small files together until they are a row group."""
-    group: list[tuple[str, pa.Table]] = []
-    count = 0
-    for part in parts:
-        group.append(part)
-        count += part[1].num_rows
-        if count >= _GROUP:
-            yield group
-            group, count = [], 0
-    if group:
-        yield group

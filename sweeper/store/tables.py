@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,15 +12,17 @@ import pyarrow.parquet as pq
 from sweeper.errors import StoreError
 from sweeper.store.files import StoreFiles
 from sweeper.store.folder import Stored
+from sweeper.store.grouping import in_groups
 from sweeper.store.schema import TABLES
 
 _LARGE = 1 << 20
 """Bytes of a file from which on several threads read it."""
 _MANY = 1000
 """Rows from which on a file is pressed harder."""
-_FILES_AT_ONCE = 64
-_ROWS_AT_ONCE = 1 << 17
-"""How much `each` reads at once: of small files, and of compacted ones (about a row group)."""
+_AT_ONCE = 1 << 17
+"""Rows that `each` reads at once: of compacted files about a row group."""
+_SMALL_FILE = 1 << 11
+"""Rows that a small file counts as there; how many it has is not known before it is read."""
 
 
 def write(files: StoreFiles, table: str, name: str, rows: list[dict[str, Any]]) -> Stored:
@@ -77,7 +79,11 @@ def each(files: StoreFiles, table: str, names: Sequence[str]) -> Iterator[tuple[
     one by one would keep a row group in memory for each of them.
     """
     places = files.compacted.places(table, names) if files.compacted else {}
-    for together in _together(names, places):
+
+    def rows_of(name: str) -> int:
+        return places[name][1] if name in places else _SMALL_FILE
+
+    for together in in_groups(names, _AT_ONCE, rows_of):
         small = [name for name in together if name not in places]
         rows = dict(zip(small, _small(files, small, TABLES[table]), strict=True))
         large = sorted((places[name], name) for name in together if name in places)
@@ -87,21 +93,6 @@ def each(files: StoreFiles, table: str, names: Sequence[str]) -> Iterator[tuple[
             for start, ((_, count), name) in zip(starts, large, strict=False):
                 rows[name] = found.slice(start, count)
         yield from ((name, rows[name]) for name in together)
-
-
-def _together(names: Iterable[str], places: Mapping[str, tuple[int, int]]) -> Iterator[list[str]]:
-    """Names in groups of what is read at once."""
-    group: list[str] = []
-    small = rows = 0
-    for name in names:
-        group.append(name)
-        small += name not in places
-        rows += places.get(name, (0, 0))[1]
-        if small >= _FILES_AT_ONCE or rows >= _ROWS_AT_ONCE:
-            yield group
-            group, small, rows = [], 0, 0
-    if group:
-        yield group
 
 
 def _small(files: StoreFiles, names: list[str], schema: pa.Schema) -> Iterator[pa.Table]:

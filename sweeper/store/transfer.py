@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 from sweeper.store.files import StoreFiles, folder_of
+from sweeper.store.grouping import Item, in_groups
 
 Listener = Callable[[int, int], None]
 """Called with the bytes that were taken, and with how many there are to take."""
@@ -142,7 +143,6 @@ class Transfer:
             self._listener(self._done, max(self.total, self._done))
 
 
-def batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Names in groups of which the contents fit into memory together."""
-    for first in range(0, len(names), _RECORDS):
-        yield names[first : first + _RECORDS]
+def batches(records: Iterable[Item]) -> Iterator[list[Item]]:
+    """Small files, or what is one each, in groups of which the contents fit into memory."""
+    return in_groups(records, _RECORDS)
