@@ -11,9 +11,11 @@ from unittest.mock import patch
 
 import pytest
 from gcs import gcs_server
+from helpers import files_at
 from hypothesis import HealthCheck, settings
 
 from benchmarks.s3 import new_address, s3_server
+from sweeper.store.files import StoreFiles
 
 # Shared machines are slow at times: a time limit per example would fail good tests.
 settings.register_profile(
@@ -70,6 +72,12 @@ def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return str(tmp_path / "store")
     request.getfixturevalue(request.param)
     return new_address(request.param)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> StoreFiles:
+    """A new store in a folder."""
+    return files_at(tmp_path / "store")
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,10 @@ SCRATCH = {
 SPACE = {"search": {"learning_rate": [3e-4, 1e-3]}}
 
 
+SMALLEST: dict[str, Any] = {"intermediates": {}, "seeds": [0], "targets": {"tagging": None}}
+"""What of `small_study` is replaced for the least that has a search."""
+
+
 def small_study(**changes: Any) -> Study:
     """Two rows besides the control, a trained and a retrieval column, a grid of two."""
     said: dict[str, Any] = {
@@ -230,17 +234,22 @@ class Cluster:
         """A trial in flight, drawn."""
         return self.chance.choice(sorted(self.flying))
 
+    def draw(self) -> str | None:
+        """A trial in flight, drawn, once all slots are filled; None where nothing can run."""
+        self.fill()
+        if not self.flying:
+            self.release_holds()
+            self.fill()
+        return self.any() if self.flying else None
+
     def run(self, most: int = 100_000) -> None:
         """Run until the dispatcher says that it is finished, or ``most`` jobs have ended."""
         for _ in range(most):
-            self.fill()
-            if not self.flying:
-                self.release_holds()
-                self.fill()
-            if not self.flying:
+            trial = self.draw()
+            if trial is None:
                 assert self.dispatcher.finished or self.dispatcher.stopping
                 return
-            self.end(self.any())
+            self.end(trial)
             self.release_holds()
 
 

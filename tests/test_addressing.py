@@ -35,11 +35,6 @@ from sweeper.trainings import derived_seed
 ROWS = {"supersense": None, "surface": None}
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> StoreFiles:
-    return files_at(tmp_path / "store")
-
-
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Any]]:
     """The addresses of a study whose jobs are all done, at one store for the whole module."""

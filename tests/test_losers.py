@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import pytest
 from helpers import (
+    SMALLEST,
     SPACE,
     cards_like,
     commit_job,
-    files_at,
     finish,
     outcome_of,
     progress_of,
@@ -23,13 +21,6 @@ from sweeper.planning import plan
 from sweeper.progress import Progress
 from sweeper.states import READY, WAITING
 from sweeper.store.files import StoreFiles
-
-SMALLEST: dict[str, Any] = {"intermediates": {}, "seeds": [0], "targets": {"tagging": None}}
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> StoreFiles:
-    return files_at(tmp_path / "store")
 
 
 def test_losers_are_known_when_their_search_is_scored(files: StoreFiles) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers import (
+    SMALLEST,
     SPACE,
     cards_like,
     commit_job,
     committed_units,
-    files_at,
     finish,
     outcome_of,
     progress_of,
@@ -31,12 +30,6 @@ from sweeper.store.files import StoreFiles
 from sweeper.store.markers import withdraw
 
 DIVERGED = {"status": "diverged", "message": "loss is nan", "selections": {}}
-SMALLEST: dict[str, Any] = {"intermediates": {}, "seeds": [0], "targets": {"tagging": None}}
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> StoreFiles:
-    return files_at(tmp_path / "store")
 
 
 def _kinds(keys: Any) -> set[str]:

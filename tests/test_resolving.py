@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import SCRATCH, files_at, small_study
+from helpers import SCRATCH, small_study
 
 from sweeper.addressing import Resolved
 from sweeper.errors import DataError, ModelError, StoreError
@@ -22,11 +22,6 @@ from sweeper.tasks.card import shipped_cards
 from sweeper.tasks.presence import source_of
 
 SHA = "0123456789" * 4
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> StoreFiles:
-    return files_at(tmp_path / "store")
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from helpers import (
+    SMALLEST,
     SPACE,
     cards_like,
     cluster_of,
@@ -34,15 +35,9 @@ from sweeper.states import DONE
 from sweeper.store.files import StoreFiles, digest
 from sweeper.store.markers import withdraw
 
-SMALLEST: dict[str, Any] = {"intermediates": {}, "seeds": [0], "targets": {"tagging": None}}
 RANDOM = {"search": {"epochs": [2, 3]}, "sampler": "random", "trials": 5}
 TPE = {"search": {"learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}}, "sampler": "tpe",
        "trials": 3}  # fmt: skip
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> StoreFiles:
-    return files_at(tmp_path / "store")
 
 
 def test_every_job_runs_once(files: StoreFiles) -> None:
@@ -160,13 +155,9 @@ def _lives(name: str, files: StoreFiles, slots: int, chance: random.Random) -> s
         life = chance.choice([3, 10, 1000])
         while life:
             life -= 1
-            cluster.fill()
-            if not cluster.flying:
-                cluster.release_holds()
-                cluster.fill()
-            if not cluster.flying:
+            trial = cluster.draw()
+            if trial is None:
                 break
-            trial = cluster.any()
             key = cluster.flying[trial].key
             fate = chance.random()
             if fate < 0.1 and deaths[key] < 2:
@@ -212,13 +203,9 @@ def test_damage_that_workers_find_is_made_again_whoever_else_is_at_work(
         cluster = cluster_of(planned, files, slots=slots, chance=chance)
         left = 5
         while True:
-            cluster.fill()
-            if not cluster.flying:
-                cluster.release_holds()
-                cluster.fill()
-            if not cluster.flying:
+            trial = cluster.draw()
+            if trial is None:
                 break
-            trial = cluster.any()
             reads = cluster.flying[trial].reads
             if left and reads and chance.random() < 0.3:
                 left -= 1

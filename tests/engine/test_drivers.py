@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from helpers import (
+    SMALLEST,
     Clock,
     Cluster,
     committed_units,
@@ -29,7 +30,6 @@ from sweeper.states import DONE
 from sweeper.store.files import StoreFiles
 from sweeper.study import Study
 
-SMALLEST: dict[str, Any] = {"intermediates": {}, "seeds": [0], "targets": {"tagging": None}}
 BEAT, PATIENCE = 5.0, 30.0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import files_at, small_study
+from helpers import small_study
 
 from sweeper.engine import sweep
 from sweeper.engine.heartbeat import beating
@@ -20,11 +20,6 @@ from sweeper.progress import Progress
 from sweeper.scope import Scope
 from sweeper.store.drivers import Driver, Drivers
 from sweeper.store.files import StoreFiles
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> StoreFiles:
-    return files_at(tmp_path / "store")
 
 
 class Counted(Driver):

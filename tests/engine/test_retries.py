@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers import (
+    SMALLEST,
     Clock,
     Cluster,
     cluster_of,
     committed_units,
-    files_at,
     keys_of,
     leases_of,
     progress_of,
@@ -29,25 +28,14 @@ from sweeper.jobs import JobSpec
 from sweeper.states import BLOCKED, DONE, FAILED, READY
 from sweeper.store.files import StoreFiles
 
-SMALLEST: dict[str, Any] = {"intermediates": {}, "seeds": [0], "targets": {"tagging": None}}
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> StoreFiles:
-    return files_at(tmp_path / "store")
-
 
 def _fail(cluster: Cluster, culprit: str, result: dict[str, Any] | None, most: int = 50) -> int:
     """Run everything, but let every attempt at one job end with ``result``."""
     tried = 0
     for _ in range(1000):
-        cluster.fill()
-        if not cluster.flying:
-            cluster.release_holds()
-            cluster.fill()
-        if not cluster.flying:
+        trial = cluster.draw()
+        if trial is None:
             break
-        trial = cluster.any()
         if cluster.flying[trial].key == culprit and tried < most:
             tried += 1
             cluster.end(trial, result, commits=False)

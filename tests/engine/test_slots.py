@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-import pytest
 from helpers import (
+    SMALLEST,
     cluster_of,
-    files_at,
     progress_of,
     small_study,
 )
@@ -16,13 +12,6 @@ from helpers import (
 from sweeper.engine import dispatch
 from sweeper.jobs import JobSpec
 from sweeper.store.files import StoreFiles
-
-SMALLEST: dict[str, Any] = {"intermediates": {}, "seeds": [0], "targets": {"tagging": None}}
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> StoreFiles:
-    return files_at(tmp_path / "store")
 
 
 def test_no_more_jobs_than_slots(files: StoreFiles) -> None:

@@ -108,6 +108,21 @@ def test_the_matrix_is_that_of_the_export_cell_for_cell(
             assert drawn == len(wanted)
 
 
+def place_in_map(page: Any, across: float, down: float) -> tuple[float, float]:
+    """A place of the matrix in the window, by shares of its width and height."""
+    page.locator("#matrix-figure").scroll_into_view_if_needed()
+    box = page.locator("#matrix-figure .nsewdrag").bounding_box()
+    return box["x"] + across * box["width"], box["y"] + down * box["height"]
+
+
+def pointed_at(page: Any, place: tuple[float, float]) -> Any:
+    """The hover box of a place of the matrix."""
+    x, y = place
+    page.mouse.move(x - 3, y)
+    page.mouse.move(x, y)
+    return page.wait_for_selector("#matrix-figure .hoverlayer .hovertext")
+
+
 @needs_browser
 def test_what_lacks_is_marked_and_told(page: Any) -> None:
     said = page.inner_text("header")
@@ -147,14 +162,10 @@ def test_markup_in_names_stays_text(
     assert page.inner_text(".lead") == MARKUP
     assert MARKUP in page.locator("#matrix-table tbody th").all_text_contents()
     assert MARKUP in page.locator("#matrix-figure .ytick text").all_text_contents()
-    page.locator("#matrix-figure").scroll_into_view_if_needed()
-    place = page.locator("#matrix-figure .nsewdrag").bounding_box()
-    x, y = place["x"] + 0.25 * place["width"], place["y"] + 0.75 * place["height"]
-    page.mouse.move(x - 3, y)
-    page.mouse.move(x, y)
-    box = page.wait_for_selector("#matrix-figure .hoverlayer .hovertext")
+    place = place_in_map(page, 0.25, 0.75)
+    box = pointed_at(page, place)
     assert box.text_content().startswith(f"{MARKUP} on tagging")
-    page.mouse.click(x, y)
+    page.mouse.click(*place)
     assert page.inner_text("#cell").startswith(f"{MARKUP} on tagging\n")
     page.close()
 
@@ -189,20 +200,16 @@ def test_it_is_used_by_keyboard(page: Any) -> None:
 
 @needs_browser
 def test_a_cell_is_told_to_the_pointer_and_kept_by_a_click(page: Any) -> None:
-    page.locator("#matrix-figure").scroll_into_view_if_needed()
-    map_ = page.locator("#matrix-figure .nsewdrag").bounding_box()
-    x, y = map_["x"] + 0.75 * map_["width"], map_["y"] + 0.25 * map_["height"]
-    page.mouse.move(x - 3, y)
-    page.mouse.move(x, y)
-    hover = page.wait_for_selector("#matrix-figure .hoverlayer .hovertext")
+    place = place_in_map(page, 0.75, 0.25)
+    hover = pointed_at(page, place)
     lines = ["supersense on demo_retrieval", "gain over none: +7.0 ± 0.6 points (accuracy)"]
     told = " ".join(hover.text_content().split())
     assert "".join(lines).replace(" ", "") in told.replace(" ", "")
-    page.mouse.click(x, y)
+    page.mouse.click(*place)
     kept = page.inner_text("#cell").splitlines()
     assert kept[:2] == lines
     assert kept[2] == "95 % interval: 4.52 to 9.48, over seeds"
-    page.mouse.click(x, map_["y"] + 0.75 * map_["height"])
+    page.mouse.click(*place_in_map(page, 0.75, 0.75))
     assert page.inner_text("#cell").splitlines()[:2] == [
         "more on demo_retrieval",
         "gain over none: blocked (accuracy)",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import Cluster, addresses, cards_like, commit_job, files_at, progress_of, small_study
+from helpers import Cluster, addresses, cards_like, commit_job, progress_of, small_study
 from pydantic import ValidationError
 from real_work import Run, small
 
@@ -36,11 +36,6 @@ def _study(**policy: Any) -> Study:
 
 def _follows(planned: Plan) -> dict[str, str]:
     return {key: search.follows for key, search in planned.searches.items() if search.follows}
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> StoreFiles:
-    return files_at(tmp_path / "store")
 
 
 def _value(files: StoreFiles, spec: JobSpec, best: float) -> dict[str, Any]:

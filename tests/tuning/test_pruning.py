@@ -56,11 +56,6 @@ MEDIAN = {"rule": "median", "startup": 2}
 HALVING = {"rule": "halving", "factor": 2}
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> StoreFiles:
-    return files_at(tmp_path / "store")
-
-
 class Sweep:
     """A run whose trials' values are given; they end in the order in which they are begun."""
 

@@ -38,11 +38,6 @@ def _study(space: dict[str, Any], **changes: Any) -> Study:
     return small_study(**{**said, **changes}, spaces={"tagging": space})
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> StoreFiles:
-    return files_at(tmp_path / "store")
-
-
 def _ready(files: StoreFiles, study: Study) -> Progress:
     """Everything but the trials is done."""
     progress = progress_of(study, files)

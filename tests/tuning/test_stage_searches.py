@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import Cluster, addresses, files_at, progress_of, small_study
+from helpers import Cluster, addresses, progress_of, small_study
 from pydantic import ValidationError
 from real_work import Run, small
 
@@ -27,11 +27,6 @@ CHAIN = {
 def _study(**changes: Any) -> Study:
     said = {"intermediates": CHAIN, "targets": {"tagging": None}, "seeds": [0]}
     return small_study(**{**said, **changes})
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> StoreFiles:
-    return files_at(tmp_path / "store")
 
 
 def test_the_stage_needs_its_trials_and_they_what_it_needs() -> None:
