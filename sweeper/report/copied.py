@@ -7,15 +7,12 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 from sweeper.disk import size
+from sweeper.report.listing import first, line
 from sweeper.report.terminal import duration, say
 from sweeper.store.copying import Copied
 from sweeper.store.records import Fault
-
-_SHOWN = 20
-"""Lines of one sort that people are shown; `--json` has all."""
 
 
 def copied_data(copied: Copied) -> dict[str, Any]:
@@ -45,11 +42,9 @@ def print_damage(out: Console, faults: Sequence[Fault]) -> None:
         return
     out.print()
     say(out, "Damaged there, and not taken: the commits of", "bold red")
-    for fault in faults[:_SHOWN]:
+    for fault in first(out, faults):
         job = f"{fault.job}: " if fault.job else ""
-        out.print(Text(f"  {job}{fault.name}: {fault.problem} {fault.remedy}"), soft_wrap=True)
-    if len(faults) > _SHOWN:
-        say(out, f"  and {len(faults) - _SHOWN:,} more (--json has all)")
+        line(out, f"  {job}{fault.name}: {fault.problem} {fault.remedy}")
     say(
         out,
         "`sweeper store verify --repair` makes them count as not there; the next run then does "

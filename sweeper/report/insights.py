@@ -6,6 +6,7 @@ import pandas as pd
 from rich.console import Console
 
 from sweeper.analysis.checkpoints import gains
+from sweeper.report.listing import counted
 from sweeper.report.terminal import console, print_list, print_rows, say
 from sweeper.report.values import rounded
 
@@ -92,7 +93,7 @@ def _print_tested(out: Console, found: pd.DataFrame) -> None:
     out.print()
     differences, told = gains(found), []
     for one in differences.to_dict("records"):
-        over = f"{_count(one['rows'], 'row')} and {_count(one['seeds'], 'seed')}"
+        over = f"{counted(one['rows'], 'row')} and {counted(one['seeds'], 'seed')}"
         gain, low, high = (rounded(one[n], 2, signed=True) for n in ("gain", "low", "high"))
         spread = f" [{low}, {high}]" if one["low"] == one["low"] else ""
         made = f"{one['checkpoint']} gains {gain}{spread} over selected"
@@ -105,7 +106,3 @@ def _print_tested(out: Console, found: pd.DataFrame) -> None:
         "`checkpoints: [last, averaged]`."
     )
     print_list(out, told)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

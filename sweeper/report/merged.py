@@ -8,16 +8,14 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 from sweeper.disk import size
 from sweeper.merging.disagreements import Attempt, Disagreement
 from sweeper.merging.merge import Merged
 from sweeper.report.copied import print_damage
+from sweeper.report.listing import first, line
 from sweeper.report.terminal import duration, say
 
-_SHOWN = 20
-"""Lines of one sort that people are shown; `--json` has all."""
 _DIFFERENCES = 5
 
 
@@ -40,7 +38,7 @@ def print_merged(out: Console, merged: Merged) -> None:
         if name != new:
             said = f"Another study of the name {name} is there: this one is {new} now"
             say(out, f"{said} (`--study {new}`).")
-    told = [line for one in merged.disagreements for line in _disagreement(one)]
+    told = [text for one in merged.disagreements for text in _disagreement(one)]
     if merged.both:
         say(out, f"{merged.both:,} commits are of work that both stores had done.")
     if told:
@@ -94,7 +92,5 @@ def _short(value: Any) -> str:
 
 
 def _lines(out: Console, lines: list[str]) -> None:
-    for line in lines[:_SHOWN]:
-        out.print(Text(line), soft_wrap=True)
-    if len(lines) > _SHOWN:
-        say(out, f"  and {len(lines) - _SHOWN:,} more lines (--json has all)")
+    for text in first(out, lines, "more lines"):
+        line(out, text)

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 from sweeper.analysis.again import done_again
 from sweeper.disk import size
 from sweeper.errors import StoreError
+from sweeper.report.listing import counted, first, line
 from sweeper.report.terminal import duration, say
 from sweeper.store.agreement import Second
 from sweeper.store.files import StoreFiles
 from sweeper.store.records import Fault
 from sweeper.store.verify import Verified
-
-_SHOWN = 20
-"""Lines of one sort that people are shown; `--json` has all."""
-
-Item = TypeVar("Item")
 
 
 def consequences(files: StoreFiles, verified: Verified) -> dict[str, list[str]] | str:
@@ -72,9 +67,9 @@ def print_verified(
         _print_repair(out, len(verified.withdrawing), repaired)
     if others:
         out.print()
-        say(out, f"{_count(len(others), 'fault')} that no repair mends", "bold red")
-        for fault in _first(out, others):
-            _line(out, f"  {fault.name}: {fault.problem.rstrip('.')}. {fault.remedy}")
+        say(out, f"{counted(len(others), 'fault')} that no repair mends", "bold red")
+        for fault in first(out, others):
+            line(out, f"  {fault.name}: {fault.problem.rstrip('.')}. {fault.remedy}")
     _print_leftovers(out, verified)
     _print_disagreeing(out, verified.disagreeing)
     if withdrawing or verified.unmarked:
@@ -91,8 +86,8 @@ def print_verified(
 
 def _looked_at(verified: Verified) -> str:
     counts = verified.counts
-    parts = [_count(counts["markers"], "marker"), _count(counts["files"], "file")]
-    parts += [_count(counts["rows"], "row"), _count(counts["asks"], "ask")]
+    parts = [counted(counts["markers"], "marker"), counted(counts["files"], "file")]
+    parts += [counted(counts["rows"], "row"), counted(counts["asks"], "ask")]
     kinds = ("dropped", "withdrawn")
     parts += [f"{counts[kind]:,} {kind}" for kind in kinds if counts[kind]]
     seconds = verified.seconds
@@ -101,10 +96,10 @@ def _looked_at(verified: Verified) -> str:
 
 
 def _print_damage(out: Console, faults: Sequence[Fault], rests_on: Mapping[str, int]) -> None:
-    say(out, f"{_count(len(faults), 'fault')} of commits", "bold red")
-    for fault in _first(out, faults):
+    say(out, f"{counted(len(faults), 'fault')} of commits", "bold red")
+    for fault in first(out, faults):
         job = f"{fault.job}: " if fault.job else ""
-        _line(out, f"  {job}{fault.name}: {fault.problem}")
+        line(out, f"  {job}{fault.name}: {fault.problem}")
         resting = rests_on.get(fault.withdraws)
         if resting:
             stay = "commit that was made from its checkpoint stays"
@@ -115,11 +110,11 @@ def _print_damage(out: Console, faults: Sequence[Fault], rests_on: Mapping[str, 
 def _print_repair(out: Console, count: int, repaired: int) -> None:
     out.print()
     if repaired:
-        say(out, f"{_count(repaired, 'commit')} no longer counted; nothing was deleted.")
+        say(out, f"{counted(repaired, 'commit')} no longer counted; nothing was deleted.")
     else:
         say(
             out,
-            f"--repair makes {_count(count, 'commit')} count as not there; it deletes nothing.",
+            f"--repair makes {counted(count, 'commit')} count as not there; it deletes nothing.",
         )
 
 
@@ -130,9 +125,9 @@ def _print_again(out: Console, again: dict[str, list[str]] | str) -> None:
         say(out, "The next run does nothing again: no study needs what is lost.")
     else:
         for study, keys in again.items():
-            say(out, f"The next run of {study} does {_count(len(keys), 'job')} again:")
-            for key in _first(out, keys):
-                _line(out, f"  {key}")
+            say(out, f"The next run of {study} does {counted(len(keys), 'job')} again:")
+            for key in first(out, keys):
+                line(out, f"  {key}")
 
 
 def _print_leftovers(out: Console, verified: Verified) -> None:
@@ -141,10 +136,10 @@ def _print_leftovers(out: Console, verified: Verified) -> None:
         own = [one for one in found if one.what == what]
         count, total = sum(one.files for one in own), sum(one.bytes for one in own)
         out.print()
-        say(out, f"{_count(count, 'file')} ({size(total)}) that no marker names: {what}")
-        for one in _first(out, own):
+        say(out, f"{counted(count, 'file')} ({size(total)}) that no marker names: {what}")
+        for one in first(out, own):
             job = f"{one.job}: " if one.job else ""
-            _line(out, f"  {job}{one.name} ({_count(one.files, 'file')}, {size(one.bytes)})")
+            line(out, f"  {job}{one.name} ({counted(one.files, 'file')}, {size(one.bytes)})")
     if found:
         out.print()
         say(out, "`sweeper gc --yes` removes them; a study that needs them makes them again.")
@@ -155,26 +150,11 @@ def _print_disagreeing(out: Console, several: Sequence[Second]) -> None:
         return
     out.print()
     said = "that does not count" if len(several) == 1 else "that do not count"
-    say(out, f"{_count(len(several), 'attempt')} {said} scored otherwise (nondeterminism):")
-    for one in _first(out, several):
-        first, more = one.differences[0], len(one.differences) - 1
-        _line(
+    say(out, f"{counted(len(several), 'attempt')} {said} scored otherwise (nondeterminism):")
+    for one in first(out, several):
+        told, more = one.differences[0], len(one.differences) - 1
+        line(
             out,
-            f"  {one.job}: {first.what} {first.kept} by {one.kept}, which counts, "
-            f"{first.other} by {one.other}{f', and {more:,} more' if more else ''}",
+            f"  {one.job}: {told.what} {told.kept} by {one.kept}, which counts, "
+            f"{told.other} by {one.other}{f', and {more:,} more' if more else ''}",
         )
-
-
-def _line(out: Console, text: str) -> None:
-    """A line that is not wrapped: names in it can be copied."""
-    out.print(Text(text), soft_wrap=True)
-
-
-def _first(out: Console, items: Sequence[Item]) -> Iterator[Item]:
-    yield from items[:_SHOWN]
-    if len(items) > _SHOWN:
-        out.print(Text(f"  and {len(items) - _SHOWN:,} more (--json has all)"))
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
