@@ -598,6 +598,9 @@ def test_a_second_attempt_that_scored_otherwise_is_told(broken: Broken) -> None:
     (said,) = one.differences
     assert said.other - said.kept == pytest.approx(1e-12, rel=0.1)
     assert found.faults == []
+    code, told = run(broken.root)
+    assert code == 0 and "1 attempt that does not count scored otherwise" in " ".join(told.split())
+    assert f"{SCORE}: {said.what} {said.kept} by {commit.attempt}, which counts" in told
     # One that died before its last table was no whole attempt.
     broken.file(SCORE, "trials").with_name(name).unlink()
     assert broken.verify().disagreeing == []
