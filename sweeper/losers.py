@@ -19,7 +19,8 @@ def losers(progress: Progress) -> Iterator[str]:
         if job.kind == "score" and "search" in job.declared["checkpoint"]:
             scores.setdefault(job.declared["checkpoint"]["search"], []).append(job)
     for name, jobs in scores.items():
-        if all(_is_scored(progress, job.key) for job in jobs):
+        # Another job may have brought a score a moment ago.
+        if all(progress.held.has(job.key) for job in jobs):
             yield from _losers_of(progress, progress.plan.searches[name])
     for search in progress.plan.searches.values():
         if search.stage in progress.done:
@@ -37,7 +38,7 @@ def losers_after(progress: Progress, key: str) -> Iterator[str]:
     search = progress.plan.searches[source]
     children = {child for trial in search.trials for child in progress.children[trial]}
     scores = [child for child in children if progress.plan.jobs[child].kind == "score"]
-    if all(_is_scored(progress, score) for score in scores):
+    if all(map(progress.held.has, scores)):
         yield from _losers_of(progress, search)
 
 
@@ -48,12 +49,6 @@ def drop(progress: Progress, found: Iterable[str]) -> None:
             progress.commits.drop(loser)
         except StoreError as error:
             log.warning("the checkpoint of a loser is kept: %s", error)
-
-
-def _is_scored(progress: Progress, key: str) -> bool:
-    """Whether the store has a score, be it that another job brought it a moment ago."""
-    units = progress.addressing.units(key)
-    return units is not None and all(unit in progress.commits.by_unit for unit in units.values())
 
 
 def _losers_of(progress: Progress, search: Search) -> Iterator[str]:
